@@ -1,0 +1,102 @@
+"""What one operation of an API is: plain values, without cdktf, for whoever describes an API."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal
+
+Method = Literal["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+
+class Authorization(Enum):
+    """Who may call an operation."""
+
+    NONE = "none"
+    """Everybody."""
+    API_KEY = "api key"
+    """Callers with the API key of a usage plan, in the header `x-api-key`."""
+    IAM = "iam"
+    """AWS principals allowed `execute-api:Invoke`, with requests signed by Signature Version 4."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One operation of a REST API: a method on a path, served by one Lambda function.
+
+    Attributes:
+        name: Name of the operation, of its function and of the module that holds its `handler`:
+            1 to 32 lowercase letters, digits and underscores.
+        method: HTTP method.
+        path: Path below the stage, with parameters in braces: `/weather/{location}`.
+        access: IAM actions on the table that the function needs, such as `dynamodb:GetItem`;
+            empty for none.
+        authorization: Who may call it. There is no default: leaving it out must not open a door.
+        request_model: JSON Schema (draft 4) of the request body; API Gateway refuses other bodies
+            with 400. None accepts any body.
+        query_parameters: `{name: required}` of the query string; a request without a required one
+            is refused with 400.
+        timeout_seconds: Time limit of the function, 1 to 29 (API Gateway waits 29).
+        memory_megabytes: Memory of the function, 128 to 10240; its CPU grows with it.
+
+    Raises:
+        ValueError: A value is outside of its limits; the message names it and the fix.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+    """
+
+    name: str
+    method: Method
+    path: str
+    authorization: Authorization
+    access: tuple[str, ...] = ()
+    request_model: Mapping[str, Any] | None = None
+    query_parameters: Mapping[str, bool] = field(default_factory=dict)
+    timeout_seconds: int = 20
+    memory_megabytes: int = 256
+
+    def __post_init__(self) -> None:
+        rules = [
+            (
+                re.fullmatch(r"[a-z][a-z0-9_]{0,31}", self.name),
+                f"name {self.name!r}",
+                "1 to 32 lowercase letters, digits and underscores, starting with a letter",
+            ),
+            (self.method in METHODS, f"method {self.method!r}", f"one of {', '.join(METHODS)}"),
+            (
+                re.fullmatch(r"(/([A-Za-z0-9._-]+|\{[A-Za-z0-9_]+\}))+", self.path),
+                f"path {self.path!r}",
+                "segments of letters, digits and ._- or {parameters}, each after a slash, "
+                "as in /weather/{location}",
+            ),
+            (
+                1 <= self.timeout_seconds <= 29,
+                f"timeout_seconds {self.timeout_seconds}",
+                "1 to 29, because API Gateway waits 29 seconds",
+            ),
+            (
+                128 <= self.memory_megabytes <= 10240,
+                f"memory_megabytes {self.memory_megabytes}",
+                "128 to 10240",
+            ),
+        ]
+        for holds, value, allowed in rules:
+            if not holds:
+                raise ValueError(f"operation {self.name!r}: got {value}; allowed: {allowed}")
+
+    @property
+    def path_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters of the path, in order."""
+        return tuple(re.findall(r"\{(\w+)\}", self.path))
+
+    @property
+    def path_pattern(self) -> str:
+        """The path with `*` for every parameter, as permissions and ARNs write it."""
+        return re.sub(r"\{\w+\}", "*", self.path)
+
+    @property
+    def handler(self) -> str:
+        """The function's entry point, `<module>.handler`."""
+        return f"{self.name}.handler"

@@ -1,0 +1,156 @@
+"""The Lambda function of one operation, with its log group and its role.
+
+The log group is made before the function, which would otherwise make one that never expires. The
+role can write to that log group and send traces; what it may do on tables, others grant.
+"""
+
+from collections.abc import Mapping
+
+from cdktf import TerraformProvider
+from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
+from cdktf_cdktf_provider_aws.data_aws_iam_policy_document import (
+    DataAwsIamPolicyDocument,
+    DataAwsIamPolicyDocumentStatement,
+)
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
+from cdktf_cdktf_provider_aws.lambda_function import (
+    LambdaFunction,
+    LambdaFunctionEnvironment,
+    LambdaFunctionLoggingConfig,
+    LambdaFunctionTracingConfig,
+)
+from constructs import Construct
+
+from constructs_lib.api.function_package import FunctionPackage
+from constructs_lib.api.operation import Operation
+
+MAX_NAME_LENGTH = 64
+"""Characters of a function's or a role's name.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+"""
+
+
+class OperationFunction(Construct):
+    """Function, role and log group of one operation in one Region."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        operation: Operation,
+        provider: TerraformProvider,
+        region: str,
+        api_name: str,
+        package: FunctionPackage,
+        assume_role_policy: str,
+        environment: Mapping[str, str],
+        log_retention_days: int,
+        tracing: bool,
+        tags: Mapping[str, str],
+    ) -> None:
+        """Creates the function.
+
+        Args:
+            scope: The API that owns it.
+            id: Unique within `scope`.
+            operation: The operation it serves.
+            provider: Provider of the Region.
+            region: The Region; part of the role's name, because roles are global.
+            api_name: Prefix of the names.
+            package: The zip; it holds a module named like the operation.
+            assume_role_policy: JSON of the policy that lets Lambda take the role.
+            environment: Environment variables.
+            log_retention_days: Days that its log is kept.
+            tracing: Send a trace of every sampled request to X-Ray.
+            tags: Tags of its resources.
+
+        Raises:
+            ValueError: A name gets too long, or the package lacks the module.
+        """
+        super().__init__(scope, id)
+        function_name = f"{api_name}-{operation.name}"
+        role_name = f"{function_name}-{region}"
+        if len(role_name) > MAX_NAME_LENGTH:
+            raise ValueError(
+                f"the role name {role_name!r} has {len(role_name)} characters; IAM allows "
+                f"{MAX_NAME_LENGTH}: shorten the API's name or the operation's name"
+            )
+        if operation.name not in package.modules:
+            raise ValueError(
+                f"operation {operation.name!r}: the package holds no module {operation.name}.py; "
+                f"it holds {', '.join(sorted(package.modules)) or 'none'}: add it or rename the "
+                "operation"
+            )
+
+        self.log_group = CloudwatchLogGroup(
+            self,
+            "log_group",
+            provider=provider,
+            name=f"/aws/lambda/{function_name}",
+            retention_in_days=log_retention_days,
+            tags=dict(tags),
+        )
+        self.role = IamRole(
+            self,
+            "role",
+            provider=provider,
+            name=role_name,
+            description=f"Function {function_name} in {region}",
+            assume_role_policy=assume_role_policy,
+            tags=dict(tags),
+        )
+        statements = [
+            DataAwsIamPolicyDocumentStatement(
+                sid="WriteOwnLog",
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                resources=[f"{self.log_group.arn}:*"],
+            )
+        ]
+        if tracing:
+            # X-Ray has no finer grain: both actions take no resource.
+            # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+            statements.append(
+                DataAwsIamPolicyDocumentStatement(
+                    sid="SendTraces",
+                    actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"],
+                    resources=["*"],
+                )
+            )
+        document = DataAwsIamPolicyDocument(
+            self, "telemetry", provider=provider, statement=statements
+        )
+        telemetry_policy = IamRolePolicy(
+            self,
+            "telemetry_policy",
+            provider=provider,
+            name="telemetry",
+            role=self.role.name,
+            policy=document.json,
+        )
+        self.function = LambdaFunction(
+            self,
+            "function",
+            provider=provider,
+            function_name=function_name,
+            description=f"{operation.method} {operation.path}",
+            role=self.role.arn,
+            runtime="python3.13",
+            architectures=["arm64"],
+            handler=operation.handler,
+            filename=package.path,
+            source_code_hash=package.source_code_hash,
+            timeout=operation.timeout_seconds,
+            memory_size=operation.memory_megabytes,
+            environment=LambdaFunctionEnvironment(variables=dict(environment))
+            if environment
+            else None,
+            logging_config=LambdaFunctionLoggingConfig(
+                log_format="JSON", log_group=self.log_group.name
+            ),
+            tracing_config=LambdaFunctionTracingConfig(mode="Active" if tracing else "PassThrough"),
+            tags=dict(tags),
+            depends_on=[telemetry_policy],
+        )

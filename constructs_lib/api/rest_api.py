@@ -1,0 +1,212 @@
+"""The definition of a REST API: what paths and methods it has, and what it answers when it refuses.
+
+Every change of it is deployed: the deployment is triggered by a hash of the whole definition as
+Terraform gets it, never by the clock.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TypeVar
+
+from cdktf import (
+    DefaultTokenResolver,
+    StringConcat,
+    TerraformProvider,
+    TerraformResource,
+    TerraformResourceLifecycle,
+    Tokenization,
+)
+from cdktf_cdktf_provider_aws.api_gateway_deployment import ApiGatewayDeployment
+from cdktf_cdktf_provider_aws.api_gateway_gateway_response import ApiGatewayGatewayResponse
+from cdktf_cdktf_provider_aws.api_gateway_integration import ApiGatewayIntegration
+from cdktf_cdktf_provider_aws.api_gateway_method import ApiGatewayMethod
+from cdktf_cdktf_provider_aws.api_gateway_model import ApiGatewayModel
+from cdktf_cdktf_provider_aws.api_gateway_request_validator import ApiGatewayRequestValidator
+from cdktf_cdktf_provider_aws.api_gateway_resource import ApiGatewayResource
+from cdktf_cdktf_provider_aws.api_gateway_rest_api import (
+    ApiGatewayRestApi,
+    ApiGatewayRestApiEndpointConfiguration,
+)
+from constructs import Construct
+
+from constructs_lib.api.gateway_responses import gateway_responses
+from constructs_lib.api.operation import Authorization, Operation
+
+_Resource = TypeVar("_Resource", bound=TerraformResource)
+
+
+class RestApi(Construct):
+    """A REGIONAL REST API: paths, methods, request models, refusals, and their deployment.
+
+    Add every operation first, then call `deploy` once.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        provider: TerraformProvider,
+        region: str,
+        name: str,
+        tags: Mapping[str, str],
+    ) -> None:
+        """Creates the API without operations.
+
+        Args:
+            scope: The construct that owns the API.
+            id: Unique within `scope`.
+            provider: Provider of the Region.
+            region: Region that refusals name.
+            name: Name of the API.
+            tags: Tags of the API.
+        """
+        super().__init__(scope, id)
+        self._provider = provider
+        self.api = ApiGatewayRestApi(
+            self,
+            "api",
+            provider=provider,
+            name=name,
+            endpoint_configuration=ApiGatewayRestApiEndpointConfiguration(types=["REGIONAL"]),
+            tags=dict(tags),
+        )
+        self._definition: list[TerraformResource] = []
+        self._paths: dict[str, ApiGatewayResource] = {}
+        self._validator = self._defined(
+            ApiGatewayRequestValidator(
+                self,
+                "request_validator",
+                provider=provider,
+                rest_api_id=self.api.id,
+                name="body-and-parameters",
+                validate_request_body=True,
+                validate_request_parameters=True,
+            )
+        )
+        for response in gateway_responses(region):
+            self._defined(
+                ApiGatewayGatewayResponse(
+                    self,
+                    f"response_{response.type.lower()}",
+                    provider=provider,
+                    rest_api_id=self.api.id,
+                    response_type=response.type,
+                    status_code=response.status,
+                    response_parameters=response.parameters,
+                    response_templates={"application/json": response.template},
+                )
+            )
+
+    def add(self, operation: Operation, *, invoke_arn: str) -> None:
+        """Adds one operation: its path, its method and the integration with its function.
+
+        Args:
+            operation: The operation.
+            invoke_arn: Invocation ARN of its function.
+        """
+        resource_id = self._path_id(operation.path)
+        method = self._defined(
+            ApiGatewayMethod(
+                self,
+                f"{operation.name}_method",
+                provider=self._provider,
+                rest_api_id=self.api.id,
+                resource_id=resource_id,
+                http_method=operation.method,
+                operation_name=operation.name,
+                authorization="AWS_IAM" if operation.authorization is Authorization.IAM else "NONE",
+                api_key_required=operation.authorization is Authorization.API_KEY,
+                request_validator_id=self._validator.id,
+                request_parameters={
+                    f"method.request.path.{name}": True for name in operation.path_parameters
+                }
+                | {
+                    f"method.request.querystring.{name}": required
+                    for name, required in operation.query_parameters.items()
+                }
+                or None,
+                request_models=self._request_models(operation),
+            )
+        )
+        self._defined(
+            ApiGatewayIntegration(
+                self,
+                f"{operation.name}_integration",
+                provider=self._provider,
+                rest_api_id=self.api.id,
+                resource_id=resource_id,
+                http_method=method.http_method,
+                type="AWS_PROXY",
+                # Lambda is invoked by POST, whatever the caller's method.
+                integration_http_method="POST",
+                uri=invoke_arn,
+            )
+        )
+
+    def deploy(self) -> ApiGatewayDeployment:
+        """Deploys all that was added, and again whenever any of it changes.
+
+        Returns:
+            The deployment, for a stage to serve.
+        """
+        return ApiGatewayDeployment(
+            self,
+            "deployment",
+            provider=self._provider,
+            rest_api_id=self.api.id,
+            triggers={"definition": self._definition_hash()},
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+            depends_on=self._definition,
+        )
+
+    def _request_models(self, operation: Operation) -> dict[str, str] | None:
+        if operation.request_model is None:
+            return None
+        model = self._defined(
+            ApiGatewayModel(
+                self,
+                f"{operation.name}_model",
+                provider=self._provider,
+                rest_api_id=self.api.id,
+                # Model names take letters and digits only.
+                name=operation.name.title().replace("_", ""),
+                content_type="application/json",
+                schema=json.dumps(operation.request_model, sort_keys=True),
+            )
+        )
+        return {"application/json": model.name}
+
+    def _path_id(self, path: str) -> str:
+        """Id of the API Gateway resource of a path, creating what is missing on the way."""
+        if not path:
+            return self.api.root_resource_id
+        if path not in self._paths:
+            parent_path, _, part = path.rpartition("/")
+            self._paths[path] = self._defined(
+                ApiGatewayResource(
+                    self,
+                    "path" + path.replace("/", "_").replace("{", "").replace("}", ""),
+                    provider=self._provider,
+                    rest_api_id=self.api.id,
+                    parent_id=self._path_id(parent_path),
+                    path_part=part,
+                )
+            )
+        return self._paths[path].id
+
+    def _defined(self, resource: _Resource) -> _Resource:
+        """Notes a resource as part of the definition."""
+        self._definition.append(resource)
+        return resource
+
+    def _definition_hash(self) -> str:
+        """SHA-256 of the whole definition as Terraform will get it."""
+        resolved = Tokenization.resolve(
+            [resource.to_terraform() for resource in (self.api, *self._definition)],
+            scope=self,
+            preparing=False,
+            resolver=DefaultTokenResolver(StringConcat()),
+        )
+        return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,278 @@
+"""One DynamoDB global table: the table in its home Region and a replica in every other Region.
+
+Creates an on-demand `aws_dynamodb_table` and one `aws_dynamodb_table_replica` per further Region,
+each under the provider of its own Region, because backups, deletion protection and tags are
+settings of each replica and are off wherever they are not set. Functions, roles and what is stored
+are not its job; `grant_read` and `grant_write` attach to roles that others own.
+
+Limits: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GlobalTables.html
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cdktf import TerraformProvider, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.data_aws_iam_policy_document import (
+    DataAwsIamPolicyDocument,
+    DataAwsIamPolicyDocumentStatement,
+)
+from cdktf_cdktf_provider_aws.dynamodb_table import (
+    DynamodbTable,
+    DynamodbTableAttribute,
+    DynamodbTableGlobalSecondaryIndex,
+    DynamodbTablePointInTimeRecovery,
+    DynamodbTableServerSideEncryption,
+    DynamodbTableTtl,
+)
+from cdktf_cdktf_provider_aws.dynamodb_table_replica import DynamodbTableReplicaA
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
+from constructs import Construct
+
+READ_ACTIONS = (
+    "dynamodb:BatchGetItem",
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:GetItem",
+    "dynamodb:Query",
+    "dynamodb:Scan",
+)
+"""Actions that `grant_read` can give.
+
+Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
+"""
+
+WRITE_ACTIONS = (
+    "dynamodb:BatchWriteItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:PutItem",
+    "dynamodb:UpdateItem",
+)
+"""Actions that `grant_write` can give; same source."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key attribute.
+
+    Attributes:
+        name: Name of the attribute, 1 to 255 bytes.
+        type: `S` (string), `N` (number) or `B` (binary).
+    """
+
+    name: str
+    type: Literal["S", "N", "B"] = "S"
+
+
+@dataclass(frozen=True)
+class GlobalSecondaryIndex:
+    """A global secondary index, present in every Region, that projects all attributes.
+
+    Attributes:
+        name: Name of the index, 3 to 255 characters.
+        partition_key: Its partition key.
+        sort_key: Its sort key, if it has one.
+    """
+
+    name: str
+    partition_key: Key
+    sort_key: Key | None = None
+
+
+class GlobalTable(Construct):
+    """A DynamoDB global table (version 2019.11.21, eventually consistent between Regions).
+
+    A write is acknowledged by one Region and reaches the others typically within a second; the
+    last writer of an item wins.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        name: str,
+        providers: Mapping[str, TerraformProvider],
+        partition_key: Key,
+        sort_key: Key | None = None,
+        ttl_attribute: str | None = None,
+        indexes: Sequence[GlobalSecondaryIndex] = (),
+        point_in_time_recovery: bool = True,
+        deletion_protection: bool = True,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Creates the table and its replicas.
+
+        Args:
+            scope: The construct that owns the table.
+            id: Unique within `scope`; it is part of every resource address.
+            name: Name of the table, the same in every Region; 3 to 255 characters of
+                `a-z A-Z 0-9 _ - .`.
+            providers: `{region: provider}`, in order; the first is the table's home Region, every
+                further one gets a replica.
+            partition_key: The partition key.
+            sort_key: The sort key; without it, an item is identified by the partition key alone.
+            ttl_attribute: Attribute with the second (Unix time) after which DynamoDB deletes an
+                item; without it nothing expires.
+            indexes: Global secondary indexes.
+            point_in_time_recovery: Continuous backups of 35 days, in every Region.
+            deletion_protection: Refuse to delete the table, in every Region.
+            tags: Tags of the table and of every replica, beside the providers' default tags.
+
+        Raises:
+            ValueError: No Region is given.
+
+        Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_reqs_bestpractices.html
+        """
+        super().__init__(scope, id)
+        if not providers:
+            raise ValueError("providers is empty: give at least {home region: provider}")
+        (home_region, home_provider), *further = providers.items()
+        self._providers = dict(providers)
+        self._has_indexes = bool(indexes)
+        keys = [partition_key, sort_key]
+        keys += [key for index in indexes for key in (index.partition_key, index.sort_key)]
+
+        self.table = DynamodbTable(
+            self,
+            "table",
+            provider=home_provider,
+            name=name,
+            billing_mode="PAY_PER_REQUEST",
+            hash_key=partition_key.name,
+            range_key=sort_key.name if sort_key else None,
+            attribute=[
+                DynamodbTableAttribute(name=key.name, type=key.type)
+                for key in dict.fromkeys(key for key in keys if key)
+            ],
+            global_secondary_index=[
+                DynamodbTableGlobalSecondaryIndex(
+                    name=index.name,
+                    hash_key=index.partition_key.name,
+                    range_key=index.sort_key.name if index.sort_key else None,
+                    projection_type="ALL",
+                )
+                for index in indexes
+            ]
+            or None,
+            ttl=DynamodbTableTtl(enabled=True, attribute_name=ttl_attribute)
+            if ttl_attribute
+            else None,
+            # Replicas are fed by the stream; DynamoDB asks for both images.
+            stream_enabled=True,
+            stream_view_type="NEW_AND_OLD_IMAGES",
+            point_in_time_recovery=DynamodbTablePointInTimeRecovery(enabled=point_in_time_recovery),
+            # false is the key that AWS owns: always encrypted, without a charge per request.
+            server_side_encryption=DynamodbTableServerSideEncryption(enabled=False),
+            deletion_protection_enabled=deletion_protection,
+            tags=dict(tags or {}),
+            # The replicas are resources of their own; the table must not try to remove them.
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["replica"]),
+        )
+        self.table.override_logical_id(id)
+
+        self.replicas: dict[str, DynamodbTableReplicaA] = {}
+        for region, provider in further:
+            replica = DynamodbTableReplicaA(
+                self,
+                f"replica_{region}",
+                provider=provider,
+                global_table_arn=self.table.arn,
+                point_in_time_recovery=point_in_time_recovery,
+                deletion_protection_enabled=deletion_protection,
+                tags=dict(tags or {}),
+                # DynamoDB adds one replica at a time.
+                depends_on=list(self.replicas.values())[-1:] or None,
+            )
+            replica.override_logical_id(f"{id}_{region}")
+            self.replicas[region] = replica
+
+        self._arns = {home_region: self.table.arn} | {
+            region: replica.arn for region, replica in self.replicas.items()
+        }
+
+    @property
+    def table_name(self) -> str:
+        """Name of the table in every Region; a token, known at deployment."""
+        return self.table.name
+
+    @property
+    def arns(self) -> dict[str, str]:
+        """`{region: ARN}` of the table and its replicas; tokens, known at deployment."""
+        return dict(self._arns)
+
+    def grant_read(
+        self, role: IamRole, *, region: str, actions: Sequence[str] = READ_ACTIONS
+    ) -> IamRolePolicy:
+        """Lets a role read the table in one Region, and in no other.
+
+        Args:
+            role: The role; the policy becomes an inline policy of it.
+            region: Region of this table whose replica the role may read.
+            actions: Some or all of `READ_ACTIONS`, which is the default.
+
+        Returns:
+            The inline policy.
+
+        Raises:
+            ValueError: The table is not in `region`, or an action is not a read action.
+        """
+        return self._grant("read", role, region, actions, READ_ACTIONS)
+
+    def grant_write(
+        self, role: IamRole, *, region: str, actions: Sequence[str] = WRITE_ACTIONS
+    ) -> IamRolePolicy:
+        """Lets a role write the table in one Region, and in no other.
+
+        Args:
+            role: The role; the policy becomes an inline policy of it.
+            region: Region of this table whose replica the role may write.
+            actions: Some or all of `WRITE_ACTIONS`, which is the default.
+
+        Returns:
+            The inline policy.
+
+        Raises:
+            ValueError: The table is not in `region`, or an action is not a write action.
+        """
+        return self._grant("write", role, region, actions, WRITE_ACTIONS)
+
+    def _grant(
+        self,
+        kind: Literal["read", "write"],
+        role: IamRole,
+        region: str,
+        actions: Sequence[str],
+        allowed: Sequence[str],
+    ) -> IamRolePolicy:
+        if region not in self._arns:
+            raise ValueError(
+                f"region {region!r} holds no replica of this table; it is in "
+                f"{', '.join(self._arns)}: add a provider for the Region or grant in one of these"
+            )
+        refused = sorted(set(actions) - set(allowed))
+        if refused or not actions:
+            raise ValueError(
+                f"grant_{kind} cannot grant {refused or 'nothing'}; allowed: {', '.join(allowed)}"
+            )
+        arn = self._arns[region]
+        # A grant lives beside the role it serves, so that its address names both.
+        document = DataAwsIamPolicyDocument(
+            role,
+            f"table_{kind}",
+            provider=self._providers[region],
+            statement=[
+                DataAwsIamPolicyDocumentStatement(
+                    actions=sorted(actions),
+                    resources=[arn, f"{arn}/index/*"] if self._has_indexes else [arn],
+                )
+            ],
+        )
+        return IamRolePolicy(
+            role,
+            f"table_{kind}_policy",
+            provider=self._providers[region],
+            name=f"table-{kind}",
+            role=role.name,
+            policy=document.json,
+        )

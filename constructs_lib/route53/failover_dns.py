@@ -1,0 +1,255 @@
+"""One DNS name in front of an API's Regions: zone, certificate validation, health checks, records.
+
+Creates or looks up the hosted zone, declares the certificate validation record once for all
+Regions, watches each Region with an HTTPS health check, and answers with the Regions that are
+healthy. Certificates and domain names belong to each Region's `RegionalApi`.
+
+How Route 53 chooses: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-types.html
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cdktf import TerraformProvider, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.acm_certificate import AcmCertificate
+from cdktf_cdktf_provider_aws.acm_certificate_validation import AcmCertificateValidation
+from cdktf_cdktf_provider_aws.data_aws_route53_zone import DataAwsRoute53Zone
+from cdktf_cdktf_provider_aws.route53_health_check import Route53HealthCheck
+from cdktf_cdktf_provider_aws.route53_record import (
+    Route53Record,
+    Route53RecordAlias,
+    Route53RecordFailoverRoutingPolicy,
+    Route53RecordLatencyRoutingPolicy,
+)
+from cdktf_cdktf_provider_aws.route53_zone import Route53Zone
+from constructs import Construct
+
+RoutingPolicy = Literal["failover", "latency"]
+
+ALIAS_TTL_SECONDS = 60
+"""Time to live of an answer that comes from an alias record to a Region's endpoint.
+
+Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-choosing-alias-non-alias.html
+"""
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """How a Region is watched.
+
+    Attributes:
+        path: Path that answers 2xx or 3xx within 2 seconds while the Region is healthy.
+        interval_seconds: 30, or 10 at a higher price.
+        failure_threshold: Consecutive results that change the state, 1 to 10.
+
+    Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
+    """
+
+    path: str
+    interval_seconds: int = 30
+    failure_threshold: int = 3
+
+
+@dataclass(frozen=True)
+class RegionalEndpoint:
+    """One Region behind the name.
+
+    Attributes:
+        region: The Region.
+        alias_name: Host name that the alias records point to: the domain name's regional one.
+        alias_zone_id: Hosted zone id of that host name.
+        health_check_host: Host name that the health check calls. It must answer there by itself:
+            the domain name's regional host name answers 403 to everybody who does not ask for the
+            custom domain, so give the API's own host name.
+    """
+
+    region: str
+    alias_name: str
+    alias_zone_id: str
+    health_check_host: str
+
+
+class FailoverDns(Construct):
+    """The name that customers call, answered by the Regions that are healthy.
+
+    First the zone; then `validate_certificate` for each Region; then `route`, once.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        provider: TerraformProvider,
+        zone_name: str,
+        record_name: str,
+        create_zone: bool = False,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Creates or looks up the zone.
+
+        Args:
+            scope: The construct that owns the name.
+            id: Unique within `scope`; it is part of every resource address.
+            provider: Provider under which the resources of Route 53, a global service, stand.
+            zone_name: Name of the public hosted zone, without a trailing dot.
+            record_name: The fully qualified name, within the zone, without a trailing dot.
+            create_zone: Create the zone instead of looking it up; certificates are issued only
+                after the name is delegated to it.
+            tags: Tags of the zone and the health checks, beside the provider's default tags.
+        """
+        super().__init__(scope, id)
+        self._provider = provider
+        self._tags = dict(tags or {})
+        self.record_name = record_name
+        """The fully qualified name, without a trailing dot."""
+        self.zone: Route53Zone | DataAwsRoute53Zone
+        if create_zone:
+            self.zone = Route53Zone(
+                self, "zone", provider=provider, name=zone_name, tags=self._tags
+            )
+        else:
+            self.zone = DataAwsRoute53Zone(
+                self, "zone", provider=provider, name=zone_name, private_zone=False
+            )
+        self.zone.override_logical_id(f"{id}_zone")
+        self._validation_record: Route53Record | None = None
+        self.health_checks: dict[str, Route53HealthCheck] = {}
+        """`{region: health check}`, filled by `route`."""
+        self.records: list[Route53Record] = []
+        """The routing records, filled by `route`."""
+
+    @property
+    def zone_id(self) -> str:
+        """Id of the hosted zone; a token, known at deployment."""
+        return self.zone.zone_id
+
+    @property
+    def name_servers(self) -> list[str]:
+        """Name servers of the hosted zone; a token, known at deployment."""
+        return self.zone.name_servers
+
+    @property
+    def health_check_ids(self) -> dict[str, str]:
+        """`{region: id}` of the health checks; tokens, known at deployment."""
+        return {region: check.id for region, check in self.health_checks.items()}
+
+    def validate_certificate(self, certificate: AcmCertificate, provider: TerraformProvider) -> str:
+        """Proves to ACM that the name is ours.
+
+        The validation CNAME depends on the name and the account, not on the Region: the first call
+        declares it and every call refers to it, so that no two resources own one record.
+
+        Args:
+            certificate: A certificate for `record_name`, in any Region.
+            provider: Provider of the certificate's Region.
+
+        Returns:
+            ARN of the certificate, known once it is issued; a token.
+
+        Source: https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html
+        """
+        if self._validation_record is None:
+            option = certificate.domain_validation_options.get(0)
+            self._validation_record = Route53Record(
+                self,
+                "certificate_validation_record",
+                provider=self._provider,
+                zone_id=self.zone_id,
+                name=option.resource_record_name,
+                type=option.resource_record_type,
+                records=[option.resource_record_value],
+                ttl=ALIAS_TTL_SECONDS,
+            )
+            self._validation_record.override_logical_id(f"{self.node.id}_certificate_validation")
+        validation = AcmCertificateValidation(
+            certificate,
+            "validation",
+            provider=provider,
+            certificate_arn=certificate.arn,
+            validation_record_fqdns=[self._validation_record.fqdn],
+        )
+        return validation.certificate_arn
+
+    def route(
+        self,
+        endpoints: Sequence[RegionalEndpoint],
+        *,
+        health_check: HealthCheck,
+        routing_policy: RoutingPolicy = "failover",
+    ) -> None:
+        """Creates a health check and an A and an AAAA alias record per Region.
+
+        Args:
+            endpoints: The Regions in order; with failover, the first is the primary.
+            health_check: How each of them is watched.
+            routing_policy: `failover` (the primary while it is healthy, then the secondary) or
+                `latency` (the nearest healthy Region).
+
+        Raises:
+            ValueError: `failover` without exactly two Regions, or `route` was called before.
+
+        Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/dns-failover.html
+        """
+        if self.records:
+            raise ValueError(f"{self.record_name} is routed already: call route once")
+        if routing_policy == "failover" and len(endpoints) != 2:
+            raise ValueError(
+                f"failover routes between 2 Regions, got {len(endpoints)}: give a primary and a "
+                "secondary, or use latency"
+            )
+        for index, endpoint in enumerate(endpoints):
+            role = endpoint.region if routing_policy == "latency" else _FAILOVER_ROLES[index]
+            check = self._health_check(role, endpoint, health_check)
+            self.health_checks[endpoint.region] = check
+            for record_type in ("A", "AAAA"):
+                record = Route53Record(
+                    self,
+                    f"{role}_{record_type}",
+                    provider=self._provider,
+                    zone_id=self.zone_id,
+                    name=self.record_name,
+                    type=record_type,
+                    set_identifier=role,
+                    health_check_id=check.id,
+                    alias=Route53RecordAlias(
+                        name=endpoint.alias_name,
+                        zone_id=endpoint.alias_zone_id,
+                        evaluate_target_health=True,
+                    ),
+                    **_routing(routing_policy, role, endpoint.region),
+                )
+                record.override_logical_id(f"{self.node.id}_{role}_{record_type}")
+                self.records.append(record)
+
+    def _health_check(
+        self, role: str, endpoint: RegionalEndpoint, health_check: HealthCheck
+    ) -> Route53HealthCheck:
+        check = Route53HealthCheck(
+            self,
+            f"{role}_health_check",
+            provider=self._provider,
+            type="HTTPS",
+            fqdn=endpoint.health_check_host,
+            port=443,
+            resource_path=health_check.path,
+            request_interval=health_check.interval_seconds,
+            failure_threshold=health_check.failure_threshold,
+            enable_sni=True,
+            measure_latency=True,
+            tags={"Name": f"{self.record_name} {endpoint.region}"} | self._tags,
+            # A check that is replaced must not be missing meanwhile.
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+        )
+        check.override_logical_id(f"{self.node.id}_{role}_health_check")
+        return check
+
+
+_FAILOVER_ROLES = ("primary", "secondary")
+
+
+def _routing(routing_policy: RoutingPolicy, role: str, region: str) -> dict[str, Any]:
+    if routing_policy == "latency":
+        return {"latency_routing_policy": Route53RecordLatencyRoutingPolicy(region=region)}
+    return {"failover_routing_policy": Route53RecordFailoverRoutingPolicy(type=role.upper())}

@@ -1,0 +1,28 @@
+"""`GET /weather/{location}/observations?from&to&limit&cursor`: observations, oldest first.
+
+Statuses: 200, 400, 404, 500, 503.
+"""
+
+from weather import inputs, repository
+from weather.http import Request, Response, lambda_handler
+
+ACTIONS = ("dynamodb:GetItem", "dynamodb:Query")
+
+
+@lambda_handler
+def handler(request: Request) -> Response:
+    """Answer one page: `{"observations": [...], "next_cursor": text or null}`.
+
+    Where several different observations of one time were accepted, all are listed.
+    """
+    listing = inputs.parse_observation_listing(request.path_parameters, request.query_parameters)
+    observations, next_cursor = repository.list_observations(listing)
+    if not observations:
+        repository.require_location(request.path_parameters["location"])
+    return Response(
+        200,
+        {
+            "observations": [observation.as_document() for observation in observations],
+            "next_cursor": next_cursor,
+        },
+    )

@@ -1,0 +1,22 @@
+"""`PUT /locations/{location}`: register a location, or replace it whole.
+
+If two Regions replace the same location at once, the later write stands in both; a location is
+never a mixture of two writes.
+
+Statuses: 200, 201, 400, 415, 500, 503.
+"""
+
+from weather import inputs, repository
+from weather.http import Request, Response, lambda_handler
+
+ACTIONS = ("dynamodb:PutItem",)
+
+
+@lambda_handler
+def handler(request: Request) -> Response:
+    """Answer 201 if this Region did not hold the location before, else 200, and the location."""
+    location = inputs.parse_location(
+        request.path_parameters, request.query_parameters, request.json_body()
+    )
+    created = repository.put_location(location)
+    return Response(201 if created else 200, {**location.as_document(), "created": created})

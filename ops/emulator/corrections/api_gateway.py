@@ -1,0 +1,167 @@
+"""Corrections of API Gateway's REST APIs: what is refused, and what is read back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ops.emulator.corrections import schema_violations
+from ops.emulator.corrections.replacing import module, replace
+
+_UNSET_STRUCTURES = ("accessLogSettings", "mutualTlsAuthentication", "quota", "throttle")
+
+
+def api_key_is_looked_up_in_its_region() -> None:
+    """An API key opens the APIs of its own account and Region.
+
+    AWS: keys are regional; the same value may stand in two Regions, and each is found in its own.
+    MiniStack 1.5.33: takes the first key with that value in any Region, so the other Region
+    answers 403.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
+    """
+    gateway = module("services.apigateway_v1")
+    responses = module("core.responses")
+
+    def resolving(_original: Any) -> Any:
+        def resolve_api_key(value: str) -> Any:
+            here = (responses.get_account_id(), responses.get_region())
+            for scope, key in gateway._api_keys.all_items():
+                if value and scope[:2] == here and key.get("value") == value:
+                    return key if key.get("enabled", True) else None
+            return None
+
+        return resolve_api_key
+
+    replace(gateway, "_resolve_api_key", resolving)
+
+
+def unset_structures_are_left_out() -> None:
+    """A structure that was never set is absent from an answer.
+
+    AWS: leaves out ``throttle`` and ``quota`` of a usage plan, ``accessLogSettings`` of a stage and
+    ``mutualTlsAuthentication`` of a domain name until they are set.
+    MiniStack 1.5.33: answers with ``{}``, which Terraform reads as a block to remove, in every
+    plan.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_UsagePlan.html
+    """
+    gateway = module("services.apigateway_v1")
+
+    def responding(original: Any) -> Any:
+        def v1_response(data: Any, status: int = 200) -> Any:
+            return original(_without_unset(data), status)
+
+        return v1_response
+
+    replace(gateway, "_v1_response", responding)
+
+
+def _without_unset(data: Any) -> Any:
+    if isinstance(data, list):
+        return [_without_unset(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    kept = {k: v for k, v in data.items() if not (k in _UNSET_STRUCTURES and v in ({}, None))}
+    return {k: _without_unset(v) if k in ("item", "items") else v for k, v in kept.items()}
+
+
+def iam_method_refuses_what_is_no_signature() -> None:
+    """A method with AWS_IAM refuses an Authorization header that is no Signature Version 4.
+
+    AWS: 403, IncompleteSignatureException. (A request without the header gets "Missing
+    Authentication Token" from both.)
+    MiniStack 1.5.33: without IAM enforcement any header passes, ``Bearer x`` too. With this
+    correction the header must have the form of a signature; the signature itself is verified with
+    ``--iam-enforced``.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/permissions.html
+    """
+    gateway = module("services.apigateway_v1")
+    sigv4 = module("core.sigv4")
+
+    def authorizing(original: Any) -> Any:
+        async def authorize_request(
+            api_id: str, stage_name: str, method_obj: dict[str, Any], *rest: Any, **named: Any
+        ) -> Any:
+            error, context = await original(api_id, stage_name, method_obj, *rest, **named)
+            if error is None and method_obj.get("authorizationType", "").upper() == "AWS_IAM":
+                # After the method's name, path and resource: the request's headers.
+                error = _signature_fault(gateway, sigv4, rest[3])
+            return error, context
+
+        return authorize_request
+
+    replace(gateway, "_authorize_request_v1", authorizing)
+
+
+def _signature_fault(gateway: Any, sigv4: Any, headers: dict[str, str]) -> Any:
+    authorization = headers.get("authorization", "")
+    if not authorization:
+        return None
+    if authorization.startswith("AWS4-HMAC-SHA256 "):
+        parsed = sigv4.parse_header_signature(headers)
+        fault = parsed if isinstance(parsed, tuple) else None
+    else:
+        fault = sigv4.foreign_authorization_failure(headers)
+    if fault is None:
+        return None
+    return gateway._GatewayError("DEFAULT_4XX", fault[1], "IncompleteSignatureException")
+
+
+def validation_error_is_described() -> None:
+    """``$context.error.validationErrorString`` says what is wrong with a request body.
+
+    AWS: fills the variable with the faults the request validator found, and leaves it empty
+    elsewhere.
+    MiniStack 1.5.33: leaves the name of the variable in the answer.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+    """
+    gateway = module("services.apigateway_v1")
+
+    def checking(original: Any) -> Any:
+        def check_request_validation(
+            method_obj: Any, api_id: str, request: Any, headers: Any, body: Any, query: Any
+        ) -> Any:
+            error = original(method_obj, api_id, request, headers, body, query)
+            if error is not None and error.response_type == "BAD_REQUEST_BODY":
+                error.validation_error = _body_faults(gateway, api_id, method_obj, headers, body)
+            return error
+
+        return check_request_validation
+
+    def rendering(original: Any) -> Any:
+        def gateway_error_response(error: Any, request: Any) -> Any:
+            status, headers, body = original(error, request)
+            described = json.dumps(getattr(error, "validation_error", ""))[1:-1].encode()
+            for name in (
+                b"$context.error.validationErrorString",
+                b"${context.error.validationErrorString}",
+            ):
+                body = body.replace(name, described)
+            return status, headers, body
+
+        return gateway_error_response
+
+    replace(gateway, "_check_request_validation", checking)
+    replace(gateway, "_gateway_error_response", rendering)
+
+
+def _body_faults(gateway: Any, api_id: str, method_obj: Any, headers: Any, body: Any) -> str:
+    models = method_obj.get("requestModels") or {}
+    content_type = (
+        (gateway._header_ci(headers, "content-type") or "application/json").split(";")[0].strip()
+    )
+    schema = gateway._model_schema(
+        api_id, models.get(content_type) or models.get("application/json")
+    )
+    try:
+        document = json.loads(body)
+    except (TypeError, ValueError, RecursionError):
+        return "Could not parse request body into json"
+    try:
+        faults = schema_violations.describe(schema, document, is_valid=gateway._json_schema_valid)
+    except (RecursionError, gateway._SchemaLoop):
+        return ""
+    return f"[{', '.join(faults)}]"

@@ -1,0 +1,54 @@
+"""Corrections of DynamoDB."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ops.emulator.corrections.replacing import module, replace
+
+_DEFAULT_DAYS = 35
+
+
+def recovery_period_is_kept() -> None:
+    """Point-in-time recovery answers with its period in days.
+
+    AWS: keeps ``RecoveryPeriodInDays``, 1 to 35, 35 when it is not given.
+    MiniStack 1.5.33: forgets it, so every plan wants to set it again.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PointInTimeRecoverySpecification.html
+    """
+    dynamodb = module("services.dynamodb")
+
+    def updating(original: Any) -> Any:
+        def update_continuous_backups(data: dict[str, Any]) -> Any:
+            answer = original(data)
+            wanted = data.get("PointInTimeRecoverySpecification", {})
+            name = dynamodb._normalize_table_name(data.get("TableName"))
+            if answer[0] == 200 and wanted.get("PointInTimeRecoveryEnabled"):
+                # The setting is only ever read as "on or off", so the days can stand for "on".
+                dynamodb._pitr_settings[name] = wanted.get("RecoveryPeriodInDays") or _DEFAULT_DAYS
+            return _with_days(dynamodb, name, answer)
+
+        return update_continuous_backups
+
+    def describing(original: Any) -> Any:
+        def describe_continuous_backups(data: dict[str, Any]) -> Any:
+            name = dynamodb._normalize_table_name(data.get("TableName"))
+            return _with_days(dynamodb, name, original(data))
+
+        return describe_continuous_backups
+
+    replace(dynamodb, "_update_continuous_backups", updating)
+    replace(dynamodb, "_describe_continuous_backups", describing)
+
+
+def _with_days(dynamodb: Any, table: str, answer: Any) -> Any:
+    status, headers, body = answer
+    days = dynamodb._pitr_settings.get(table)
+    if status != 200 or not days:
+        return answer
+    content = json.loads(body)
+    recovery = content["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+    recovery["RecoveryPeriodInDays"] = int(days)
+    return status, headers, json.dumps(content).encode()

@@ -1,0 +1,324 @@
+import json
+import re
+
+import foreign_api
+import pytest
+from synthesis import Synthesized, new_stack, providers
+
+from constructs_lib.api import Authorization, CustomDomain, FunctionPackage, Operation, RegionalApi
+
+pytestmark = pytest.mark.unit
+
+OPERATIONS = (
+    Operation(name="ping", method="GET", path="/ping", authorization=Authorization.NONE),
+    Operation(
+        name="place_order",
+        method="POST",
+        path="/shops/{shop}/orders",
+        authorization=Authorization.IAM,
+        request_model={"type": "object", "required": ["sku"]},
+        query_parameters={"urgent": False, "channel": True},
+        timeout_seconds=7,
+        memory_megabytes=512,
+    ),
+)
+
+
+def api_in(stack, **arguments):
+    (provider,) = providers(stack, "eu-west-1").values()
+    return RegionalApi(
+        stack,
+        "api",
+        **{
+            "provider": provider,
+            "region": "eu-west-1",
+            "name": "orders",
+            "stage_name": "live",
+            "operations": OPERATIONS,
+            "package": FunctionPackage(stack, "package", source=foreign_api.FUNCTIONS),
+        }
+        | arguments,
+    )
+
+
+def synthesize(**arguments):
+    stack = new_stack()
+    api_in(stack, **arguments)
+    return Synthesized(stack)
+
+
+@pytest.fixture(scope="module")
+def synthesized():
+    return synthesize(
+        environment={"TABLE": "orders"}, manage_account_log_role=True, tags={"team": "shop"}
+    )
+
+
+def named(resources, part):
+    (found,) = [arguments for logical_id, arguments in resources.items() if part in logical_id]
+    return found
+
+
+def test_api_is_regional(synthesized):
+    api = synthesized.only("aws_api_gateway_rest_api")
+
+    assert api["endpoint_configuration"] == {"types": ["REGIONAL"]}
+    assert api["name"] == "orders"
+
+
+def test_paths_are_nested_and_made_once(synthesized):
+    paths = synthesized.resources("aws_api_gateway_resource")
+
+    assert sorted(path["path_part"] for path in paths.values()) == [
+        "orders", "ping", "shops", "{shop}",
+    ]  # fmt: skip
+    orders = named(paths, "path_shops_shop_orders")
+    (shop_id,) = [i for i, path in paths.items() if path["path_part"] == "{shop}"]
+    assert orders["parent_id"] == f"${{aws_api_gateway_resource.{shop_id}.id}}"
+    assert named(paths, "ping")["parent_id"].endswith(".root_resource_id}")
+
+
+def test_authorization_is_the_operations(synthesized):
+    methods = synthesized.resources("aws_api_gateway_method")
+    ping, order = named(methods, "ping"), named(methods, "place_order")
+
+    assert (ping["authorization"], ping["api_key_required"]) == ("NONE", False)
+    assert (order["authorization"], order["api_key_required"]) == ("AWS_IAM", False)
+    keyed = synthesize(
+        operations=[
+            Operation(name="ping", method="GET", path="/p", authorization=Authorization.API_KEY)
+        ]
+    ).only("aws_api_gateway_method")
+    assert (keyed["authorization"], keyed["api_key_required"]) == ("NONE", True)
+
+
+def test_parameters_and_bodies_are_validated_before_a_function_runs(synthesized):
+    validator = synthesized.only("aws_api_gateway_request_validator")
+    assert (validator["validate_request_body"], validator["validate_request_parameters"]) == (
+        True, True,
+    )  # fmt: skip
+    method = named(synthesized.resources("aws_api_gateway_method"), "place_order")
+    assert "request_validator" in method["request_validator_id"]
+    assert method["request_parameters"] == {
+        "method.request.path.shop": True,
+        "method.request.querystring.channel": True,
+        "method.request.querystring.urgent": False,
+    }
+    model = synthesized.only("aws_api_gateway_model")
+    assert json.loads(model["schema"]) == OPERATIONS[1].request_model
+    assert re.fullmatch("[A-Za-z0-9]+", model["name"])
+    assert list(method["request_models"]) == ["application/json"]
+
+
+def test_every_method_has_a_proxy_integration_with_its_own_function(synthesized):
+    integrations = synthesized.resources("aws_api_gateway_integration")
+
+    assert len(integrations) == len(OPERATIONS)
+    for operation in OPERATIONS:
+        integration = named(integrations, operation.name)
+        assert integration["type"] == "AWS_PROXY"
+        assert integration["integration_http_method"] == "POST"
+        assert f"api_{operation.name}_function" in integration["uri"]
+
+
+def test_every_function_is_of_the_newest_runtime_on_arm_with_its_operations_limits(synthesized):
+    function = named(synthesized.resources("aws_lambda_function"), "place_order")
+
+    assert function["runtime"] == "python3.13"
+    assert function["architectures"] == ["arm64"]
+    assert function["handler"] == "place_order.handler"
+    assert (function["timeout"], function["memory_size"]) == (7, 512)
+    assert function["environment"] == {"variables": {"TABLE": "orders"}}
+    assert function["filename"].startswith("assets/")
+    assert function["source_code_hash"]
+
+
+def test_the_log_group_exists_before_the_function_and_expires(synthesized):
+    for operation in OPERATIONS:
+        function = named(synthesized.resources("aws_lambda_function"), operation.name)
+        log_group = named(synthesized.resources("aws_cloudwatch_log_group"), operation.name)
+        assert log_group["name"] == f"/aws/lambda/{function['function_name']}"
+        assert log_group["retention_in_days"] == 30
+        assert function["logging_config"]["log_format"] == "JSON"
+        # The reference is what makes Terraform create the log group first.
+        assert "aws_cloudwatch_log_group." in function["logging_config"]["log_group"]
+
+
+def test_every_function_has_a_role_of_its_own_that_writes_its_own_log_only(synthesized):
+    functions = synthesized.resources("aws_lambda_function")
+    assert len({function["role"] for function in functions.values()}) == len(functions)
+    for operation in OPERATIONS:
+        document = named(synthesized.data("aws_iam_policy_document"), f"{operation.name}_telemetry")
+        log, traces = document["statement"]
+        assert log["actions"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+        assert len(log["resources"]) == 1
+        assert f"{operation.name}_log_group" in log["resources"][0]
+        assert all(action.startswith("xray:Put") for action in traces["actions"])
+
+
+def test_api_gateway_may_invoke_a_function_for_its_stage_method_and_path_only(synthesized):
+    permissions = synthesized.resources("aws_lambda_permission")
+
+    order = named(permissions, "place_order")
+    assert order["principal"] == "apigateway.amazonaws.com"
+    assert order["source_arn"].endswith(".execution_arn}/live/POST/shops/*/orders")
+    assert named(permissions, "ping")["source_arn"].endswith(".execution_arn}/live/GET/ping")
+
+
+def test_refusals_are_problem_documents_that_name_the_region(synthesized):
+    responses = synthesized.resources("aws_api_gateway_gateway_response").values()
+
+    assert {r["response_type"] for r in responses} >= {"DEFAULT_4XX", "DEFAULT_5XX"}
+    for response in responses:
+        parameters = response["response_parameters"]
+        assert parameters["gatewayresponse.header.X-Served-By-Region"] == "'eu-west-1'"
+        assert parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        template = response["response_templates"]["application/json"]
+        filled = template.replace("$context.error.messageString", '"m"').replace("$context", "c")
+        assert {"type", "title", "detail", "request_id"} <= json.loads(filled).keys()
+
+
+def test_the_access_log_is_json_without_keys_or_payloads(synthesized):
+    settings = synthesized.only("aws_api_gateway_stage")["access_log_settings"]
+    fields = json.loads(settings["format"])
+
+    assert {"request_id", "status", "resource_path", "response_latency_ms"} <= fields.keys()
+    assert not {"$context.identity.apiKey", "$input.body"} & set(fields.values())
+
+
+def test_logs_and_traces_can_be_off():
+    synthesized = synthesize(access_logs=False, tracing=False)
+
+    stage = synthesized.only("aws_api_gateway_stage")
+    assert "access_log_settings" not in stage
+    assert stage["xray_tracing_enabled"] is False
+    settings = synthesized.only("aws_api_gateway_method_settings")["settings"]
+    assert settings["logging_level"] == "OFF"
+    for document in synthesized.data("aws_iam_policy_document").values():
+        for statement in document["statement"]:
+            assert not any(action.startswith("xray:") for action in statement["actions"])
+
+
+def test_the_accounts_log_role_is_created_only_when_asked_for(synthesized):
+    assert synthesized.resources("aws_api_gateway_account")
+    assert synthesized.only("aws_api_gateway_stage")["depends_on"]
+    assert not synthesize().resources("aws_api_gateway_account")
+
+
+def test_methods_are_throttled(synthesized):
+    settings = synthesized.only("aws_api_gateway_method_settings")
+
+    assert settings["method_path"] == "*/*"
+    assert settings["settings"]["throttling_rate_limit"] == 100
+    assert settings["settings"]["throttling_burst_limit"] == 200
+    assert settings["settings"]["data_trace_enabled"] is False
+
+
+def test_tags_stand_on_everything_that_takes_them(synthesized):
+    for type in (
+        "aws_api_gateway_rest_api", "aws_api_gateway_stage", "aws_lambda_function",
+        "aws_cloudwatch_log_group", "aws_iam_role",
+    ):  # fmt: skip
+        for resource in synthesized.resources(type).values():
+            assert resource["tags"] == {"team": "shop"}, type
+
+
+def deployment_trigger(**arguments):
+    return synthesize(**arguments).only("aws_api_gateway_deployment")["triggers"]["definition"]
+
+
+def changed(**change):
+    ping, order = OPERATIONS
+    fields = {name: getattr(order, name) for name in order.__dataclass_fields__}
+    return [ping, Operation(**fields | change)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "PUT"},
+        {"path": "/shops/{shop}/baskets"},
+        {"authorization": Authorization.API_KEY},
+        {"request_model": {"type": "object", "required": ["sku", "count"]}},
+        {"query_parameters": {"urgent": True, "channel": True}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_change_of_the_definition_is_deployed(change):
+    assert deployment_trigger(operations=changed(**change)) != deployment_trigger()
+
+
+def test_what_is_no_part_of_the_definition_deploys_nothing():
+    unchanged = deployment_trigger()
+
+    assert deployment_trigger() == unchanged
+    assert deployment_trigger(operations=changed(timeout_seconds=8)) == unchanged
+    assert deployment_trigger(log_retention_days=7, rate_per_second=5.0) == unchanged
+
+
+def test_a_deployment_waits_for_the_whole_definition_and_replaces_without_a_gap(synthesized):
+    deployment = synthesized.only("aws_api_gateway_deployment")
+
+    assert deployment["lifecycle"] == {"create_before_destroy": True}
+    for type in ("method", "integration", "resource", "model", "gateway_response"):
+        for logical_id in synthesized.resources(f"aws_api_gateway_{type}"):
+            assert f"aws_api_gateway_{type}.{logical_id}" in deployment["depends_on"]
+
+
+def test_the_domain_has_a_certificate_of_its_own_region_and_tls_1_2():
+    asked = []
+
+    def validate(certificate, provider):
+        asked.append((certificate, provider))
+        return "arn:validated"
+
+    synthesized = synthesize(domain=CustomDomain("shop.example", validate))
+
+    domain = synthesized.only("aws_api_gateway_domain_name")
+    assert len(asked) == 1
+    assert domain["regional_certificate_arn"] == "arn:validated"
+    assert domain["security_policy"] == "TLS_1_2"
+    assert domain["endpoint_configuration"] == {
+        "types": ["REGIONAL"], "ip_address_type": "dualstack",
+    }  # fmt: skip
+    assert synthesized.only("aws_acm_certificate")["validation_method"] == "DNS"
+    mapping = synthesized.only("aws_api_gateway_base_path_mapping")
+    assert mapping["base_path"] == "live"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"operations": []}, "operations is empty"),
+        ({"operations": [OPERATIONS[0], OPERATIONS[0]]}, "ping is already taken by 'ping'"),
+        (
+            {
+                "operations": [
+                    Operation(
+                        name="ping", method="GET", path="/{a}", authorization=Authorization.NONE
+                    ),
+                    Operation(
+                        name="place_order", method="GET", path="/{b}",
+                        authorization=Authorization.NONE,
+                    ),
+                ]
+            },
+            r"GET /\* is already taken by 'ping'",
+        ),
+        (
+            {
+                "operations": [
+                    Operation(
+                        name="fly", method="GET", path="/fly", authorization=Authorization.NONE
+                    )
+                ]
+            },
+            "holds no module fly.py",
+        ),
+        ({"name": "x" * 60}, "IAM allows 64"),
+    ],
+    ids=["none", "name twice", "route twice", "module missing", "name too long"],
+)  # fmt: skip
+def test_an_api_that_cannot_be_is_refused_with_the_fix(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        synthesize(**arguments)

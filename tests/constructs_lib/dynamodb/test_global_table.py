@@ -1,0 +1,167 @@
+import pytest
+from cdktf_cdktf_provider_aws.iam_role import IamRole
+from synthesis import Synthesized, new_stack, providers
+
+from constructs_lib.dynamodb import READ_ACTIONS, GlobalSecondaryIndex, GlobalTable, Key
+
+pytestmark = pytest.mark.unit
+
+REGIONS = ("eu-central-1", "eu-west-1", "ap-southeast-2")
+
+
+def table_in(stack, **arguments):
+    return GlobalTable(
+        stack,
+        "orders",
+        **{
+            "name": "orders",
+            "providers": providers(stack, *REGIONS),
+            "partition_key": Key("number", "N"),
+            "tags": {"team": "shop"},
+        }
+        | arguments,
+    )
+
+
+@pytest.fixture(scope="module")
+def synthesized():
+    stack = new_stack()
+    table = table_in(
+        stack,
+        sort_key=Key("placed_at"),
+        ttl_attribute="expires_at",
+        indexes=[
+            GlobalSecondaryIndex("by-shop", Key("shop"), Key("placed_at")),
+            GlobalSecondaryIndex("by-blob", Key("blob", "B")),
+        ],
+    )
+    role = IamRole(stack, "clerk", name="clerk", assume_role_policy="{}")
+    table.grant_read(role, region="eu-west-1", actions=["dynamodb:Query", "dynamodb:GetItem"])
+    table.grant_write(role, region="eu-central-1")
+    return Synthesized(stack)
+
+
+def test_table_and_every_replica_stand_under_their_own_regions_provider(synthesized):
+    assert synthesized.only("aws_dynamodb_table")["provider"] == "aws.eu-central-1"
+    assert {
+        logical_id: replica["provider"]
+        for logical_id, replica in synthesized.resources("aws_dynamodb_table_replica").items()
+    } == {
+        "orders_eu-west-1": "aws.eu-west-1",
+        "orders_ap-southeast-2": "aws.ap-southeast-2",
+    }
+
+
+def test_keys_of_table_and_indexes_are_declared_once_each(synthesized):
+    table = synthesized.only("aws_dynamodb_table")
+
+    assert (table["hash_key"], table["range_key"]) == ("number", "placed_at")
+    assert sorted((a["name"], a["type"]) for a in table["attribute"]) == [
+        ("blob", "B"),
+        ("number", "N"),
+        ("placed_at", "S"),
+        ("shop", "S"),
+    ]
+    assert [
+        (index["name"], index["hash_key"], index.get("range_key"), index["projection_type"])
+        for index in table["global_secondary_index"]
+    ] == [("by-shop", "shop", "placed_at", "ALL"), ("by-blob", "blob", None, "ALL")]
+
+
+def test_table_pays_per_request_and_streams_as_replicas_need(synthesized):
+    table = synthesized.only("aws_dynamodb_table")
+
+    assert table["billing_mode"] == "PAY_PER_REQUEST"
+    assert (table["stream_enabled"], table["stream_view_type"]) == (True, "NEW_AND_OLD_IMAGES")
+    assert table["ttl"] == {"attribute_name": "expires_at", "enabled": True}
+    assert table["lifecycle"] == {"ignore_changes": ["replica"]}
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_protection_is_explicit_on_the_table_and_on_every_replica(protected):
+    stack = new_stack()
+    table_in(stack, point_in_time_recovery=protected, deletion_protection=protected)
+    synthesized = Synthesized(stack)
+
+    table = synthesized.only("aws_dynamodb_table")
+    assert table["point_in_time_recovery"] == {"enabled": protected}
+    assert table["server_side_encryption"] == {"enabled": False}
+    replicas = synthesized.resources("aws_dynamodb_table_replica").values()
+    assert len(replicas) == 2
+    assert {replica["point_in_time_recovery"] for replica in replicas} == {protected}
+    for resource in (table, *replicas):
+        assert resource["deletion_protection_enabled"] is protected
+        assert resource["tags"] == {"team": "shop"}
+
+
+def test_protection_is_on_unless_asked_otherwise():
+    stack = new_stack()
+    table_in(stack)
+    table = Synthesized(stack).only("aws_dynamodb_table")
+
+    assert table["deletion_protection_enabled"] is True
+    assert table["point_in_time_recovery"] == {"enabled": True}
+    assert "ttl" not in table
+    assert "global_secondary_index" not in table
+    assert "range_key" not in table
+
+
+def test_replicas_are_added_one_after_another(synthesized):
+    replicas = synthesized.resources("aws_dynamodb_table_replica")
+
+    assert "depends_on" not in replicas["orders_eu-west-1"]
+    assert replicas["orders_ap-southeast-2"]["depends_on"] == [
+        "aws_dynamodb_table_replica.orders_eu-west-1"
+    ]
+
+
+def test_a_grant_gives_the_listed_actions_on_its_own_regions_arn_only(synthesized):
+    documents = {
+        d["provider"]: d["statement"][0]
+        for d in synthesized.data("aws_iam_policy_document").values()
+    }
+
+    read = documents["aws.eu-west-1"]
+    assert read["actions"] == ["dynamodb:GetItem", "dynamodb:Query"]
+    replica_arn = "${aws_dynamodb_table_replica.orders_eu-west-1.arn}"
+    assert read["resources"] == [replica_arn, f"{replica_arn}/index/*"]
+    write = documents["aws.eu-central-1"]
+    assert write["actions"] == [
+        "dynamodb:BatchWriteItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+    ]
+    assert write["resources"][0] == "${aws_dynamodb_table.orders.arn}"
+    policies = synthesized.resources("aws_iam_role_policy").values()
+    assert sorted(policy["name"] for policy in policies) == ["table-read", "table-write"]
+
+
+def test_a_table_without_indexes_grants_no_index():
+    stack = new_stack()
+    role = IamRole(stack, "clerk", name="clerk", assume_role_policy="{}")
+    table_in(stack).grant_read(role, region="eu-west-1")
+
+    (document,) = Synthesized(stack).data("aws_iam_policy_document").values()
+    assert document["statement"][0]["resources"] == [
+        "${aws_dynamodb_table_replica.orders_eu-west-1.arn}"
+    ]
+    assert document["statement"][0]["actions"] == sorted(READ_ACTIONS)
+
+
+def test_a_grant_that_cannot_be_is_refused_with_what_can():
+    stack = new_stack()
+    role = IamRole(stack, "clerk", name="clerk", assume_role_policy="{}")
+    table = table_in(stack)
+
+    with pytest.raises(ValueError, match=r"'us-east-1' holds no replica.*eu-central-1"):
+        table.grant_read(role, region="us-east-1")
+    with pytest.raises(ValueError, match=r"grant_read cannot grant \['dynamodb:PutItem'\]"):
+        table.grant_read(role, region="eu-west-1", actions=["dynamodb:PutItem"])
+    with pytest.raises(ValueError, match="grant_write cannot grant nothing"):
+        table.grant_write(role, region="eu-west-1", actions=[])
+
+
+def test_a_table_needs_a_region():
+    with pytest.raises(ValueError, match="providers is empty"):
+        table_in(new_stack(), providers={})

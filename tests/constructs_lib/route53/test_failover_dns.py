@@ -1,0 +1,146 @@
+import pytest
+from cdktf_cdktf_provider_aws.acm_certificate import AcmCertificate
+from synthesis import Synthesized, new_stack, providers
+
+from constructs_lib.route53 import FailoverDns, HealthCheck, RegionalEndpoint
+
+pytestmark = pytest.mark.unit
+
+REGIONS = ("eu-central-1", "eu-west-1", "ap-southeast-2")
+
+
+def endpoint(region):
+    return RegionalEndpoint(region, f"d-1.{region}.example", f"Z-{region}", f"api.{region}.example")
+
+
+def build(regions=REGIONS[:2], routing_policy="failover", create_zone=True, certificates=True):
+    stack = new_stack()
+    by_region = providers(stack, *regions)
+    dns = FailoverDns(
+        stack, "name", provider=by_region[regions[0]], zone_name="shop.example",
+        record_name="api.shop.example", create_zone=create_zone, tags={"team": "shop"},
+    )  # fmt: skip
+    arns = [
+        dns.validate_certificate(
+            AcmCertificate(
+                stack, f"certificate_{region}", provider=provider, domain_name="api.shop.example",
+                validation_method="DNS",
+            ),
+            provider,
+        )
+        for region, provider in by_region.items()
+        if certificates
+    ]  # fmt: skip
+    dns.route(
+        [endpoint(region) for region in regions],
+        routing_policy=routing_policy,
+        health_check=HealthCheck("/live/ping", interval_seconds=10, failure_threshold=2),
+    )
+    return Synthesized(stack), dns, arns
+
+
+@pytest.fixture(scope="module")
+def failover():
+    return build()
+
+
+def routing_records(synthesized):
+    return {
+        logical_id: record
+        for logical_id, record in synthesized.resources("aws_route53_record").items()
+        if "alias" in record
+    }
+
+
+def test_each_region_has_an_a_and_an_aaaa_failover_record_with_its_health_check(failover):
+    records = routing_records(failover[0])
+
+    assert {
+        logical_id: (
+            record["type"],
+            record["failover_routing_policy"]["type"],
+            record["set_identifier"],
+            record["alias"]["name"],
+            record["health_check_id"],
+        )
+        for logical_id, record in records.items()
+    } == {
+        f"name_{role}_{type}": (
+            type,
+            role.upper(),
+            role,
+            f"d-1.{region}.example",
+            f"${{aws_route53_health_check.name_{role}_health_check.id}}",
+        )
+        for role, region in zip(("primary", "secondary"), REGIONS, strict=False)
+        for type in ("A", "AAAA")
+    }
+    assert all(record["alias"]["evaluate_target_health"] for record in records.values())
+    assert {record["name"] for record in records.values()} == {"api.shop.example"}
+
+
+def test_an_alias_record_has_no_ttl_of_its_own(failover):
+    assert not [r for r in routing_records(failover[0]).values() if "ttl" in r]
+
+
+def test_health_checks_ask_over_https_with_sni_where_the_region_answers_by_itself(failover):
+    checks = failover[0].resources("aws_route53_health_check")
+
+    assert [check["fqdn"] for check in checks.values()] == [
+        "api.eu-central-1.example", "api.eu-west-1.example",
+    ]  # fmt: skip
+    for check in checks.values():
+        assert (check["type"], check["port"]) == ("HTTPS", 443)
+        assert check["resource_path"] == "/live/ping"
+        assert (check["enable_sni"], check["measure_latency"]) == (True, True)
+        assert (check["request_interval"], check["failure_threshold"]) == (10, 2)
+        assert check["lifecycle"] == {"create_before_destroy": True}
+        assert check["tags"]["Name"].startswith("api.shop.example ")
+
+
+def test_the_certificate_validation_record_is_declared_once_and_every_region_refers_to_it(failover):
+    synthesized, _, arns = failover
+    validation_records = [
+        logical_id
+        for logical_id, record in synthesized.resources("aws_route53_record").items()
+        if "alias" not in record
+    ]
+
+    assert validation_records == ["name_certificate_validation"]
+    validations = synthesized.resources("aws_acm_certificate_validation")
+    assert len(validations) == len(arns) == 2
+    assert {tuple(v["validation_record_fqdns"]) for v in validations.values()} == {
+        ("${aws_route53_record.name_certificate_validation.fqdn}",)
+    }
+    assert {v["provider"] for v in validations.values()} == {f"aws.{r}" for r in REGIONS[:2]}
+
+
+def test_the_zone_is_created_or_looked_up():
+    created, looked_up = build()[0], build(create_zone=False)[0]
+
+    assert list(created.resources("aws_route53_zone")) == ["name_zone"]
+    assert not created.data("aws_route53_zone")
+    assert not looked_up.resources("aws_route53_zone")
+    assert looked_up.data("aws_route53_zone")["name_zone"]["private_zone"] is False
+
+
+def test_latency_routing_takes_any_number_of_regions():
+    synthesized, dns, _ = build(REGIONS, "latency", certificates=False)
+    records = routing_records(synthesized)
+
+    assert len(records) == 2 * len(REGIONS)
+    for record in records.values():
+        assert record["latency_routing_policy"]["region"] == record["set_identifier"]
+        assert "failover_routing_policy" not in record
+    assert list(dns.health_check_ids) == list(REGIONS)
+
+
+def test_failover_needs_exactly_two_regions():
+    with pytest.raises(ValueError, match="between 2 Regions, got 3"):
+        build(REGIONS, certificates=False)
+
+
+def test_a_name_is_routed_once():
+    _, dns, _ = build()
+    with pytest.raises(ValueError, match="routed already"):
+        dns.route([], health_check=HealthCheck("/"))

@@ -1,0 +1,236 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from repository_files import ENVIRONMENTS, REPOSITORY
+
+from constructs_lib.settings import SettingsError, load
+
+pytestmark = pytest.mark.unit
+
+VALID = {
+    "": 'regions = ["us-east-1", "us-west-2"]',
+    "api": 'name = "weather"',
+    "table": 'name = "weather"',
+    "domain": 'zone_name = "example.com"\nrecord_name = "weather.example.com"',
+    "health_check": "",
+    "tags": "",
+    "backend": 'type = "local"',
+}
+
+
+def text_of(**changes: str | None) -> str:
+    """A valid file with some sections replaced; `top` stands for the keys above all sections."""
+    sections = VALID | {("" if k == "top" else k): v for k, v in changes.items()}
+    return "\n".join(
+        f"[{name}]\n{body}" if name else body for name, body in sections.items() if body is not None
+    )
+
+
+def faults_of(folder: Path, text: str, name: str = "bad.toml") -> list[str]:
+    path = folder / name
+    path.write_text(text)
+    with pytest.raises(SettingsError) as raised:
+        load(path)
+    return [str(fault) for fault in raised.value.faults]
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_every_shipped_environment_is_valid(path):
+    settings = load(path)
+
+    assert settings.name == path.stem
+    assert settings.primary_region == settings.regions[0]
+
+
+def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
+    # GIVEN the example, and a file with only what has no default
+    example = load(REPOSITORY / "environments" / "example.toml")
+    (tmp_path / "least.toml").write_text(
+        text_of(api='name = "weather"', health_check=None, tags=None)
+    )
+    least = load(tmp_path / "least.toml")
+
+    # THEN every key stands in the example
+    text = (REPOSITORY / "environments" / "example.toml").read_text()
+    for section in (type(example), *(type(getattr(example, s)) for s in ("api", "table", "domain",
+                    "health_check", "backend"))):  # fmt: skip
+        for key in section.model_fields:
+            assert f"{key} = " in text or f"[{key}]" in text or key == "name", key
+    # AND what it calls a default is one
+    for line in text.splitlines():
+        if line.endswith("# default"):
+            key = line.split(" = ")[0]
+            holders = [least, least.api, least.table, least.domain, least.health_check]
+            (holder,) = [h for h in holders if key in type(h).model_fields and key != "name"]
+            shown = line.split(" = ")[1].removesuffix("# default").strip().strip('"')
+            assert str(getattr(holder, key)).lower() == shown, key
+
+
+FAULTS = {
+    "one region only": (
+        {"top": 'regions = ["us-east-1"]'},
+        ["regions: got", "two or more different AWS Regions"],
+    ),
+    "unknown region": (
+        {"top": 'regions = ["us-esat-1", "us-west-2"]'},
+        ['regions[0]: got "us-esat-1"', "not a Region of the partition aws"],
+    ),
+    "region of another partition": (
+        {"top": 'regions = ["us-east-1", "cn-north-1"]'},
+        ['regions[1]: got "cn-north-1"'],
+    ),
+    "region twice": (
+        {"top": 'regions = ["us-east-1", "us-east-1"]'},
+        ['regions[1]: "us-east-1" stands twice', "losing one must leave the other"],
+    ),
+    "regions no list": (
+        {"top": 'regions = "us-east-1"'},
+        ['regions: got "us-east-1"', 'for example regions = ["us-east-1", "us-west-2"]'],
+    ),
+    "three regions with failover": (
+        {"top": 'regions = ["us-east-1", "us-west-2", "eu-west-1"]'},
+        ["got 3 Regions with failover routing", 'set routing_policy = "latency"'],
+    ),
+    "unknown routing": (
+        {"top": VALID[""] + '\nrouting_policy = "random"'},
+        ['routing_policy: got "random"', '"failover" or "latency"'],
+    ),
+    "account id too short": (
+        {"top": VALID[""] + '\nallowed_account_ids = ["123"]'},
+        ['allowed_account_ids[0]: got "123"', "12-digit account ids"],
+    ),
+    "unknown top-level key": (
+        {"top": VALID[""] + "\nregion = 1"},
+        ["region: is not a setting", "write regions instead"],
+    ),
+    "stack name in the file": (
+        {"top": VALID[""] + '\nname = "x"'},
+        ["name: is not a setting"],
+    ),
+    "unknown key with a near one": (
+        {"api": 'name = "weather"\nstge = "v1"'},
+        ["api.stge: is not a setting", "write stage instead"],
+    ),
+    "section missing": ({"table": None}, ["table: is missing", "add [table]"]),
+    "section is a value": (
+        {"top": VALID[""] + "\ntable = 3", "table": None},
+        ["table: 3 is not a table"],
+    ),
+    "api name in capitals": (
+        {"api": 'name = "Weather"'},
+        ['api.name: got "Weather"', "lowercase letters"],
+    ),
+    "api name missing": ({"api": ""}, ["api.name: is missing"]),
+    "stage with a slash": ({"api": 'name = "w"\nstage = "v/1"'}, ['api.stage: got "v/1"']),
+    "rate as text": (
+        {"api": 'name = "w"\nrate_per_second = "100"'},
+        ['api.rate_per_second: got "100"', "a number above 0"],
+    ),
+    "rate zero": ({"api": 'name = "w"\nrate_per_second = 0.0'}, ["api.rate_per_second: got 0.0"]),
+    "burst as truth": ({"api": 'name = "w"\nburst = true'}, ["api.burst: got true"]),
+    "retention that CloudWatch does not know": (
+        {"api": 'name = "w"\nlog_retention_days = 29'},
+        ["api.log_retention_days: got 29", "next longer"],
+    ),
+    "truth as text": (
+        {"api": 'name = "w"\ntracing = "yes"'},
+        ['api.tracing: got "yes"', "without quotes"],
+    ),
+    "table name too short": ({"table": 'name = "ab"'}, ['table.name: got "ab"', "3 to 255"]),
+    "zone with a trailing dot": (
+        {"domain": 'zone_name = "example.com."\nrecord_name = "weather.example.com"'},
+        ['domain.zone_name: got "example.com."', "without a trailing dot"],
+    ),
+    "record outside of the zone": (
+        {"domain": 'zone_name = "example.com"\nrecord_name = "weather.example.org"'},
+        ["is not within the zone", 'record_name = "api.example.com"'],
+    ),
+    "record that only ends like the zone": (
+        {"domain": 'zone_name = "example.com"\nrecord_name = "badexample.com"'},
+        ['"badexample.com" is not within the zone "example.com"'],
+    ),
+    "interval between": (
+        {"health_check": "interval_seconds = 15"},
+        ["health_check.interval_seconds: got 15", "30 (standard) or 10 (fast"],
+    ),
+    "threshold too high": (
+        {"health_check": "failure_threshold = 11"},
+        ["health_check.failure_threshold: got 11", "1 to 10"],
+    ),
+    "reserved tag": ({"tags": '"aws:x" = "y"'}, ["tags.aws:x", "do not start with aws:"]),
+    "tag with a number": ({"tags": "team = 3"}, ["tags.team: got 3"]),
+    "unknown backend": ({"backend": 'type = "gcs"'}, ["backend", '"local" or type = "s3"']),
+    "backend without a type": ({"backend": ""}, ["backend: is missing"]),
+    "s3 without a bucket": (
+        {"backend": 'type = "s3"\nkey = "k"\nregion = "us-west-2"'},
+        ["backend.bucket: is missing"],
+    ),
+    "state in the primary region": (
+        {"backend": 'type = "s3"\nbucket = "abc"\nkey = "k"\nregion = "us-east-1"'},
+        ['backend.region: "us-east-1" is the primary Region', "us-west-2"],
+    ),
+    "state in no region": (
+        {"backend": 'type = "s3"\nbucket = "abc"\nkey = "k"\nregion = "mars-1"'},
+        ['backend.region: got "mars-1"'],
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_names_the_key_the_value_and_the_fix(tmp_path, changes, expected):
+    # GIVEN a file with one fault / WHEN it is loaded
+    faults = faults_of(tmp_path, text_of(**changes))
+
+    # THEN that fault, and only that, is reported with its fix
+    assert len(faults) == 1, faults
+    for part in (*expected, "Fix: "):
+        assert part in faults[0]
+
+
+def test_all_faults_of_a_file_are_reported_at_once(tmp_path):
+    faults = faults_of(
+        tmp_path,
+        text_of(
+            top='regions = ["us-east-1", "us-east-1"]',
+            api='name = "W"\nburst = 0',
+            domain='zone_name = "example.com"\nrecord_name = "weather.example.org"',
+            health_check="interval_seconds = 1",
+        ),
+    )
+
+    assert len(faults) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("regions = [", "not a TOML file"), ("\udcff", "not a TOML file")],
+    ids=["syntax", "encoding"],
+)
+def test_a_file_that_is_not_toml_is_one_fault(tmp_path, text, expected):
+    path = tmp_path / "bad.toml"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+
+    with pytest.raises(SettingsError, match=expected):
+        load(path)
+
+
+def test_a_missing_file_names_the_environments_there_are(tmp_path):
+    (tmp_path / "staging.toml").touch()
+
+    with pytest.raises(SettingsError, match=r"no such environment file[\s\S]*staging"):
+        load(tmp_path / "production.toml")
+
+
+def test_a_file_name_that_cannot_name_a_stack_is_a_fault(tmp_path):
+    assert "cannot name a stack" in faults_of(tmp_path, text_of(), name="Pre Prod.toml")[0]
+
+
+def test_settings_load_neither_cdktf_nor_the_bindings():
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import constructs_lib.settings, sys; print(*sys.modules)"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+
+    assert not [m for m in loaded if m.startswith(("cdktf", "jsii", "boto3"))]

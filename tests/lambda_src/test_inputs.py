@@ -1,0 +1,129 @@
+"""Rules of what each operation takes."""
+
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weather import inputs, model
+from weather.errors import InvalidRequest
+
+pytestmark = pytest.mark.unit
+
+
+def faults_of(call) -> list[str]:
+    """The fields named by the refusal of a call."""
+    with pytest.raises(InvalidRequest) as caught:
+        call()
+    return [fault.field for fault in caught.value.faults]
+
+
+@given(st.datetimes())
+def test_every_second_of_the_calendar_is_a_time(moment: datetime) -> None:
+    # GIVEN a real time
+    text = moment.replace(microsecond=0).isoformat() + "Z"
+    # WHEN it is read
+    # THEN it is kept as it is
+    assert inputs.parse_time("from", text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "now", "2026-01-31", "2026-01-31T06:00:00", "2026-01-31T06:00:00+00:00"),
+        *("2026-01-31t06:00:00z", "2026-01-31 06:00:00Z", "2026-01-31T06:00Z"),
+        *("2026-01-31T06:00:00.0Z", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z"),
+        *("2026-01-31T24:00:00Z", "2026-12-31T23:59:60Z", "0000-01-01T00:00:00Z"),
+        *(" 2026-01-31T06:00:00Z", "2026-01-31T06:00:00Z\n", "\uff12026-01-31T06:00:00Z"),
+    ],
+)
+def test_everything_else_is_no_time(text: str) -> None:
+    # GIVEN a text in another form, or of no real time
+    # WHEN it is read
+    # THEN it is refused by field and told the form
+    with pytest.raises(InvalidRequest) as caught:
+        inputs.parse_time("to", text)
+    (fault,) = caught.value.faults
+    assert fault.field == "to"
+    assert "YYYY-MM-DDTHH:MM:SSZ" in fault.detail
+
+
+@pytest.mark.parametrize("text", ["a", "0", "new-york", "a-1-b", "x" * 64])
+def test_location_ids_are_slugs(text: str) -> None:
+    # GIVEN a slug
+    # WHEN it is read
+    # THEN it is kept as it is
+    assert inputs.parse_location_id(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-", "a-", "-a", "a--b", "A", "ä", "a b", "a#b", "a/b", "a%2d", "a\n", "x" * 65]
+)
+def test_everything_else_is_no_location_id(text: str) -> None:
+    # GIVEN another text
+    # WHEN it is read
+    # THEN it is refused by name
+    assert faults_of(lambda: inputs.parse_location_id(text)) == ["location"]
+
+
+@pytest.mark.parametrize("text", ["0", "101", "-1", "1.0", "", " 1", "01", "1e1", "٣", "9" * 5000])
+def test_limits_are_whole_numbers_from_1_to_100(text: str) -> None:
+    # GIVEN another limit
+    # WHEN it is read
+    # THEN it is refused by name
+    assert faults_of(lambda: inputs.parse_limit(text)) == ["limit"]
+    assert [inputs.parse_limit(given) for given in ("1", "100", None)] == [1, 100, 25]
+
+
+def test_all_faults_of_a_listing_are_told_at_once() -> None:
+    # GIVEN a request wrong in every part
+    query = {"from": ["x"], "to": ["y"], "limit": ["0"], "cursor": ["?"], "page": ["2"]}
+    # WHEN it is read
+    # THEN every part is named
+    told = faults_of(lambda: inputs.parse_observation_listing({"location": "A"}, query))
+    assert sorted(told) == ["cursor", "from", "limit", "location", "page", "to"]
+
+
+def test_all_faults_of_a_put_are_told_at_once() -> None:
+    # GIVEN a request wrong in every part
+    path = {"location": "A", "observed_at": "now"}
+    # WHEN it is read
+    # THEN every part is named
+    told = faults_of(lambda: inputs.parse_observation(path, {"force": ["1"]}, b'{"colour": 1}'))
+    assert told == ["location", "force", "observed_at", "temperature_celsius", "colour"]
+
+
+def test_repeated_query_parameters_are_refused() -> None:
+    # GIVEN a parameter with two values, even equal ones
+    # WHEN it is read
+    # THEN it is refused by name, once
+    assert faults_of(lambda: inputs.parse_location_listing({"limit": ["5", "5"]})) == ["limit"]
+
+
+@pytest.mark.parametrize("end", ["2026-01-01T00:00:00Z", "2025-01-01T00:00:00Z"])
+def test_a_range_must_have_room(end: str) -> None:
+    # GIVEN a range that ends where or before it begins
+    query = {"from": ["2026-01-01T00:00:00Z"], "to": [end]}
+    # WHEN it is read
+    # THEN its end is named
+    path = {"location": "x"}
+    assert faults_of(lambda: inputs.parse_observation_listing(path, query)) == ["to"]
+
+
+def test_a_cursor_never_widens_the_range() -> None:
+    # GIVEN a range, and cursors before, in and after it
+    query = {"from": ["2026-01-02T00:00:00Z"], "to": ["2026-01-04T00:00:00Z"]}
+    plain = inputs.parse_observation_listing({"location": "x"}, query)
+    keys = [f"observation#2026-01-0{day}T00:00:00Z#{'0' * 32}" for day in (1, 3, 5)]
+    # WHEN they are read together
+    before, within, after = (
+        inputs.parse_observation_listing(
+            {"location": "x"}, {**query, "cursor": [model.encode_cursor(key)]}
+        )
+        for key in keys
+    )
+    # THEN the listing goes on inside the range, or is at its end
+    assert before == plain
+    assert within.sort_keys == (model.just_after(keys[1]), plain.sort_keys.highest)
+    assert after.sort_keys.lowest > after.sort_keys.highest

@@ -1,0 +1,429 @@
+"""Each correction, seen over HTTP: AWS's behaviour holds with it, and does not without it.
+
+An observation is a function that asserts what AWS does. It must hold on the corrected server, and
+must fail on the uncorrected one: once it no longer fails there, MiniStack has been put right.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ops.emulator import corrections
+from ops.emulator.corrections import addressing, api_gateway, dynamodb, kms, route53, speed
+
+pytestmark = pytest.mark.e2e
+
+Observation = Callable[[Any], None]
+OBSERVATIONS: dict[Callable[[], None], Observation] = {}
+
+CHECKER_REGIONS = ["eu-west-1", "us-east-1", "us-west-2"]
+TERRAFORM = "terraform-provider-aws/5.100.0"
+
+
+def observes(correction: Callable[[], None]) -> Callable[[Observation], Observation]:
+    def register(observation: Observation) -> Observation:
+        OBSERVATIONS[correction] = observation
+        return observation
+
+    return register
+
+
+@pytest.mark.parametrize("correction", corrections.CORRECTIONS, ids=lambda each: each.__name__)
+def test_corrected_server_does_as_aws_does(corrected, correction):
+    OBSERVATIONS[correction](corrected)
+
+
+@pytest.mark.parametrize("correction", corrections.CORRECTIONS, ids=lambda each: each.__name__)
+def test_ministack_still_needs_the_correction(uncorrected, correction):
+    try:
+        OBSERVATIONS[correction](uncorrected)
+    except AssertionError:
+        return
+    pytest.fail(f"MiniStack is right without it: drop the correction {correction.__name__}")
+
+
+# --- addressing
+
+
+@observes(addressing.execute_api_answers_by_host_name)
+def see_execute_api_host_names(aws):
+    ids = {region: aws.rest_api(region) for region in ("us-east-1", "us-west-2")}
+
+    answers = {
+        region: aws.call(f"{api}.execute-api.{region}.amazonaws.com", "/v1/thing")
+        for region, api in ids.items()
+    }
+
+    assert {region: answer.json().get("region") for region, answer in answers.items()} == {
+        region: region for region in ids
+    }
+
+
+@observes(addressing.custom_domain_answers_in_the_region_asked)
+def see_region_of_custom_domain(aws):
+    domain = domain_in_two_regions(aws)
+
+    answers = [
+        aws.call(domain, "/v1/thing", headers={"X-Amz-Local-Region": region}).json()["region"]
+        for region in ("us-east-1", "us-west-2")
+    ]
+
+    assert answers == ["us-east-1", "us-west-2"]
+
+
+@observes(addressing.api_host_names_belong_to_api_gateway)
+def see_path_without_mapping(aws):
+    domain = domain_in_two_regions(aws)
+
+    statuses = [aws.call(domain, path).status_code for path in ("/health", "/other/thing")]
+
+    assert statuses == [403, 403]
+
+
+def domain_in_two_regions(aws):
+    domain = f"api-{uuid.uuid4().hex[:8]}.example.test"
+    for region in ("us-east-1", "us-west-2"):
+        aws.custom_domain(region, domain, aws.rest_api(region))
+    return domain
+
+
+def test_custom_domain_without_the_header_answers_where_it_was_made_first(corrected):
+    domain = domain_in_two_regions(corrected)
+
+    assert corrected.call(domain, "/v1/thing").json() == {"region": "us-east-1"}
+
+
+def test_custom_domain_is_refused_in_a_region_without_it(corrected):
+    domain = domain_in_two_regions(corrected)
+
+    answer = corrected.call(domain, "/v1/thing", headers={"X-Amz-Local-Region": "eu-west-1"})
+
+    assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
+
+
+def test_function_does_not_see_the_region_header(corrected):
+    function = corrected.echo_function("us-west-2")
+    uri = f"arn:aws:apigateway:us-west-2:lambda:path/2015-03-31/functions/{function}/invocations"
+    domain = f"api-{uuid.uuid4().hex[:8]}.example.test"
+    corrected.custom_domain("us-west-2", domain, corrected.rest_api("us-west-2", uri=uri))
+
+    seen = corrected.call(
+        domain, "/v1/thing", headers={"X-Amz-Local-Region": "us-west-2", "X-Mine": "1"}
+    ).json()
+
+    assert seen["region"] == "us-west-2"
+    assert {name.lower() for name in seen["headers"]} & {"x-amz-local-region", "x-mine"} == {
+        "x-mine"
+    }
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+def test_api_is_not_served_under_the_host_name_of_another_region(corrected, region):
+    api = corrected.rest_api("us-west-2")
+
+    answer = corrected.call(f"{api}.execute-api.{region}.amazonaws.com", "/v1/thing")
+
+    assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
+
+
+def test_regional_host_name_of_a_custom_domain_is_refused(corrected):
+    domain = f"api-{uuid.uuid4().hex[:8]}.example.test"
+    api = corrected.rest_api("us-east-1")
+    regional = corrected.custom_domain("us-east-1", domain, api)["regionalDomainName"]
+
+    assert corrected.call(regional, "/v1/thing").status_code == 403
+
+
+# --- API Gateway
+
+
+@observes(api_gateway.api_key_is_looked_up_in_its_region)
+def see_one_key_in_two_regions(aws):
+    value = uuid.uuid4().hex
+    hosts = [api_with_key(aws, region, value) for region in ("us-east-1", "us-west-2")]
+
+    statuses = [
+        aws.call(host, "/v1/thing", headers={"X-Api-Key": value}).status_code for host in hosts
+    ]
+
+    assert statuses == [200, 200]
+
+
+def api_with_key(aws, region, value):
+    gateway = aws.client("apigateway", region)
+    api = aws.rest_api(region, apiKeyRequired=True)
+    key = gateway.create_api_key(name="acme", value=value, enabled=True)
+    plan = gateway.create_usage_plan(name="basic", apiStages=[{"apiId": api, "stage": "v1"}])
+    gateway.create_usage_plan_key(usagePlanId=plan["id"], keyId=key["id"], keyType="API_KEY")
+    return f"{api}.execute-api.localhost"
+
+
+def test_another_key_is_refused(corrected):
+    host = api_with_key(corrected, "us-east-1", uuid.uuid4().hex)
+
+    refused = corrected.call(host, "/v1/thing", headers={"X-Api-Key": uuid.uuid4().hex})
+
+    assert refused.status_code == 403
+
+
+@observes(api_gateway.unset_structures_are_left_out)
+def see_unset_structures(aws):
+    gateway = aws.client("apigateway")
+    api = aws.rest_api("us-east-1")
+    domain = aws.custom_domain("us-east-1", f"{uuid.uuid4().hex}.example.test", api)
+    plan = gateway.create_usage_plan(name="bare")
+
+    answers = [domain, plan, gateway.get_stage(restApiId=api, stageName="v1")]
+
+    unset = {"accessLogSettings", "mutualTlsAuthentication", "quota", "throttle"}
+    assert [unset & answer.keys() for answer in answers] == [set(), set(), set()]
+
+
+def test_set_structures_are_read_back(corrected):
+    gateway = corrected.client("apigateway")
+    made = gateway.create_usage_plan(
+        name="full", throttle={"rateLimit": 5, "burstLimit": 2}, quota={"limit": 9, "period": "DAY"}
+    )
+
+    plan = gateway.get_usage_plan(usagePlanId=made["id"])
+
+    assert plan["throttle"] == {"rateLimit": 5, "burstLimit": 2}
+    assert plan["quota"]["limit"] == 9
+
+
+@observes(api_gateway.iam_method_refuses_what_is_no_signature)
+def see_foreign_authorization_header(aws):
+    api = aws.rest_api("us-east-1", authorizationType="AWS_IAM")
+
+    answers = [
+        aws.call(f"{api}.execute-api.localhost", "/v1/thing", headers={"Authorization": value})
+        for value in ("Bearer x", "AWS4-HMAC-SHA256 x")
+    ]
+
+    assert [answer.status_code for answer in answers] == [403, 403]
+    assert {answer.headers.get("x-amzn-ErrorType") for answer in answers} == {
+        "IncompleteSignatureException"
+    }
+
+
+def test_iam_method_refuses_an_unsigned_request(corrected):
+    api = corrected.rest_api("us-east-1", authorizationType="AWS_IAM")
+
+    answer = corrected.call(f"{api}.execute-api.us-east-1.amazonaws.com", "/v1/thing")
+
+    assert answer.status_code == 403
+    assert answer.json() == {"message": "Missing Authentication Token"}
+
+
+def test_iam_method_accepts_a_signed_request(corrected):
+    api = corrected.rest_api("us-east-1", authorizationType="AWS_IAM")
+    host = f"{api}.execute-api.us-east-1.amazonaws.com"
+
+    answer = corrected.call(host, "/v1/thing", headers=signed_headers(host, "/v1/thing"))
+
+    assert answer.status_code == 200
+
+
+def signed_headers(host, path):
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    request = AWSRequest("GET", f"http://{host}{path}")
+    SigV4Auth(Credentials("test", "test"), "execute-api", "us-east-1").add_auth(request)
+    return dict(request.prepare().headers)
+
+
+@observes(api_gateway.validation_error_is_described)
+def see_validation_error(aws):
+    host = api_with_model(aws)
+
+    answer = aws.call(host, "/v1/thing", "POST", json={"wind": 1})
+
+    assert answer.json()["faults"] == ('[object has missing required properties (["temperature"])]')
+
+
+def api_with_model(aws):
+    gateway = aws.client("apigateway")
+    api = aws.rest_api("us-east-1")
+    gateway.create_model(
+        restApiId=api,
+        name="Observation",
+        contentType="application/json",
+        schema=json.dumps({"type": "object", "required": ["temperature"]}),
+    )
+    validator = gateway.create_request_validator(restApiId=api, validateRequestBody=True)
+    resources = gateway.get_resources(restApiId=api)["items"]
+    thing = next(each["id"] for each in resources if each["path"] == "/thing")
+    aws.method(
+        "us-east-1",
+        {"restApiId": api, "resourceId": thing, "httpMethod": "POST"},
+        requestValidatorId=validator["id"],
+        requestModels={"application/json": "Observation"},
+    )
+    refuse_with_problem_documents(gateway, api)
+    aws.deploy("us-east-1", api)
+    return f"{api}.execute-api.localhost"
+
+
+def refuse_with_problem_documents(gateway, api):
+    template = (
+        '{"title":"$context.error.responseType","detail":$context.error.messageString,'
+        '"requestId":"$context.requestId","faults":"$context.error.validationErrorString"}'
+    )
+    for response_type in ("DEFAULT_4XX", "BAD_REQUEST_BODY"):
+        gateway.put_gateway_response(
+            restApiId=api,
+            responseType=response_type,
+            responseParameters={
+                "gatewayresponse.header.Content-Type": "'application/problem+json'",
+                "gatewayresponse.header.X-Served-By-Region": "'us-east-1'",
+            },
+            responseTemplates={"application/json": template},
+        )
+
+
+def test_refusal_without_validation_leaves_the_variable_empty(corrected):
+    answer = corrected.call(api_with_model(corrected), "/v1/nothing")
+
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["X-Served-By-Region"] == "us-east-1"
+    assert answer.json() == {
+        "title": "MISSING_AUTHENTICATION_TOKEN",
+        "detail": "Missing Authentication Token",
+        "requestId": answer.headers["x-amzn-requestid"],
+        "faults": "",
+    }
+
+
+# --- DynamoDB, KMS, Route 53
+
+
+@observes(dynamodb.recovery_period_is_kept)
+def see_recovery_period(aws):
+    client = aws.client("dynamodb")
+    name = f"table-{uuid.uuid4().hex[:8]}"
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    wanted = {"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 7}
+
+    client.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=wanted)
+
+    backups = client.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+    recovery = backups["PointInTimeRecoveryDescription"]
+    assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
+    assert recovery.get("RecoveryPeriodInDays") == 7
+
+
+@observes(kms.aws_managed_keys_are_made_on_first_use)
+def see_aws_managed_key(aws):
+    client = aws.client("kms", "us-west-2")
+
+    keys = [managed_key(client, "alias/aws/dynamodb") for _ in range(2)]
+
+    assert keys[0] == keys[1]
+    assert keys[0]["KeyManager"] == "AWS"
+    assert keys[0]["Arn"].startswith("arn:aws:kms:us-west-2:000000000000:key/")
+
+
+def managed_key(client, alias):
+    try:
+        return client.describe_key(KeyId=alias)["KeyMetadata"]
+    except client.exceptions.NotFoundException as missing:
+        raise AssertionError(missing) from None
+
+
+def test_alias_nobody_made_is_still_unknown(corrected):
+    client = corrected.client("kms")
+
+    with pytest.raises(client.exceptions.NotFoundException):
+        client.describe_key(KeyId="alias/mine")
+
+
+@observes(route53.health_check_lists_are_read)
+def see_health_check_lists(aws):
+    check = health_check(aws, Regions=CHECKER_REGIONS)
+    parent = health_check(aws, Type="CALCULATED", ChildHealthChecks=[check["Id"]])
+
+    assert sorted(check["HealthCheckConfig"]["Regions"]) == CHECKER_REGIONS
+    assert parent["HealthCheckConfig"]["ChildHealthChecks"] == [check["Id"]]
+
+
+@observes(route53.health_check_switches_are_xml_booleans)
+def see_health_check_switches(aws):
+    config = health_check(aws, EnableSNI=True, MeasureLatency=True, Inverted=False)[
+        "HealthCheckConfig"
+    ]
+
+    assert config["EnableSNI"] is True
+    assert config["MeasureLatency"] is True
+    assert config["Inverted"] is False
+
+
+def health_check(aws, **config):
+    client = aws.client("route53")
+    if config.get("Type") == "CALCULATED":
+        config["HealthThreshold"] = 1
+    else:
+        config |= {"Type": "HTTPS", "FullyQualifiedDomainName": "api.example.test"}
+    made = client.create_health_check(CallerReference=uuid.uuid4().hex, HealthCheckConfig=config)
+    return client.get_health_check(HealthCheckId=made["HealthCheck"]["Id"])["HealthCheck"]
+
+
+# --- speed
+
+
+@observes(speed.function_without_output_is_not_waited_for)
+def see_time_of_a_silent_function(aws):
+    function = aws.echo_function("us-east-1")
+    event = json.dumps({"headers": {}})
+    client = aws.client("lambda")
+    client.invoke(FunctionName=function, Payload=event)
+
+    times = []
+    for _ in range(8):
+        began = time.perf_counter()
+        client.invoke(FunctionName=function, Payload=event)
+        times.append(time.perf_counter() - began)
+
+    assert min(times) < 0.05
+
+
+@observes(speed.terraform_does_not_wait_for_dns_changes)
+def see_dns_change_for_terraform(aws):
+    terraform = aws.client("route53", user_agent=TERRAFORM)
+    zone = terraform.create_hosted_zone(Name="example.test", CallerReference=uuid.uuid4().hex)
+
+    assert "ChangeInfo" not in zone
+    assert "ChangeInfo" not in change_record(terraform, zone["HostedZone"]["Id"])
+
+
+def test_others_than_terraform_can_wait_for_dns_changes(corrected):
+    client = corrected.client("route53")
+    zone = client.create_hosted_zone(Name="example.test", CallerReference=uuid.uuid4().hex)
+
+    change = change_record(client, zone["HostedZone"]["Id"])["ChangeInfo"]
+
+    assert change["Status"] == "PENDING"
+    assert client.get_change(Id=change["Id"])["ChangeInfo"]["Id"] == change["Id"]
+
+
+def change_record(client, zone_id):
+    record = {
+        "Name": "www.example.test",
+        "Type": "A",
+        "TTL": 60,
+        "ResourceRecords": [{"Value": "192.0.2.1"}],
+    }
+    return client.change_resource_record_sets(
+        HostedZoneId=zone_id,
+        ChangeBatch={"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]},
+    )

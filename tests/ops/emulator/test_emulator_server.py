@@ -1,0 +1,146 @@
+"""The server as a program: how it starts, refuses to start, and what it leaves behind."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_left_after_a_function_ran(emulator, tmp_path, monkeypatch, number):
+    # GIVEN a server whose temporary files can be seen, and a function that ran on it
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    process = emulator.start()
+    aws = emulator.serving(process)
+    function = aws.echo_function("us-east-1")
+    aws.client("lambda").invoke(FunctionName=function, Payload=b'{"headers": {}}')
+    workers = children_of(process.pid)
+    assert workers
+    assert list(tmp_path.iterdir())
+
+    # WHEN it is ended
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=15)
+
+    # THEN it ended well, with its workers and its files
+    assert (process.returncode, errors) == (0, "")
+    assert [pid for pid in workers if is_running(pid)] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_idle_connection_does_not_keep_the_server(emulator):
+    process = emulator.start()
+    aws = emulator.serving(process)
+
+    with requests.Session() as session:
+        session.get(f"{aws.url}/_ministack/ready", timeout=20)
+        began = time.monotonic()
+        code = emulator.end(process)
+
+    assert code == 0
+    assert time.monotonic() - began < 5
+
+
+def test_port_taken_is_one_line_and_exit_code_3(emulator, corrected, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    port = corrected.url.rsplit(":", 1)[1]
+
+    second = emulator.start(port=int(port))
+    output, errors = second.communicate(timeout=15)
+
+    assert second.returncode == 3
+    assert output == ""
+    assert errors.count("\n") == 1
+    assert f"127.0.0.1:{port}" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_ministack_is_refused_with_both_versions(emulator):
+    program = (
+        "from ops.emulator import corrections, server; corrections.MINISTACK_VERSION = '9.9.9'; "
+        "raise SystemExit(server.main(['--port', '0']))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=emulator.REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "9.9.9" in done.stderr
+    assert "installed is 1." in done.stderr
+
+
+@pytest.mark.parametrize("port", ["none", "70000", "-1"])
+def test_what_is_no_port_is_a_usage_fault(emulator, port):
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.emulator", "--port", port],
+        cwd=emulator.REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert port in done.stderr
+
+
+def test_server_takes_nothing_from_the_callers_aws_configuration(emulator, monkeypatch):
+    with monkeypatch.context() as callers:
+        for name in ("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"):
+            callers.setenv(name, "of-the-caller")
+        callers.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+        callers.setenv("AUTH", "true")
+        process = emulator.start()
+    try:
+        aws = emulator.serving(process)
+
+        caller = aws.client("sts").get_caller_identity()
+    finally:
+        emulator.end(process)
+
+    assert caller["Account"] == "000000000000"
+
+
+def test_iam_enforced_server_evaluates_policies(emulator):
+    process = emulator.start("--iam-enforced")
+    try:
+        aws = emulator.serving(process)
+        aws.client("iam").create_user(UserName="reader")
+        key = aws.client("iam").create_access_key(UserName="reader")["AccessKey"]
+        reader = emulator.boto3.client(
+            "dynamodb",
+            region_name="us-east-1",
+            endpoint_url=aws.url,
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+        )
+
+        with pytest.raises(reader.exceptions.ClientError, match="AccessDenied"):
+            reader.list_tables()
+    finally:
+        emulator.end(process)
+
+
+def children_of(pid: int) -> list[int]:
+    shown = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
+    return [int(each) for each in shown.split()]
+
+
+def is_running(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rsplit(")", 1)[1].split()[0] != "Z"

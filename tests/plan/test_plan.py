@@ -1,0 +1,116 @@
+"""The real Terraform and the real AWS provider read what is synthesized, on every environment.
+
+The provider asks AWS for the account and looks up a hosted zone while it plans: the local AWS
+answers, as the account that the environment allows.
+"""
+
+import json
+import os
+import subprocess
+
+import boto3
+import foreign_api
+import pytest
+import weather_api
+from cdktf import App
+from repository_files import ENVIRONMENTS
+from synthesis import Synthesized
+
+from constructs_lib.settings import load
+from constructs_lib.stack import FailoverApiStack
+from ops import local
+
+pytestmark = [pytest.mark.plan, pytest.mark.usefixtures("terraform_ready")]
+
+STACKS = [path.stem for path in ENVIRONMENTS] + ["orders"]
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory):
+    workspace = local.Workspace(tmp_path_factory.mktemp("aws"))
+    aws = local.start_aws(workspace, port=0)
+    yield aws
+    local.down(workspace)
+
+
+@pytest.fixture(scope="module", params=STACKS)
+def stack(request, tmp_path_factory, aws):
+    """`(folder, environment, synthesized)` of one stack, initialized."""
+    app = App(outdir=str(tmp_path_factory.mktemp(request.param)))
+    account = "000000000000"
+    if request.param == "orders":
+        built = foreign_api.build(app)
+    else:
+        (path,) = [path for path in ENVIRONMENTS if path.stem == request.param]
+        settings = load(path)
+        account = next(iter(settings.allowed_account_ids), account)
+        built = FailoverApiStack(
+            app,
+            settings=settings,
+            operations=weather_api.OPERATIONS,
+            health_operation=weather_api.HEALTH_OPERATION,
+            functions=weather_api.FUNCTIONS,
+            partition_key=weather_api.PARTITION_KEY,
+            sort_key=weather_api.SORT_KEY,
+        )
+    synthesized = Synthesized(built)
+    app.synth()
+    folder = tmp_path_factory.getbasetemp() / app.outdir / "stacks" / request.param
+    # The plan needs no state; a bucket, where one is set, is not to be had here.
+    (folder / "backend_override.tf.json").write_text('{"terraform": {"backend": {"local": {}}}}')
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **aws.variables,
+        # The local AWS takes a key of twelve digits for the account.
+        "AWS_ACCESS_KEY_ID": account,
+        "TF_VAR_api_key_value": "k" * 20,
+        "CHECKPOINT_DISABLE": "1",
+    }
+    for zone in synthesized.data("aws_route53_zone").values():
+        boto3.client(
+            "route53", endpoint_url=aws.endpoint_url, aws_access_key_id=account,
+            aws_secret_access_key="test", region_name="us-east-1",
+        ).create_hosted_zone(Name=zone["name"], CallerReference=request.param)  # fmt: skip
+    terraform(folder, environment, "init", "-input=false")
+    return folder, environment, synthesized
+
+
+def terraform(folder, environment, *arguments):
+    done = subprocess.run(
+        ["terraform", *arguments, "-no-color"],
+        cwd=folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_terraform_validates_it_without_a_warning(stack):
+    folder, environment, _ = stack
+
+    answer = json.loads(terraform(folder, environment, "validate", "-json"))
+
+    assert answer["valid"]
+    assert answer["diagnostics"] == []
+
+
+def test_the_plan_creates_every_resource_and_nothing_else(stack, tmp_path):
+    folder, environment, synthesized = stack
+
+    terraform(folder, environment, "plan", "-input=false", f"-out={tmp_path / 'plan'}")
+    plan = json.loads(terraform(folder, environment, "show", "-json", str(tmp_path / "plan")))
+
+    changes = {
+        change["address"]: change["change"]["actions"]
+        for change in plan["resource_changes"]
+        if change["mode"] == "managed"
+    }
+    assert set(changes) == {a for a in synthesized.addresses() if not a.startswith("data.")}
+    assert {tuple(actions) for actions in changes.values()} == {("create",)}
+
+
+def test_the_plan_shows_no_api_key(stack, tmp_path):
+    folder, environment, synthesized = stack
+    if not synthesized.resources("aws_api_gateway_api_key"):
+        pytest.skip("this stack has no API key")
+
+    assert environment["TF_VAR_api_key_value"] not in terraform(folder, environment, "plan")

@@ -1,0 +1,36 @@
+"""What a ring needs to run: skipped with the reason where it is missing, failed under CI."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ops.terraform import PROVIDER_MIRROR_HINT
+
+
+def require_terraform() -> None:
+    """Ends the test unless Terraform and the AWS provider are to be had."""
+    reason = _missing()
+    if reason and os.environ.get("CI"):
+        pytest.fail(f"required under CI: {reason}", pytrace=False)
+    if reason:
+        pytest.skip(reason)
+
+
+@cache
+def _missing() -> str:
+    if shutil.which("terraform") is None:
+        return "terraform is not on the PATH: install Terraform 1.11 or newer"
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "main.tf.json").write_text(
+            '{"terraform": {"required_providers": {"aws": {"source": "hashicorp/aws"}}}}'
+        )
+        done = subprocess.run(
+            ["terraform", "init", "-input=false", "-no-color"],
+            cwd=folder, capture_output=True, text=True,
+        )  # fmt: skip
+    return f"the AWS provider cannot be installed: {PROVIDER_MIRROR_HINT}" if done.returncode else ""

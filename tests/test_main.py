@@ -1,0 +1,126 @@
+"""main.py as its users run it: a program."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from repository_files import ENVIRONMENTS, REPOSITORY
+
+pytestmark = pytest.mark.unit
+
+SOURCES = ("main.py", "weather_api.py", "constructs_lib", "lambda_src", "environments")
+
+# Another clock for Python and for the jsii kernel: a year later, and at another speed.
+OTHER_CLOCK_PYTHON = """
+import time
+_time = time.time
+time.time = lambda: _time() * 1.02 + 31_536_000
+time.time_ns = lambda: int(time.time() * 1e9)
+"""
+OTHER_CLOCK_NODE = """
+const now = Date.now; Date.now = () => now() + 31536000000;
+"""
+
+
+def checkout(folder):
+    """A copy of the sources with other modification times."""
+    folder.mkdir(parents=True)
+    for name in SOURCES:
+        source = REPOSITORY / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(source, folder / name)
+    return folder
+
+
+def run_main(folder, **environment):
+    return subprocess.Popen(
+        [sys.executable, str(folder / "main.py")],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def synthesized_files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_same_inputs_give_the_same_bytes_in_any_folder_at_any_time(tmp_path):
+    # GIVEN two checkouts, one of them with another clock and another hash seed
+    one = checkout(tmp_path / "one")
+    other = checkout(tmp_path / "a folder" / "further down")
+    clock = tmp_path / "clock"
+    clock.mkdir()
+    (clock / "sitecustomize.py").write_text(OTHER_CLOCK_PYTHON)
+    (clock / "clock.js").write_text(OTHER_CLOCK_NODE)
+
+    # WHEN main.py runs in each
+    runs = [
+        run_main(one, PYTHONHASHSEED="1"),
+        run_main(
+            other,
+            PYTHONHASHSEED="2",
+            PYTHONPATH=str(clock),
+            NODE_OPTIONS=f"--require={clock / 'clock.js'}",
+            TZ="Pacific/Kiritimati",
+        ),
+    ]
+    for run in runs:
+        _, errors = run.communicate()
+        assert run.returncode == 0, errors
+
+    # THEN every environment is synthesized, to the same bytes, without a path of this machine
+    files = synthesized_files(one / "cdktf.out")
+    assert {f"stacks/{path.stem}/cdk.tf.json" for path in ENVIRONMENTS} <= files.keys()
+    assert files == synthesized_files(other / "cdktf.out")
+    assert not [name for name, content in files.items() if str(tmp_path).encode() in content]
+
+
+def test_one_environment_can_be_named(tmp_path):
+    folder = checkout(tmp_path / "checkout")
+
+    run = run_main(folder, FAILOVER_ENVIRONMENT="local")
+    _, errors = run.communicate()
+
+    assert run.returncode == 0, errors
+    assert [path.name for path in (folder / "cdktf.out" / "stacks").iterdir()] == ["local"]
+
+
+def test_faults_of_all_files_are_told_at_once_without_a_traceback_or_the_bindings(tmp_path):
+    # GIVEN two files with a fault each, and no bindings to load
+    folder = checkout(tmp_path / "checkout")
+    for name in ("local", "example"):
+        path = folder / "environments" / f"{name}.toml"
+        path.write_text(path.read_text().replace('"us-west-2"', '"us-wset-2"'))
+    (folder / "cdktf.py").write_text("raise SystemExit('cdktf was imported')")
+
+    # WHEN main.py runs
+    run = run_main(folder)
+    output, errors = run.communicate()
+
+    # THEN both are named, nothing is synthesized and the exit code says whose fault it is
+    assert run.returncode == 2
+    assert output == ""
+    assert "local.toml: 1 fault" in errors
+    assert "example.toml: 2 faults" in errors
+    assert errors.count("Fix: write us-west-2.") == 3
+    assert "Traceback" not in errors
+    assert not (folder / "cdktf.out").exists()
+
+
+def test_an_environment_that_does_not_exist_is_told_with_those_that_do(tmp_path):
+    run = run_main(checkout(tmp_path / "checkout"), FAILOVER_ENVIRONMENT="prod")
+    _, errors = run.communicate()
+
+    assert run.returncode == 2
+    assert "one of: example, local" in errors

@@ -1,0 +1,45 @@
+import importlib
+import json
+
+import pytest
+
+import weather_api
+from constructs_lib.api import Authorization
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize("operation", weather_api.OPERATIONS, ids=lambda o: o.name)
+def test_infrastructure_and_function_agree_on_the_actions_of_an_operation(operation, monkeypatch):
+    monkeypatch.setenv("TABLE_NAME", "t")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+    assert sorted(importlib.import_module(operation.name).ACTIONS) == sorted(operation.access)
+
+
+def test_reads_need_a_key_writes_are_signed_and_health_is_open():
+    for operation in weather_api.OPERATIONS:
+        if operation.name == weather_api.HEALTH_OPERATION:
+            assert operation.authorization is Authorization.NONE
+        elif operation.method == "GET":
+            assert operation.authorization is Authorization.API_KEY
+        else:
+            assert operation.authorization is Authorization.IAM
+
+
+def test_every_module_at_the_root_of_the_zip_is_an_operation():
+    modules = {path.stem for path in weather_api.FUNCTIONS.glob("*.py")}
+
+    assert modules == {operation.name for operation in weather_api.OPERATIONS}
+
+
+def test_request_models_are_the_schemas_of_the_functions():
+    for operation in weather_api.OPERATIONS:
+        if operation.method == "PUT":
+            (path,) = [
+                p
+                for p in weather_api.FUNCTIONS.glob("weather/*.schema.json")
+                if p.name.startswith(operation.name.removeprefix("put_"))
+            ]
+            assert operation.request_model == json.loads(path.read_text())
