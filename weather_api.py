@@ -1,7 +1,7 @@
 """The weather API: its operations, as the infrastructure needs to know them.
 
-Each operation is a module of `lambda_src/` with the same name. Request models are read from the
-schemas that the functions validate with, so that both refuse the same bodies.
+Each operation is a module of `lambda_src/` with the same name. Request models come from the schemas
+that the functions validate with.
 """
 
 import json
@@ -17,8 +17,15 @@ SORT_KEY = Key("sk")
 HEALTH_OPERATION = "get_health"
 
 
-def _schema(name: str) -> Any:
-    return json.loads((FUNCTIONS / "weather" / f"{name}.schema.json").read_text(encoding="utf-8"))
+def _request_model(name: str) -> dict[str, Any]:
+    """The shape of a body: which members it has, and that it has no others.
+
+    API Gateway names a member that is missing or unknown, but not one whose value is wrong. Values
+    are therefore left to the function, whose answer names every field.
+    """
+    path = FUNCTIONS / "weather" / f"{name}.schema.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    return schema | {"properties": {member: {} for member in schema["properties"]}}
 
 
 _PAGE = {"limit": False, "cursor": False}
@@ -46,7 +53,7 @@ OPERATIONS = (
         path="/locations/{location}",
         authorization=Authorization.IAM,
         access=("dynamodb:PutItem",),
-        request_model=_schema("location"),
+        request_model=_request_model("location"),
     ),
     Operation(
         name="get_weather",
@@ -69,7 +76,7 @@ OPERATIONS = (
         path="/weather/{location}/observations/{observed_at}",
         authorization=Authorization.IAM,
         access=("dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"),
-        request_model=_schema("observation"),
+        request_model=_request_model("observation"),
     ),
     Operation(
         name="delete_observation",

@@ -81,8 +81,10 @@ def _local_up(options: argparse.Namespace) -> None:
         transient=True,
     ) as bar:
         task = bar.add_task("", total=None, visible=False)
+        told = 0
 
         def show(progress: TerraformProgress) -> None:
+            nonlocal told
             current = progress.running[0] if progress.running else ""
             bar.update(
                 task,
@@ -92,7 +94,8 @@ def _local_up(options: argparse.Namespace) -> None:
                 description=current[:60],
             )
             # Without a terminal there is no bar: a line now and then says that it goes on.
-            if not console.is_terminal and progress.done and progress.done % 25 == 0:
+            if not console.is_terminal and progress.done >= told + 25:
+                told = progress.done
                 console.print(f"  {progress.done} of {progress.total} resources")
 
         api = local.up(workspace, port=options.port, on_step=console.print, on_progress=show)

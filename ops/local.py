@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -54,16 +54,29 @@ class LocalAws:
 
     Attributes:
         pid: Its process.
+        started_at: When that process started, in seconds since the epoch: numbers are used again.
         port: Its port on 127.0.0.1.
     """
 
     pid: int
+    started_at: float
     port: int
 
     @property
     def endpoint_url(self) -> str:
         """What `AWS_ENDPOINT_URL` is set to."""
         return f"http://127.0.0.1:{self.port}"
+
+    def process(self) -> psutil.Process | None:
+        """Its process while it lives."""
+        try:
+            process = psutil.Process(self.pid)
+            alive = process.create_time() == self.started_at and (
+                process.status() != psutil.STATUS_ZOMBIE
+            )
+        except psutil.NoSuchProcess:
+            return None
+        return process if alive else None
 
     @property
     def variables(self) -> dict[str, str]:
@@ -128,7 +141,7 @@ class Workspace:
             aws = LocalAws(**json.loads(self.process_file.read_text()))
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             return None
-        return aws if _is_local_aws(aws.pid) else None
+        return aws if aws.process() else None
 
     def api_key(self) -> str:
         """Value of the customers' API key: made once, readable by this user only."""
@@ -175,7 +188,7 @@ def up(
     terraform = workspace.terraform(environment)
     on_step("Initializing Terraform with the AWS provider")
     terraform.init()
-    on_step("Applying with Terraform (the provider waits half a minute for DNS changes)")
+    on_step("Applying with Terraform: about 190 resources, a minute or two")
     terraform.apply(on_progress)
 
     api = _local_api(workspace, aws, terraform.outputs())
@@ -224,9 +237,16 @@ def down(workspace: Workspace) -> bool:
         OpsError: The process does not end.
     """
     aws = workspace.running_aws()
-    if aws is not None:
-        os.kill(aws.pid, signal.SIGTERM)
-        _wait_for_end(aws.pid)
+    process = aws.process() if aws else None
+    if process:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_SECONDS)
+        except psutil.TimeoutExpired:
+            raise OpsError(
+                f"the local AWS (process {process.pid}) does not end",
+                next_step=f"kill -9 {process.pid}",
+            ) from None
     workspace.process_file.unlink(missing_ok=True)
     shutil.rmtree(workspace.synthesized, ignore_errors=True)
     return aws is not None
@@ -269,28 +289,28 @@ def start_aws(workspace: Workspace, port: int) -> LocalAws:
     """
     port = _free_port(port)
     workspace.folder.mkdir(parents=True, exist_ok=True)
-    with workspace.log_file.open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ops.emulator", "--port", str(port)],
-            cwd=REPOSITORY,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            # It outlives this command, and Ctrl-C in this terminal is not for it.
-            start_new_session=True,
-        )
-    aws = LocalAws(process.pid, port)
+    # Through a shell that ends at once, so that it outlives this command as nobody's child; in a
+    # session of its own, so that Ctrl-C in this terminal is not for it.
+    shell = subprocess.run(
+        ["sh", "-c", 'log=$1; shift; "$@" </dev/null >"$log" 2>&1 & echo $!', "sh"]
+        + [str(workspace.log_file), sys.executable, "-m", "ops.emulator", "--port", str(port)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        check=True,
+        start_new_session=True,
+    )
+    process = psutil.Process(int(shell.stdout))
+    aws = LocalAws(process.pid, process.create_time(), port)
     workspace.process_file.write_text(json.dumps(asdict(aws)))
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and aws.process():
         try:
             urllib3.request("GET", f"{aws.endpoint_url}/_ministack/ready", retries=False)
         except urllib3.exceptions.HTTPError:
             time.sleep(0.1)
         else:
             return aws
-    process.kill()
-    workspace.process_file.unlink()
+    down(workspace)
     raise OpsError(
         f"the local AWS did not start:\n{_last_lines(workspace.log_file.read_text())}",
         next_step=f"read {workspace.log_file}",
@@ -368,24 +388,6 @@ def _put(url: str, body: Mapping[str, Any], region: str) -> None:
             f"PUT {url} answered {answer.status}: {answer.data[:300].decode(errors='replace')}",
             next_step="read .local/aws.log, then: python -m ops local down; python -m ops local up",
         )
-
-
-def _is_local_aws(pid: int) -> bool:
-    """Whether the process lives and is the local AWS, not one that got its number later."""
-    shown = subprocess.run(
-        ["ps", "-p", str(pid), "-o", "stat=,args="], capture_output=True, text=True
-    ).stdout
-    return "ops.emulator" in shown and not shown.lstrip().startswith("Z")
-
-
-def _wait_for_end(pid: int) -> None:
-    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-    while _is_local_aws(pid):
-        if time.monotonic() > deadline:
-            raise OpsError(
-                f"the local AWS (process {pid}) does not end", next_step=f"kill -9 {pid}"
-            )
-        time.sleep(0.1)
 
 
 def _last_lines(text: str) -> str:

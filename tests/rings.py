@@ -33,4 +33,6 @@ def _missing() -> str:
             ["terraform", "init", "-input=false", "-no-color"],
             cwd=folder, capture_output=True, text=True,
         )  # fmt: skip
-    return f"the AWS provider cannot be installed: {PROVIDER_MIRROR_HINT}" if done.returncode else ""
+    return (
+        f"the AWS provider cannot be installed: {PROVIDER_MIRROR_HINT}" if done.returncode else ""
+    )

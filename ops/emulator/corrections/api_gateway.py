@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from ops.emulator.corrections import schema_violations
 from ops.emulator.corrections.replacing import module, replace
 
+_LIMITS: dict[str, Callable[[str], float]] = {
+    "throttle/rateLimit": float,
+    "throttle/burstLimit": int,
+    "quota/limit": int,
+    "quota/offset": int,
+}
 _UNSET_STRUCTURES = ("accessLogSettings", "mutualTlsAuthentication", "quota", "throttle")
 
 
@@ -64,6 +71,29 @@ def _without_unset(data: Any) -> Any:
         return data
     kept = {k: v for k, v in data.items() if not (k in _UNSET_STRUCTURES and v in ({}, None))}
     return {k: _without_unset(v) if k in ("item", "items") else v for k, v in kept.items()}
+
+
+def updated_limits_are_numbers() -> None:
+    """The limits of a usage plan stay numbers when they are updated.
+
+    AWS: a patch brings every value as text, and answers with numbers.
+    MiniStack 1.5.33: keeps the text, which no SDK can read: every later plan fails.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_PatchOperation.html
+    """
+    gateway = module("services.apigateway_v1")
+
+    def updating(original: Any) -> Any:
+        def update_usage_plan(plan_id: str, data: dict[str, Any]) -> Any:
+            for operation in data.get("patchOperations", []):
+                number = _LIMITS.get(operation.get("path", "").lstrip("/"))
+                if number and "value" in operation:
+                    operation["value"] = number(operation["value"])
+            return original(plan_id, data)
+
+        return update_usage_plan
+
+    replace(gateway, "_update_usage_plan", updating)
 
 
 def iam_method_refuses_what_is_no_signature() -> None:

@@ -195,6 +195,29 @@ def test_set_structures_are_read_back(corrected):
     assert plan["quota"]["limit"] == 9
 
 
+@observes(api_gateway.updated_limits_are_numbers)
+def see_updated_limits(aws):
+    gateway = aws.client("apigateway")
+    made = gateway.create_usage_plan(name="grown", throttle={"rateLimit": 5, "burstLimit": 2})
+
+    gateway.update_usage_plan(
+        usagePlanId=made["id"],
+        patchOperations=[
+            {"op": "replace", "path": "/throttle/rateLimit", "value": "7.5"},
+            {"op": "replace", "path": "/throttle/burstLimit", "value": "3"},
+        ],
+    )
+
+    # boto3 would turn text into numbers; the AWS provider does not.
+    bodies = []
+    gateway.meta.events.register(
+        "before-parse.*.GetUsagePlan",
+        lambda response_dict, **_: bodies.append(json.loads(response_dict["body"])),
+    )
+    gateway.get_usage_plan(usagePlanId=made["id"])
+    assert bodies[0]["throttle"] == {"rateLimit": 7.5, "burstLimit": 3}
+
+
 @observes(api_gateway.iam_method_refuses_what_is_no_signature)
 def see_foreign_authorization_header(aws):
     api = aws.rest_api("us-east-1", authorizationType="AWS_IAM")

@@ -1,0 +1,126 @@
+"""`ops local` as a user types it, and what Terraform says of what it deployed."""
+
+import json
+import os
+import socket
+
+import psutil
+import pytest
+from local_api import REGIONS, free_port
+
+pytestmark = pytest.mark.e2e
+
+CHANGES_OF_THE_LOCAL_AWS: dict[str, str] = {}
+"""`{address: reason}` of what a second plan would change because of the local AWS alone."""
+
+
+def test_up_shows_each_regions_url_and_a_curl_line(api):
+    for region in REGIONS:
+        assert api.local.region_urls[region] in api.up_output
+    assert "curl" in api.up_output
+    assert "local down" in api.up_output
+
+
+def test_status_shows_the_same_again(api, ops):
+    status = ops("local", "status", "--folder", str(api.workspace.folder))
+
+    assert status.returncode == 0
+    assert api.local.region_urls[REGIONS[1]] in status.stdout
+
+
+def test_env_leads_other_tools_here(api, ops):
+    env = ops("local", "env", "--folder", str(api.workspace.folder))
+
+    assert f"export AWS_ENDPOINT_URL={api.local.aws.endpoint_url}" in env.stdout
+    assert f"export TF_VAR_api_key_value={api.local.api_key}" in env.stdout
+
+
+def test_a_second_plan_shows_no_change_of_ours(api):
+    plan = api.terraform("plan", "-json", "-input=false", "-detailed-exitcode")
+
+    messages = [json.loads(line) for line in plan.stdout.splitlines()]
+    changes = {
+        message["change"]["resource"]["addr"]
+        for message in messages
+        if message["type"] == "planned_change"
+    }
+    assert plan.returncode in (0, 2), plan.stdout[-3000:]
+    assert changes == set(CHANGES_OF_THE_LOCAL_AWS)
+    assert plan.returncode == (2 if CHANGES_OF_THE_LOCAL_AWS else 0), plan.stderr
+
+
+def test_up_again_keeps_what_runs(api, ops):
+    again = ops("local", "up", "--folder", str(api.workspace.folder), "--port", "1")
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert api.local.region_urls[REGIONS[0]] in again.stdout
+
+
+def test_a_taken_port_is_one_line_with_the_next_step(tmp_path, ops):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        up = ops("local", "up", "--folder", str(tmp_path), "--port", str(port))
+
+    assert up.returncode == 3
+    assert f"port {port} on 127.0.0.1 cannot be used" in up.stderr
+    assert "Next: end what uses it, or take another" in up.stderr
+    assert "Traceback" not in up.stderr
+
+
+def test_no_terraform_is_one_line_with_the_next_step(tmp_path, ops):
+    up = ops("local", "up", "--folder", str(tmp_path), PATH=str(tmp_path))
+
+    assert up.returncode == 3
+    assert "terraform is not on the PATH" in up.stderr
+    assert "Next: install Terraform 1.11 or newer" in up.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_provider_names_the_mirror_and_leaves_something_to_take_down(tmp_path, ops):
+    (tmp_path / "empty").mkdir()
+    up = ops(
+        "local", "up", "--folder", str(tmp_path / "folder"), "--port", str(free_port()),
+        TF_CLI_ARGS_init=f"-plugin-dir={tmp_path / 'empty'}",
+    )  # fmt: skip
+    pid = json.loads((tmp_path / "folder" / "aws.json").read_text())["pid"]
+    down = ops("local", "down", "--folder", str(tmp_path / "folder"))
+
+    assert up.returncode == 3
+    assert "TF_CLI_ARGS_init=-plugin-dir=" in up.stderr
+    assert "Traceback" not in up.stderr
+    assert down.returncode == 0
+    assert not psutil.pid_exists(pid)
+
+
+def test_status_of_nothing_names_the_next_step(tmp_path, ops):
+    status = ops("local", "status", "--folder", str(tmp_path))
+
+    assert status.returncode == 3
+    assert "Next: start it with: python -m ops local up" in status.stderr
+
+
+def test_down_of_nothing_is_no_error(tmp_path, ops):
+    down = ops("local", "down", "--folder", str(tmp_path))
+
+    assert down.returncode == 0
+    assert "Nothing was running" in down.stdout
+
+
+def test_a_wrong_verb_is_a_usage_error(ops):
+    assert ops("local", "sideways").returncode == 2
+
+
+def test_the_api_key_is_readable_by_this_user_only(api):
+    assert (api.workspace.folder / "api-key").stat().st_mode & 0o077 == 0
+
+
+def test_nothing_of_this_machines_credentials_reaches_the_local_aws(api, monkeypatch):
+    from ops import local
+
+    monkeypatch.setitem(os.environ, "AWS_PROFILE", "production")
+    environment = local.terraform_environment(api.local.aws, api.workspace)
+
+    assert "AWS_PROFILE" not in environment
+    assert environment["AWS_ACCESS_KEY_ID"] == "test"
