@@ -1,6 +1,7 @@
 # The README's commands. Every other verb is in Pipfile's [scripts].
 
 PYTHON ?= python3
+PORT ?= 4566
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PIPENV_VERBOSITY := -1
@@ -8,7 +9,7 @@ export PIPENV_VERBOSITY := -1
 .PHONY: up down test setup
 
 up: .venv/ready
-	python -m ops local up
+	python -m ops local up --port $(PORT)
 
 down: .venv/ready
 	python -m ops local down
