@@ -53,19 +53,10 @@ def _synthesize(environments: Sequence[Settings]) -> None:
     from cdktf import App
 
     import weather_api
-    from constructs_lib.stack import FailoverApiStack
 
     app = App()
     for settings in environments:
-        FailoverApiStack(
-            app,
-            settings=settings,
-            operations=weather_api.OPERATIONS,
-            health_operation=weather_api.HEALTH_OPERATION,
-            functions=weather_api.FUNCTIONS,
-            partition_key=weather_api.PARTITION_KEY,
-            sort_key=weather_api.SORT_KEY,
-        )
+        weather_api.build_stack(app, settings)
     app.synth()
 
 

@@ -1,4 +1,4 @@
-"""The weather API: its operations, as the infrastructure needs to know them.
+"""The weather API as a stack: its operations, as the infrastructure needs to know them.
 
 Each operation is a module of `lambda_src/` with the same name. Request models come from the schemas
 that the functions validate with.
@@ -8,13 +8,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from constructs import Construct
+
 from constructs_lib.api.operation import Authorization, Operation
 from constructs_lib.dynamodb import Key
+from constructs_lib.settings import Settings
+from constructs_lib.stack import FailoverApiStack, Switch
 
 FUNCTIONS = Path(__file__).parent / "lambda_src"
-PARTITION_KEY = Key("pk")
-SORT_KEY = Key("sk")
 HEALTH_OPERATION = "get_health"
+SWITCH_OPERATION = "get_switch"
+SWITCH_ITEM = {"pk": "control", "sk": "switch"}
+"""Primary key of the item that engages the failover switch while it stands."""
 
 
 def _request_model(name: str) -> dict[str, Any]:
@@ -24,7 +29,7 @@ def _request_model(name: str) -> dict[str, Any]:
     are therefore left to the function, whose answer names every field.
     """
     path = FUNCTIONS / "weather" / f"{name}.schema.json"
-    schema = json.loads(path.read_text(encoding="utf-8"))
+    schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return schema | {"properties": {member: {} for member in schema["properties"]}}
 
 
@@ -35,6 +40,14 @@ OPERATIONS = (
         name=HEALTH_OPERATION,
         method="GET",
         path="/health",
+        authorization=Authorization.NONE,
+        access=("dynamodb:GetItem",),
+        timeout_seconds=3,
+    ),
+    Operation(
+        name=SWITCH_OPERATION,
+        method="GET",
+        path="/health/switch",
         authorization=Authorization.NONE,
         access=("dynamodb:GetItem",),
         timeout_seconds=3,
@@ -86,3 +99,25 @@ OPERATIONS = (
         access=("dynamodb:GetItem", "dynamodb:Query", "dynamodb:DeleteItem"),
     ),
 )
+
+
+def build_stack(scope: Construct, settings: Settings) -> FailoverApiStack:
+    """The weather API in one environment.
+
+    Args:
+        scope: The app.
+        settings: The environment.
+
+    Returns:
+        The stack.
+    """
+    return FailoverApiStack(
+        scope,
+        settings=settings,
+        operations=OPERATIONS,
+        health_operation=HEALTH_OPERATION,
+        switch=Switch(SWITCH_OPERATION, SWITCH_ITEM),
+        functions=FUNCTIONS,
+        partition_key=Key("pk"),
+        sort_key=Key("sk"),
+    )

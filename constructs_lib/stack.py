@@ -4,7 +4,9 @@ What the constructs do is in their own modules; here stands only which one gets 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cdktf import (
     LocalBackend,
@@ -29,12 +31,27 @@ PROVIDER_VERSIONS = ">= 5.100.0, < 7.0.0"
 _ROLES = ("primary", "secondary")
 
 
+@dataclass(frozen=True)
+class Switch:
+    """The failover switch: an item in the table that the standby Region tells Route 53 of.
+
+    Attributes:
+        operation: Name of the operation that answers 200 while the item stands.
+        item: Primary key of the item, `{attribute: text}`, for the operator's tool.
+    """
+
+    operation: str
+    item: Mapping[str, str]
+
+
 class FailoverApiStack(TerraformStack):
     """An API in two or more Regions behind one domain name.
 
-    Outputs: `api_url`, `primary_api_endpoint`, `secondary_api_endpoint`, `region_urls`,
-    `api_ids`, `domain_targets`, `table_name`, `table_arns`, `zone_id`, `name_servers`,
-    `health_check_ids`; maps are keyed by Region.
+    Outputs: `regions` (in order), `api_url`, `record_name`, `health_path`, `routing_policy`,
+    `primary_api_endpoint`, `secondary_api_endpoint`, `region_urls`, `api_ids`,
+    `domain_targets`, `certificate_arns`, `health_functions`, `table_name`, `table_arns`, `zone_id`,
+    `name_servers`, `health_check_ids`, `endpoint_health_check_ids` and, with a switch, `switch`
+    (its Region, URL path, item and health check); maps are keyed by Region.
     """
 
     def __init__(
@@ -44,6 +61,7 @@ class FailoverApiStack(TerraformStack):
         settings: Settings,
         operations: Sequence[Operation],
         health_operation: str,
+        switch: Switch | None = None,
         functions: Path,
         partition_key: Key,
         sort_key: Key | None = None,
@@ -55,16 +73,23 @@ class FailoverApiStack(TerraformStack):
             settings: The environment; its name is the stack's.
             operations: What the API serves.
             health_operation: Name of the operation that health checks call.
+            switch: With failover routing, lets an operator take the primary out of service without
+                any control plane; None for no switch.
             functions: Folder with a module per operation: the root of the zip.
             partition_key: Partition key of the table.
             sort_key: Sort key of the table.
 
         Raises:
-            ValueError: `health_operation` is none of the operations, or a construct refuses a
-                value.
+            ValueError: `health_operation` or the switch's is none of the operations, or a
+                construct refuses a value.
         """
         super().__init__(scope, settings.name)
-        health_path = _path_of(health_operation, operations)
+        base = f"/{settings.api.stage}"
+        self.health_path = base + _path_of(health_operation, operations)
+        if settings.routing_policy != "failover":
+            # Without a primary there is nothing to take over from.
+            switch = None
+        switch_path = base + _path_of(switch.operation, operations) if switch else None
         name = f"{settings.api.name}-{settings.name}"
         self._configure_terraform(settings)
         providers = self._providers_by_region(settings)
@@ -138,12 +163,24 @@ class FailoverApiStack(TerraformStack):
             endpoints,
             routing_policy=settings.routing_policy,
             health_check=HealthCheck(
-                path=f"/{settings.api.stage}{health_path}",
+                path=self.health_path,
+                switch_path=switch_path,
                 interval_seconds=settings.health_check.interval_seconds,
                 failure_threshold=settings.health_check.failure_threshold,
             ),
         )
-        self._outputs(settings, endpoints)
+        self._outputs(settings, endpoints, health_operation)
+        if switch:
+            self._output(
+                "switch",
+                "The failover switch: an item in the standby Region's replica",
+                {
+                    "region": settings.regions[1],
+                    "path": switch_path,
+                    "item": dict(switch.item),
+                    "health_check_id": self.dns.switch_health_check_id,
+                },
+            )
 
     def _configure_terraform(self, settings: Settings) -> None:
         self.add_override(
@@ -210,9 +247,15 @@ class FailoverApiStack(TerraformStack):
         if writes := [action for action in operation.access if action in WRITE_ACTIONS]:
             self.table.grant_write(role, region=region, actions=writes)
 
-    def _outputs(self, settings: Settings, endpoints: Sequence[RegionalEndpoint]) -> None:
+    def _outputs(
+        self, settings: Settings, endpoints: Sequence[RegionalEndpoint], health_operation: str
+    ) -> None:
         api_url = f"https://{settings.domain.record_name}/{settings.api.stage}"
+        self._output("regions", "Regions in order, the primary first", list(settings.regions))
         self._output("api_url", "URL that customers call", api_url)
+        self._output("record_name", "Name that customers resolve", settings.domain.record_name)
+        self._output("routing_policy", "How DNS chooses a Region", settings.routing_policy)
+        self._output("health_path", "Path that health checks call", self.health_path)
         for role, region in zip(_ROLES, settings.regions, strict=False):
             self._output(f"{role}_api_endpoint", f"URL in {region} alone", self.apis[region].url)
         self._output("region_urls", "URL by Region", {r: api.url for r, api in self.apis.items()})
@@ -226,15 +269,33 @@ class FailoverApiStack(TerraformStack):
             "Host name behind the domain by Region",
             {endpoint.region: endpoint.alias_name for endpoint in endpoints},
         )
+        self._output(
+            "certificate_arns",
+            "Certificate of the domain by Region",
+            {r: api.domain.certificate.arn for r, api in self.apis.items() if api.domain},
+        )
+        self._output(
+            "health_functions",
+            "Function that answers health checks, by Region",
+            {
+                region: api.functions[health_operation].function.function_name
+                for region, api in self.apis.items()
+            },
+        )
         self._output("table_name", "Table in every Region", self.table.table_name)
         self._output("table_arns", "ARN of the table by Region", self.table.arns)
         self._output("zone_id", "Hosted zone", self.dns.zone_id)
         self._output("name_servers", "Delegate the zone to these servers", self.dns.name_servers)
-        self._output("health_check_ids", "Health check by Region", self.dns.health_check_ids)
+        self._output(
+            "health_check_ids", "Health check of the records, by Region", self.dns.health_check_ids
+        )
+        self._output(
+            "endpoint_health_check_ids",
+            "Health check that calls the Region, by Region",
+            self.dns.endpoint_health_check_ids,
+        )
 
-    def _output(
-        self, name: str, description: str, value: str | list[str] | Mapping[str, str]
-    ) -> None:
+    def _output(self, name: str, description: str, value: Any) -> None:
         TerraformOutput(self, name, description=description, value=value)
 
 
@@ -242,6 +303,4 @@ def _path_of(name: str, operations: Sequence[Operation]) -> str:
     for operation in operations:
         if operation.name == name:
             return operation.path
-    raise ValueError(
-        f"health operation {name!r} is none of {', '.join(o.name for o in operations)}"
-    )
+    raise ValueError(f"operation {name!r} is none of {', '.join(o.name for o in operations)}")

@@ -292,8 +292,10 @@ def start_aws(workspace: Workspace, port: int) -> LocalAws:
     # Through a shell that ends at once, so that it outlives this command as nobody's child; in a
     # session of its own, so that Ctrl-C in this terminal is not for it.
     shell = subprocess.run(
-        ["sh", "-c", 'log=$1; shift; "$@" </dev/null >"$log" 2>&1 & echo $!', "sh"]
-        + [str(workspace.log_file), sys.executable, "-m", "ops.emulator", "--port", str(port)],
+        [
+            *("sh", "-c", 'log=$1; shift; "$@" </dev/null >"$log" 2>&1 & echo $!', "sh"),
+            *(str(workspace.log_file), sys.executable, "-m", "ops.emulator", "--port", str(port)),
+        ],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         check=True,

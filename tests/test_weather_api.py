@@ -20,7 +20,7 @@ def test_infrastructure_and_function_agree_on_the_actions_of_an_operation(operat
 
 def test_reads_need_a_key_writes_are_signed_and_health_is_open():
     for operation in weather_api.OPERATIONS:
-        if operation.name == weather_api.HEALTH_OPERATION:
+        if operation.path.startswith("/health"):
             assert operation.authorization is Authorization.NONE
         elif operation.method == "GET":
             assert operation.authorization is Authorization.API_KEY
@@ -45,3 +45,9 @@ def test_request_models_have_the_members_of_the_functions_schemas():
         assert model["properties"].keys() == schema["properties"].keys()
         assert model["required"] == schema["required"]
         assert model["additionalProperties"] is False
+
+
+def test_function_and_operators_tool_agree_on_the_switchs_item():
+    from weather.model import SWITCH_KEY
+
+    assert SWITCH_KEY._asdict() == weather_api.SWITCH_ITEM

@@ -40,6 +40,8 @@ class HealthCheck:
 
     Attributes:
         path: Path that answers 2xx or 3xx within 2 seconds while the Region is healthy.
+        switch_path: With failover, path that answers 2xx or 3xx in the secondary Region while an
+            operator wants it to take over; None for no switch.
         interval_seconds: 30, or 10 at a higher price.
         failure_threshold: Consecutive results that change the state, 1 to 10.
 
@@ -47,6 +49,7 @@ class HealthCheck:
     """
 
     path: str
+    switch_path: str | None = None
     interval_seconds: int = 30
     failure_threshold: int = 3
 
@@ -116,7 +119,11 @@ class FailoverDns(Construct):
         self.zone.override_logical_id(f"{id}_zone")
         self._validation_record: Route53Record | None = None
         self.health_checks: dict[str, Route53HealthCheck] = {}
-        """`{region: health check}`, filled by `route`."""
+        """`{region: health check}` of the records, filled by `route`."""
+        self.endpoint_health_checks: dict[str, Route53HealthCheck] = {}
+        """`{region: health check}` that call the Regions, filled by `route`."""
+        self.switch_health_check: Route53HealthCheck | None = None
+        """The one that asks the secondary Region for the switch, if `route` was given a switch."""
         self.records: list[Route53Record] = []
         """The routing records, filled by `route`."""
 
@@ -132,8 +139,18 @@ class FailoverDns(Construct):
 
     @property
     def health_check_ids(self) -> dict[str, str]:
-        """`{region: id}` of the health checks; tokens, known at deployment."""
+        """`{region: id}` of the records' health checks; tokens, known at deployment."""
         return {region: check.id for region, check in self.health_checks.items()}
+
+    @property
+    def endpoint_health_check_ids(self) -> dict[str, str]:
+        """`{region: id}` of the health checks that call the Regions; tokens."""
+        return {region: check.id for region, check in self.endpoint_health_checks.items()}
+
+    @property
+    def switch_health_check_id(self) -> str | None:
+        """Id of the switch's health check; a token, or None without a switch."""
+        return self.switch_health_check.id if self.switch_health_check else None
 
     def validate_certificate(self, certificate: AcmCertificate, provider: TerraformProvider) -> str:
         """Proves to ACM that the name is ours.
@@ -188,7 +205,8 @@ class FailoverDns(Construct):
                 `latency` (the nearest healthy Region).
 
         Raises:
-            ValueError: `failover` without exactly two Regions, or `route` was called before.
+            ValueError: `failover` without exactly two Regions, a switch without `failover`, or
+                `route` was called before.
 
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/dns-failover.html
         """
@@ -199,10 +217,24 @@ class FailoverDns(Construct):
                 f"failover routes between 2 Regions, got {len(endpoints)}: give a primary and a "
                 "secondary, or use latency"
             )
-        for index, endpoint in enumerate(endpoints):
-            role = endpoint.region if routing_policy == "latency" else _FAILOVER_ROLES[index]
-            check = self._health_check(role, endpoint, health_check)
-            self.health_checks[endpoint.region] = check
+        if health_check.switch_path and routing_policy != "failover":
+            raise ValueError(
+                f"{routing_policy} routing has no primary to switch off: leave out "
+                "switch_path, or use failover"
+            )
+        roles = _FAILOVER_ROLES if routing_policy == "failover" else [e.region for e in endpoints]
+        by_role = dict(zip(roles, endpoints, strict=True))
+        for role, endpoint in by_role.items():
+            self.endpoint_health_checks[endpoint.region] = self.health_checks[endpoint.region] = (
+                self._endpoint_health_check(role, endpoint, health_check)
+            )
+        if health_check.switch_path:
+            primary, secondary = endpoints
+            self.health_checks[primary.region] = self._switchable_health_check(
+                primary, secondary, health_check
+            )
+        for role, endpoint in by_role.items():
+            check = self.health_checks[endpoint.region]
             for record_type in ("A", "AAAA"):
                 record = Route53Record(
                     self,
@@ -223,26 +255,56 @@ class FailoverDns(Construct):
                 record.override_logical_id(f"{self.node.id}_{role}_{record_type}")
                 self.records.append(record)
 
-    def _health_check(
+    def _endpoint_health_check(
         self, role: str, endpoint: RegionalEndpoint, health_check: HealthCheck
     ) -> Route53HealthCheck:
+        return self._health_check(
+            f"{role}_endpoint_health_check",
+            f"{self.record_name} {endpoint.region}",
+            **_https(endpoint, health_check.path, health_check),
+        )
+
+    def _switchable_health_check(
+        self, primary: RegionalEndpoint, secondary: RegionalEndpoint, health_check: HealthCheck
+    ) -> Route53HealthCheck:
+        """Healthy while the primary's endpoint is, and the secondary does not ask to take over.
+
+        The switch's check is inverted: a secondary that cannot answer leaves the primary in
+        service. Route 53 takes a new inverted check for unhealthy until it knows better, so for
+        the first minute after its creation the secondary serves.
+
+        Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
+        """
+        assert health_check.switch_path is not None
+        self.switch_health_check = self._health_check(
+            "switch_health_check",
+            f"{self.record_name} switch",
+            **_https(secondary, health_check.switch_path, health_check),
+            invert_healthcheck=True,
+        )
+        return self._health_check(
+            "primary_health_check",
+            f"{self.record_name} {primary.region} and not switched",
+            type="CALCULATED",
+            child_healthchecks=[
+                self.endpoint_health_checks[primary.region].id,
+                self.switch_health_check.id,
+            ],
+            child_health_threshold=2,
+        )
+
+    def _health_check(self, id: str, name: str, **arguments: Any) -> Route53HealthCheck:
         check = Route53HealthCheck(
             self,
-            f"{role}_health_check",
+            id,
             provider=self._provider,
-            type="HTTPS",
-            fqdn=endpoint.health_check_host,
-            port=443,
-            resource_path=health_check.path,
-            request_interval=health_check.interval_seconds,
-            failure_threshold=health_check.failure_threshold,
-            enable_sni=True,
-            measure_latency=True,
-            tags={"Name": f"{self.record_name} {endpoint.region}"} | self._tags,
-            # A check that is replaced must not be missing meanwhile.
+            tags={"Name": name} | self._tags,
+            # A check that a record or a calculated check uses cannot be deleted: its successor is
+            # made, put in its place, and only then it goes.
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+            **arguments,
         )
-        check.override_logical_id(f"{self.node.id}_{role}_health_check")
+        check.override_logical_id(f"{self.node.id}_{id}")
         return check
 
 
@@ -253,3 +315,16 @@ def _routing(routing_policy: RoutingPolicy, role: str, region: str) -> dict[str,
     if routing_policy == "latency":
         return {"latency_routing_policy": Route53RecordLatencyRoutingPolicy(region=region)}
     return {"failover_routing_policy": Route53RecordFailoverRoutingPolicy(type=role.upper())}
+
+
+def _https(endpoint: RegionalEndpoint, path: str, health_check: HealthCheck) -> dict[str, Any]:
+    return {
+        "type": "HTTPS",
+        "fqdn": endpoint.health_check_host,
+        "port": 443,
+        "resource_path": path,
+        "request_interval": health_check.interval_seconds,
+        "failure_threshold": health_check.failure_threshold,
+        "enable_sni": True,
+        "measure_latency": True,
+    }

@@ -161,6 +161,10 @@ class Listing:
     limit: int
 
 
+SWITCH_KEY: Final = Key("control", "switch")
+"""Primary key of the item that engages the failover switch while it stands."""
+
+
 def location_key(location_id: str) -> Key:
     """Primary key of a location."""
     return Key(LOCATIONS_PARTITION, location_id)

@@ -28,6 +28,7 @@ from botocore.exceptions import (
 from weather.documents import number_text
 from weather.errors import NotFound, Unavailable
 from weather.model import (
+    SWITCH_KEY,
     Key,
     Listing,
     Location,
@@ -138,6 +139,27 @@ def read_nothing(health_client: DynamoDbClient) -> None:
             Key={"pk": {"S": "health"}, "sk": {"S": "health"}},
             ConsistentRead=True,
         )
+
+
+def switch_is_engaged(health_client: DynamoDbClient) -> bool:
+    """Whether the operator's item stands in the local replica.
+
+    Args:
+        health_client: A client that gives up sooner than the one of the other operations.
+
+    Returns:
+        True while the item exists, whatever is in it.
+
+    Raises:
+        Unavailable: If the replica does not answer.
+    """
+    with _unavailable_if_aws_is():
+        answer = health_client.get_item(
+            TableName=TABLE_NAME,
+            Key={"pk": {"S": SWITCH_KEY.pk}, "sk": {"S": SWITCH_KEY.sk}},
+            ConsistentRead=True,
+        )
+    return "Item" in answer
 
 
 def require_location(location_id: str) -> None:

@@ -9,8 +9,9 @@ from repository_files import ENVIRONMENTS, REPOSITORY
 from synthesis import Synthesized
 
 import weather_api
+from constructs_lib.dynamodb import Key
 from constructs_lib.settings import load
-from constructs_lib.stack import FailoverApiStack
+from constructs_lib.stack import FailoverApiStack, Switch
 
 pytestmark = pytest.mark.unit
 
@@ -18,19 +19,8 @@ GOLDEN = REPOSITORY / "tests" / "constructs_lib" / "addresses"
 STACKS = [path.stem for path in ENVIRONMENTS] + ["orders"]
 
 
-def failover_stack(name, **arguments):
-    return FailoverApiStack(
-        App(),
-        settings=load(REPOSITORY / "environments" / f"{name}.toml"),
-        **{
-            "operations": weather_api.OPERATIONS,
-            "health_operation": weather_api.HEALTH_OPERATION,
-            "functions": weather_api.FUNCTIONS,
-            "partition_key": weather_api.PARTITION_KEY,
-            "sort_key": weather_api.SORT_KEY,
-        }
-        | arguments,
-    )
+def failover_stack(name):
+    return weather_api.build_stack(App(), load(REPOSITORY / "environments" / f"{name}.toml"))
 
 
 @pytest.fixture(scope="module")
@@ -179,10 +169,13 @@ def test_outputs_cover_what_operators_and_the_original_readme_use(local):
     outputs = local.json["output"]
 
     assert set(outputs) == {
-        "api_ids", "api_url", "domain_targets", "health_check_ids", "name_servers",
-        "primary_api_endpoint", "region_urls", "secondary_api_endpoint", "table_arns",
-        "table_name", "zone_id",
+        "api_ids", "api_url", "certificate_arns", "domain_targets", "endpoint_health_check_ids",
+        "health_check_ids", "health_functions", "health_path", "name_servers",
+        "primary_api_endpoint", "record_name", "region_urls", "regions", "routing_policy",
+        "secondary_api_endpoint", "switch", "table_arns", "table_name", "zone_id",
     }  # fmt: skip
+    # Terraform sorts the keys of a map: only a list keeps the order of the Regions.
+    assert outputs["regions"]["value"] == ["us-east-1", "us-west-2"]
     assert outputs["api_url"]["value"] == "https://weather.example.com/v1"
     for name in ("api_ids", "domain_targets", "health_check_ids", "region_urls", "table_arns"):
         assert list(outputs[name]["value"]) == ["us-east-1", "us-west-2"]
@@ -198,12 +191,42 @@ def test_the_api_key_is_one_sensitive_value_for_every_region(local):
 
 
 def test_health_checks_call_the_apis_own_host_name_and_never_the_custom_domains(local):
-    for check in local.resources("aws_route53_health_check").values():
+    checks = [
+        check
+        for check in local.resources("aws_route53_health_check").values()
+        if check["type"] == "HTTPS"
+    ]
+
+    assert len(checks) == 3
+    for check in checks:
         assert "aws_api_gateway_rest_api" in check["fqdn"]
         assert ".execute-api." in check["fqdn"]
-        assert check["resource_path"] == "/v1/health"
+        assert check["resource_path"].startswith("/v1/health")
 
 
-def test_a_health_operation_that_is_none_is_refused():
-    with pytest.raises(ValueError, match="health operation 'pulse' is none of get_health"):
-        failover_stack("local", health_operation="pulse")
+def test_the_primary_is_in_service_while_healthy_and_not_switched(local):
+    checks = local.resources("aws_route53_health_check")
+
+    assert checks["dns_primary_health_check"]["child_healthchecks"] == [
+        "${aws_route53_health_check.dns_primary_endpoint_health_check.id}",
+        "${aws_route53_health_check.dns_switch_health_check.id}",
+    ]
+    switch = checks["dns_switch_health_check"]
+    assert switch["resource_path"] == "/v1/health/switch"
+    assert "secondary_api" in switch["fqdn"]
+    output = local.json["output"]["switch"]["value"]
+    assert (output["region"], output["path"]) == ("us-west-2", "/v1/health/switch")
+
+
+@pytest.mark.parametrize("argument", ["health_operation", "switch"])
+def test_an_operation_that_is_none_is_refused(argument):
+    arguments = {
+        "operations": weather_api.OPERATIONS,
+        "health_operation": weather_api.HEALTH_OPERATION,
+        "functions": weather_api.FUNCTIONS,
+        "partition_key": Key("pk"),
+    } | {argument: "pulse" if argument == "health_operation" else Switch("pulse", {})}
+    with pytest.raises(ValueError, match="operation 'pulse' is none of get_health"):
+        FailoverApiStack(
+            App(), settings=load(REPOSITORY / "environments" / "local.toml"), **arguments
+        )

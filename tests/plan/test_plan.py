@@ -17,7 +17,6 @@ from synthesis import Synthesized
 
 import weather_api
 from constructs_lib.settings import load
-from constructs_lib.stack import FailoverApiStack
 from ops import local
 
 pytestmark = [pytest.mark.plan, pytest.mark.usefixtures("terraform_ready")]
@@ -44,15 +43,7 @@ def stack(request, tmp_path_factory, aws):
         (path,) = [path for path in ENVIRONMENTS if path.stem == request.param]
         settings = load(path)
         account = next(iter(settings.allowed_account_ids), account)
-        built = FailoverApiStack(
-            app,
-            settings=settings,
-            operations=weather_api.OPERATIONS,
-            health_operation=weather_api.HEALTH_OPERATION,
-            functions=weather_api.FUNCTIONS,
-            partition_key=weather_api.PARTITION_KEY,
-            sort_key=weather_api.SORT_KEY,
-        )
+        built = weather_api.build_stack(app, settings)
     synthesized = Synthesized(built)
     app.synth()
     folder = tmp_path_factory.getbasetemp() / app.outdir / "stacks" / request.param

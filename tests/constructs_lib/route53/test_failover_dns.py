@@ -13,7 +13,13 @@ def endpoint(region):
     return RegionalEndpoint(region, f"d-1.{region}.example", f"Z-{region}", f"api.{region}.example")
 
 
-def build(regions=REGIONS[:2], routing_policy="failover", create_zone=True, certificates=True):
+def build(
+    regions=REGIONS[:2],
+    routing_policy="failover",
+    create_zone=True,
+    certificates=True,
+    switch_path=None,
+):
     stack = new_stack()
     by_region = providers(stack, *regions)
     dns = FailoverDns(
@@ -34,7 +40,9 @@ def build(regions=REGIONS[:2], routing_policy="failover", create_zone=True, cert
     dns.route(
         [endpoint(region) for region in regions],
         routing_policy=routing_policy,
-        health_check=HealthCheck("/live/ping", interval_seconds=10, failure_threshold=2),
+        health_check=HealthCheck(
+            "/live/ping", switch_path, interval_seconds=10, failure_threshold=2
+        ),
     )
     return Synthesized(stack), dns, arns
 
@@ -70,7 +78,7 @@ def test_each_region_has_an_a_and_an_aaaa_failover_record_with_its_health_check(
             role.upper(),
             role,
             f"d-1.{region}.example",
-            f"${{aws_route53_health_check.name_{role}_health_check.id}}",
+            f"${{aws_route53_health_check.name_{role}_endpoint_health_check.id}}",
         )
         for role, region in zip(("primary", "secondary"), REGIONS, strict=False)
         for type in ("A", "AAAA")
@@ -133,6 +141,40 @@ def test_latency_routing_takes_any_number_of_regions():
         assert record["latency_routing_policy"]["region"] == record["set_identifier"]
         assert "failover_routing_policy" not in record
     assert list(dns.health_check_ids) == list(REGIONS)
+
+
+def test_the_switch_is_the_secondarys_check_inverted_and_both_must_be_healthy():
+    synthesized, dns, _ = build(switch_path="/live/switch")
+    checks = synthesized.resources("aws_route53_health_check")
+
+    switch = checks["name_switch_health_check"]
+    assert (switch["fqdn"], switch["resource_path"]) == ("api.eu-west-1.example", "/live/switch")
+    assert switch["invert_healthcheck"] is True
+    primary = checks["name_primary_health_check"]
+    assert primary["type"] == "CALCULATED"
+    assert primary["child_health_threshold"] == len(primary["child_healthchecks"]) == 2
+    records = routing_records(synthesized)
+    assert {records[f"name_primary_{t}"]["health_check_id"] for t in ("A", "AAAA")} == {
+        "${aws_route53_health_check.name_primary_health_check.id}"
+    }
+    assert {records[f"name_secondary_{t}"]["health_check_id"] for t in ("A", "AAAA")} == {
+        "${aws_route53_health_check.name_secondary_endpoint_health_check.id}"
+    }
+    assert dns.switch_health_check_id
+
+
+def test_every_health_check_can_be_replaced_while_it_is_used():
+    checks = build(switch_path="/live/switch")[0].resources("aws_route53_health_check")
+
+    assert len(checks) == 4
+    assert {tuple(check["lifecycle"].items()) for check in checks.values()} == {
+        (("create_before_destroy", True),)
+    }
+
+
+def test_a_switch_needs_a_primary():
+    with pytest.raises(ValueError, match="no primary to switch off"):
+        build(REGIONS, "latency", certificates=False, switch_path="/live/switch")
 
 
 def test_failover_needs_exactly_two_regions():
