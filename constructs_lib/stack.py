@@ -48,10 +48,10 @@ class FailoverApiStack(TerraformStack):
     """An API in two or more Regions behind one domain name.
 
     Outputs: `regions` (in order), `api_url`, `record_name`, `health_path`, `routing_policy`,
-    `primary_api_endpoint`, `secondary_api_endpoint`, `region_urls`, `api_ids`,
-    `domain_targets`, `certificate_arns`, `health_functions`, `table_name`, `table_arns`, `zone_id`,
+    `primary_api_endpoint`, `secondary_api_endpoint`, `region_urls`, `api_ids`, `domain_targets`,
+    `certificate_arns`, `health_functions`, `table_name`, `table_arns`, `zone_name`, `zone_id`,
     `name_servers`, `health_check_ids`, `endpoint_health_check_ids` and, with a switch, `switch`
-    (its Region, URL path, item and health check); maps are keyed by Region.
+    (its Region, URL path, item and health check). Maps are keyed by Region.
     """
 
     def __init__(
@@ -284,6 +284,7 @@ class FailoverApiStack(TerraformStack):
         )
         self._output("table_name", "Table in every Region", self.table.table_name)
         self._output("table_arns", "ARN of the table by Region", self.table.arns)
+        self._output("zone_name", "Name of the hosted zone", settings.domain.zone_name)
         self._output("zone_id", "Hosted zone", self.dns.zone_id)
         self._output("name_servers", "Delegate the zone to these servers", self.dns.name_servers)
         self._output(

@@ -15,6 +15,7 @@ from botocore.credentials import Credentials
 from repository_files import REPOSITORY
 
 from ops import local
+from ops.stand import Workspace
 
 REGIONS = ("us-east-1", "us-west-2")
 
@@ -34,7 +35,7 @@ class Answer:
 class Api:
     """A deployed local API and the means to call it."""
 
-    workspace: local.Workspace
+    workspace: Workspace
     local: local.LocalApi
     up_output: str
     http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=16))
@@ -66,13 +67,13 @@ class Api:
 
     def client(self, service, region):
         return boto3.client(
-            service, endpoint_url=self.local.aws.endpoint_url, region_name=region,
+            service, endpoint_url=self.local.stand.endpoint_url, region_name=region,
             aws_access_key_id="test", aws_secret_access_key="test",
         )  # fmt: skip
 
     def terraform(self, *arguments):
         terraform = self.workspace.terraform(
-            local.terraform_environment(self.local.aws, self.workspace)
+            local.terraform_environment(self.local.stand, self.workspace)
         )
         return subprocess.run(
             ["terraform", *arguments], cwd=terraform.folder, env=terraform.environment,

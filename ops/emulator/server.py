@@ -89,6 +89,8 @@ async def _run(application: Any, listener: socket.socket) -> None:
     # A socket by its number: hypercorn takes it over and closes it.
     config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75
+    # Hypercorn closes after this many; a client that was just sending would have to send again.
+    config.keep_alive_max_requests = 1_000_000
     config.graceful_timeout = _GRACE_SECONDS
     config.loglevel = "WARNING"
     ended = asyncio.Event()

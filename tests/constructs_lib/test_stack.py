@@ -172,7 +172,7 @@ def test_outputs_cover_what_operators_and_the_original_readme_use(local):
         "api_ids", "api_url", "certificate_arns", "domain_targets", "endpoint_health_check_ids",
         "health_check_ids", "health_functions", "health_path", "name_servers",
         "primary_api_endpoint", "record_name", "region_urls", "regions", "routing_policy",
-        "secondary_api_endpoint", "switch", "table_arns", "table_name", "zone_id",
+        "secondary_api_endpoint", "switch", "table_arns", "table_name", "zone_id", "zone_name",
     }  # fmt: skip
     # Terraform sorts the keys of a map: only a list keeps the order of the Regions.
     assert outputs["regions"]["value"] == ["us-east-1", "us-west-2"]

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from repository_files import ENVIRONMENTS, REPOSITORY
 
-from ops import local
+from ops.stand import Ports, Workspace, start_aws, stop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("terraform_ready")]
 
@@ -19,9 +19,9 @@ CLONED = (
 
 @pytest.fixture(scope="module")
 def aws(terraform_ready, tmp_path_factory):
-    workspace = local.Workspace(tmp_path_factory.mktemp("aws"))
-    yield local.start_aws(workspace, port=0)
-    local.down(workspace)
+    workspace = Workspace(tmp_path_factory.mktemp("aws"))
+    yield start_aws(workspace, Ports.free(), speed=1)
+    stop(workspace)
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,11 @@ import json
 import os
 import socket
 
-import psutil
 import pytest
-from local_api import REGIONS, free_port
+from local_api import REGIONS
+
+from ops import local
+from ops.stand import Workspace
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +33,7 @@ def test_status_shows_the_same_again(api, ops):
 def test_env_leads_other_tools_here(api, ops):
     env = ops("local", "env", "--folder", str(api.workspace.folder))
 
-    assert f"export AWS_ENDPOINT_URL={api.local.aws.endpoint_url}" in env.stdout
+    assert f"export AWS_ENDPOINT_URL={api.local.stand.endpoint_url}" in env.stdout
     assert f"export TF_VAR_api_key_value={api.local.api_key}" in env.stdout
 
 
@@ -61,7 +63,7 @@ def test_a_taken_port_is_one_line_with_the_next_step(tmp_path, ops):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        up = ops("local", "up", "--folder", str(tmp_path), "--port", str(port))
+        up = ops("local", "up", "--folder", str(tmp_path), "--free-ports", "--port", str(port))
 
     assert up.returncode == 3
     assert f"port {port} on 127.0.0.1 cannot be used" in up.stderr
@@ -81,17 +83,17 @@ def test_no_terraform_is_one_line_with_the_next_step(tmp_path, ops):
 def test_no_provider_names_the_mirror_and_leaves_something_to_take_down(tmp_path, ops):
     (tmp_path / "empty").mkdir()
     up = ops(
-        "local", "up", "--folder", str(tmp_path / "folder"), "--port", str(free_port()),
+        "local", "up", "--folder", str(tmp_path / "folder"), "--free-ports",
         TF_CLI_ARGS_init=f"-plugin-dir={tmp_path / 'empty'}",
     )  # fmt: skip
-    pid = json.loads((tmp_path / "folder" / "aws.json").read_text())["pid"]
+    program = Workspace(tmp_path / "folder").noted().programs["aws"]
     down = ops("local", "down", "--folder", str(tmp_path / "folder"))
 
     assert up.returncode == 3
     assert "TF_CLI_ARGS_init=-plugin-dir=" in up.stderr
     assert "Traceback" not in up.stderr
     assert down.returncode == 0
-    assert not psutil.pid_exists(pid)
+    assert program.process() is None
 
 
 def test_status_of_nothing_names_the_next_step(tmp_path, ops):
@@ -117,10 +119,8 @@ def test_the_api_key_is_readable_by_this_user_only(api):
 
 
 def test_nothing_of_this_machines_credentials_reaches_the_local_aws(api, monkeypatch):
-    from ops import local
-
     monkeypatch.setitem(os.environ, "AWS_PROFILE", "production")
-    environment = local.terraform_environment(api.local.aws, api.workspace)
+    environment = local.terraform_environment(api.local.stand, api.workspace)
 
     assert "AWS_PROFILE" not in environment
     assert environment["AWS_ACCESS_KEY_ID"] == "test"

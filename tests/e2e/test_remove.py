@@ -1,17 +1,18 @@
 """Destroy, on a deployment of its own: nothing of the stack stays in either Region."""
 
 import pytest
-from local_api import REGIONS, Api, free_port, run_ops
+from local_api import REGIONS, Api, run_ops
 
 from ops import local
+from ops.stand import Workspace
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
 def own_api(terraform_ready, tmp_path):
-    workspace = local.Workspace(tmp_path)
-    up = run_ops("local", "up", "--folder", str(tmp_path), "--port", str(free_port()))
+    workspace = Workspace(tmp_path)
+    up = run_ops("local", "up", "--folder", str(tmp_path), "--free-ports")
     assert up.returncode == 0, up.stdout + up.stderr
     yield Api(workspace, local.status(workspace), up.stdout)
     local.down(workspace)

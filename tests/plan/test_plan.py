@@ -17,7 +17,7 @@ from synthesis import Synthesized
 
 import weather_api
 from constructs_lib.settings import load
-from ops import local
+from ops.stand import Ports, Workspace, start_aws, stop
 
 pytestmark = [pytest.mark.plan, pytest.mark.usefixtures("terraform_ready")]
 
@@ -26,10 +26,10 @@ STACKS = [path.stem for path in ENVIRONMENTS] + ["orders"]
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory):
-    workspace = local.Workspace(tmp_path_factory.mktemp("aws"))
-    aws = local.start_aws(workspace, port=0)
+    workspace = Workspace(tmp_path_factory.mktemp("aws"))
+    aws = start_aws(workspace, Ports.free(), speed=1)
     yield aws
-    local.down(workspace)
+    stop(workspace)
 
 
 @pytest.fixture(scope="module", params=STACKS)

@@ -1,0 +1,191 @@
+"""`python -m ops local`: the whole API on this machine."""
+
+import argparse
+import shlex
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ops import local
+from ops.errors import ExitCode, OpsError
+from ops.stand import DEFAULT_FOLDER, Ports, Workspace
+from ops.terraform import Progress as TerraformProgress
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Registers the verb.
+
+    Args:
+        verbs: Where verbs are registered.
+    """
+    parser = verbs.add_parser("local", help="the whole API on this machine")
+    local_verbs = parser.add_subparsers(metavar="VERB", required=True)
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], help: str
+    ) -> argparse.ArgumentParser:
+        verb = local_verbs.add_parser(name, help=help, description=help)
+        verb.set_defaults(run=run)
+        verb.add_argument(
+            "--folder",
+            type=Path,
+            default=DEFAULT_FOLDER,
+            help="where everything is kept (default: .local in the repository)",
+        )
+        return verb
+
+    up = add("up", _up, "start the stand, deploy the API to it, register a few locations")
+    defaults = Ports()
+    for field in fields(Ports):
+        up.add_argument(
+            "--port" if field.name == "aws" else f"--{field.name}-port",
+            dest=f"{field.name}_port",
+            metavar="N",
+            type=int,
+            help=f"port of {_PORT_MEANINGS[field.name]} (default: {getattr(defaults, field.name)})",
+        )
+    up.add_argument("--free-ports", action="store_true", help="take ports that nothing uses now")
+    up.add_argument(
+        "--speed",
+        metavar="F",
+        type=float,
+        default=local.DEFAULT_SPEED,
+        help="how much faster than AWS health checks and DNS run "
+        f"(default: {local.DEFAULT_SPEED:g})",
+    )
+    add("status", _status, "show what runs and how to call it")
+    resolve = add("resolve", _resolve, "ask the local Route 53 for an address, as a customer would")
+    resolve.add_argument("name", nargs="?", help="name to resolve (default: the API's)")
+    add("env", _env, "print the exports that lead Terraform, cdktf and boto3 to the local AWS")
+    add("down", _down, "end everything")
+
+
+_PORT_MEANINGS = {
+    "aws": "the local AWS",
+    "edge": "HTTPS of the Regions, each on an address of its own",
+    "control": "the edges' faults",
+    "dns": "Route 53's answers",
+    "status": "Route 53's health checks",
+}
+
+
+def _workspace(options: argparse.Namespace) -> Workspace:
+    return Workspace(options.folder.resolve())
+
+
+def _up(options: argparse.Namespace) -> int:
+    if options.speed <= 0:
+        raise OpsError(
+            f"--speed {options.speed:g} is no speed",
+            next_step="give a factor above 0, for example --speed 10",
+            exit_code=ExitCode.USAGE,
+        )
+    ports = Ports.free() if options.free_ports else Ports()
+    for field in fields(Ports):
+        if (given := getattr(options, f"{field.name}_port")) is not None:
+            ports = replace(ports, **{field.name: given})
+    with Progress(
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=None, visible=False)
+        told = 0
+
+        def show(progress: TerraformProgress) -> None:
+            nonlocal told
+            current = progress.running[0] if progress.running else ""
+            bar.update(
+                task,
+                visible=True,
+                completed=progress.done,
+                total=progress.total or None,
+                description=current[:60],
+            )
+            # Without a terminal there is no bar: a line now and then says that it goes on.
+            if not console.is_terminal and progress.done >= told + 25:
+                told = progress.done
+                console.print(f"  {progress.done} of {progress.total} resources")
+
+        api = local.up(
+            _workspace(options),
+            ports=ports,
+            speed=options.speed,
+            on_step=console.print,
+            on_progress=show,
+        )
+    _print_api(_workspace(options), api)
+    return ExitCode.PASSED
+
+
+def _status(options: argparse.Namespace) -> int:
+    _print_api(_workspace(options), local.status(_workspace(options)))
+    return ExitCode.PASSED
+
+
+def _resolve(options: argparse.Namespace) -> int:
+    api = local.status(_workspace(options))
+    name = options.name or api.outputs["record_name"]
+    answer = api.network.resolve(name)
+    if not answer.addresses:
+        raise OpsError(
+            f"{name}: {answer.error}",
+            next_step="see the health checks: python -m ops verify",
+            exit_code=ExitCode.CHECK_FAILED,
+        )
+    print("\n".join(answer.addresses))
+    return ExitCode.PASSED
+
+
+def _env(options: argparse.Namespace) -> int:
+    workspace = _workspace(options)
+    api = local.status(workspace)
+    for name, value in (api.stand.variables | {"TF_VAR_api_key_value": api.api_key}).items():
+        print(f"export {name}={shlex.quote(value)}")
+    return ExitCode.PASSED
+
+
+def _down(options: argparse.Namespace) -> int:
+    ran = local.down(_workspace(options))
+    console.print("The local API is down." if ran else "Nothing was running.")
+    return ExitCode.PASSED
+
+
+def _print_api(workspace: Workspace, api: local.LocalApi) -> None:
+    table = Table("Region", "URL that answers here", title="The weather API on this machine")
+    for region, url in api.region_urls.items():
+        table.add_row(region, url)
+    console.print(table)
+    first, *_, last = api.region_urls.values()
+    ops = "python -m ops local"
+    if workspace.folder != DEFAULT_FOLDER:
+        ops_folder = f" --folder {shlex.quote(str(workspace.folder))}"
+    else:
+        ops_folder = ""
+    console.print("\nCall one Region:\n")
+    console.print(f"  curl -i {first}/health")
+    console.print(f"  curl -H 'x-api-key: {api.api_key}' {last}/weather/amsterdam")
+    console.print("\nCall the API by its name, wherever Route 53 leads now:\n")
+    console.print(
+        f"  curl -i --cacert {shlex.quote(_shown(workspace.ca_file))} "
+        f'--connect-to "::$({ops} resolve{ops_folder}):{api.stand.ports.edge}" '
+        f"{api.outputs['api_url']}/health"
+    )
+    console.print(f"\nEnd it with: {ops} down{ops_folder}")
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,148 @@
+"""HTTP/1.1 with one client: requests in, answers out, nothing in them re-written.
+
+Bodies are read whole before they go on, as API Gateway reads them.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import h11
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+LARGEST_BODY_BYTES = 10 * 1024 * 1024
+LARGEST_HEAD_BYTES = 64 * 1024
+IDLE_SECONDS = 60.0
+READ_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request.
+
+    Attributes:
+        method: As sent.
+        target: Path and query, as sent.
+        headers: Names and values in the order, and the names in the case, they were sent.
+        body: All of it; None when it was larger than `LARGEST_BODY_BYTES`.
+    """
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    body: bytes | None = b""
+
+    @property
+    def path(self) -> str:
+        """The target without its query; percent-encoding untouched."""
+        return self.target.partition(b"?")[0].decode("latin-1")
+
+    def header(self, name: bytes) -> str | None:
+        """The value of the first header of a lower-case name."""
+        found = (value for key, value in self.headers if key.lower() == name)
+        value = next(found, None)
+        return None if value is None else value.decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer; attributes as of `Request`."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+    reason: bytes = b""
+
+    @classmethod
+    def of(cls, status: int, content: Any, **headers: str) -> Answer:
+        """An answer of JSON.
+
+        Args:
+            status: Its HTTP status.
+            content: What is encoded.
+            headers: More headers; `_` in a name stands for `-`.
+        """
+        body = json.dumps(content).encode()
+        named = {"content-type": "application/json", **headers, "content-length": str(len(body))}
+        return cls(
+            status,
+            tuple((k.replace("_", "-").encode(), v.encode()) for k, v in named.items()),
+            body,
+            HTTPStatus(status).phrase.encode(),
+        )
+
+
+async def converse(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    answer: Callable[[Request], Awaitable[Answer]],
+) -> None:
+    """Answers the requests of one connection, one after another, until it ends.
+
+    Args:
+        reader: What the client sends.
+        writer: To the client; the caller closes it.
+        answer: Gives the answer to a request.
+    """
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LARGEST_HEAD_BYTES)
+    try:
+        while request := await _next_request(connection, reader, writer):
+            reply = await answer(request)
+            await _send(connection, writer, reply, with_body=request.method != b"HEAD")
+            if connection.states != {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
+                return
+            connection.start_next_cycle()
+    except h11.RemoteProtocolError as error:
+        if connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            refusal = Answer.of(error.error_status_hint, {"message": "Bad Request"})
+            await _send(connection, writer, refusal, with_body=True)
+
+
+async def _next_request(
+    connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> Request | None:
+    head: h11.Request | None = None
+    body = bytearray()
+    too_large = False
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            if connection.they_are_waiting_for_100_continue:
+                go_on = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
+                writer.write(connection.send(go_on) or b"")
+            async with asyncio.timeout(IDLE_SECONDS):
+                connection.receive_data(await reader.read(READ_BYTES))
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            too_large = too_large or len(body) + len(event.data) > LARGEST_BODY_BYTES
+            if not too_large:
+                body += event.data
+        elif isinstance(event, h11.EndOfMessage) and head:
+            headers = tuple(head.headers.raw_items())
+            return Request(head.method, head.target, headers, None if too_large else bytes(body))
+        else:
+            return None
+
+
+async def _send(
+    connection: h11.Connection, writer: asyncio.StreamWriter, answer: Answer, *, with_body: bool
+) -> None:
+    head = h11.Response(
+        status_code=answer.status, headers=list(answer.headers), reason=answer.reason
+    )
+    # One write for all of it: one TLS record for a small answer.
+    sent = [connection.send(head)]
+    if with_body and answer.body:
+        sent.append(connection.send(h11.Data(data=answer.body)))
+    sent.append(connection.send(h11.EndOfMessage()))
+    writer.write(b"".join(filter(None, sent)))
+    await writer.drain()
