@@ -6,13 +6,18 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PIPENV_VERBOSITY := -1
 
-.PHONY: up down test setup
+.PHONY: up down check test setup
 
 up: .venv/ready
 	python -m ops local up --port $(PORT)
 
 down: .venv/ready
 	python -m ops local down
+
+check: .venv/ready
+	ruff check
+	ruff format --check
+	mypy
 
 test: setup
 	python -m pytest

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from constructs_lib.settings import Settings, SettingsError, load
+from constructs_lib.faults import SettingsError, shared_faults
+from constructs_lib.settings import Settings, load
 
 ENVIRONMENTS = Path(__file__).parent / "environments"
 
@@ -23,7 +24,7 @@ def main() -> int:
     try:
         environments = _load_environments(os.environ.get("FAILOVER_ENVIRONMENT"))
         _synthesize(environments)
-    except EnvironmentsError as error:
+    except (EnvironmentsError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -34,18 +35,29 @@ class EnvironmentsError(Exception):
 
 
 def _load_environments(name: str | None) -> list[Settings]:
-    paths = [ENVIRONMENTS / f"{name}.toml"] if name else sorted(ENVIRONMENTS.glob("*.toml"))
+    """The named environment or all of them; no two may share what only one can have."""
+    if name and not (ENVIRONMENTS / f"{name}.toml").is_file():
+        load(ENVIRONMENTS / f"{name}.toml")
     environments, errors = [], []
-    for path in paths:
+    for path in sorted(ENVIRONMENTS.glob("*.toml")):
         try:
             environments.append(load(path))
         except SettingsError as error:
-            errors.append(error)
+            if name in (None, path.stem):
+                errors.append(error)
+    wanted = [settings for settings in environments if name in (None, settings.name)]
+    for settings in wanted:
+        others = [other for other in environments if other is not settings]
+        faults = [
+            fault for owner, fault in shared_faults([*others, settings]) if owner == settings.name
+        ]
+        if faults:
+            errors.append(SettingsError(ENVIRONMENTS / f"{settings.name}.toml", faults))
     if errors:
         raise EnvironmentsError("\n\n".join(map(str, errors)))
-    if not environments:
+    if not wanted:
         raise EnvironmentsError(f"{ENVIRONMENTS} holds no environment: write one from example.toml")
-    return environments
+    return wanted
 
 
 def _synthesize(environments: Sequence[Settings]) -> None:

@@ -192,6 +192,41 @@ def _region_faults(key: str, region: str) -> Iterator[Fault]:
     )
 
 
+def shared_faults(environments: Sequence[Any]) -> Iterator[tuple[str, Fault]]:
+    """What two environments may not share.
+
+    Args:
+        environments: Settings of every environment.
+
+    Yields:
+        `(environment, fault)` for the later one of each pair that shares something.
+    """
+    for index, later in enumerate(environments):
+        for earlier in environments[:index]:
+            for key, value in _shared(earlier, later):
+                yield later.name, Fault(
+                    key, f'"{value}" is also what the environment {earlier.name} uses',
+                    "what no other environment of the same account uses",
+                    "choose another, or set allowed_account_ids if the accounts differ",
+                )  # fmt: skip
+
+
+def _shared(earlier: Any, later: Any) -> Iterator[tuple[str, str]]:
+    def state(settings: Any) -> tuple[str, str] | None:
+        backend = settings.backend
+        return (backend.bucket, backend.key) if backend.type == "s3" else None
+
+    if state(earlier) and state(earlier) == state(later):
+        yield "backend.key", later.backend.key
+    accounts = [set(settings.allowed_account_ids) for settings in (earlier, later)]
+    if all(accounts) and not accounts[0] & accounts[1]:
+        return
+    if earlier.domain.record_name == later.domain.record_name:
+        yield "domain.record_name", later.domain.record_name
+    if earlier.table.name == later.table.name and set(earlier.regions) & set(later.regions):
+        yield "table.name", later.table.name
+
+
 @cache
 def _regions_of_aws() -> tuple[str, ...]:
     """Every Region of the commercial partition, from botocore's own data file."""

@@ -66,7 +66,7 @@ class ApiSettings(_Section):
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
     )
     rate_per_second: float = _setting(
-        "Steady requests per second of the whole stage, in each Region.",
+        "Steady requests per second of each method, and of each API key, in each Region.",
         allowed="a number above 0 and up to 10000 (the default quota of an account and Region)",
         fix="set the rate you expect at peak, for example rate_per_second = 100.0",
         default=100.0,
@@ -74,7 +74,7 @@ class ApiSettings(_Section):
         le=10000,
     )
     burst: int = _setting(
-        "Requests that may arrive at once before the stage throttles, in each Region.",
+        "Requests of each method, and of each API key, that may arrive at once, in each Region.",
         allowed="a whole number from 1 to 5000 (the default quota of an account and Region)",
         fix="set about twice the rate, for example burst = 200",
         default=200,
@@ -143,9 +143,12 @@ class DomainSettings(_Section):
     )
     record_name: str = _setting(
         "Fully qualified name of the API, within the zone.",
-        allowed="a lowercase domain name within zone_name, without a trailing dot",
+        # https://docs.aws.amazon.com/acm/latest/userguide/acm-limits.html
+        allowed="a lowercase domain name within zone_name, without a trailing dot, of up to 64 "
+        "characters, which is what a certificate's common name takes",
         fix='for example record_name = "weather.example.com"',
         pattern=DOMAIN_PATTERN,
+        max_length=64,
     )
     create_zone: bool = _setting(
         "Create the hosted zone (true) or look up one that exists (false).",

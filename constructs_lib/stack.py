@@ -209,7 +209,7 @@ class FailoverApiStack(TerraformStack):
                 region=region,
                 allowed_account_ids=list(settings.allowed_account_ids) or None,
                 default_tags=[
-                    AwsProviderDefaultTags(tags={"environment": settings.name} | settings.tags)
+                    AwsProviderDefaultTags(tags=settings.tags | {"environment": settings.name})
                 ],
             )
             for region, alias in zip(

@@ -80,7 +80,15 @@ def start(command: Sequence[str], *, folder: Path, log_file: Path) -> Program:
         check=True,
         start_new_session=True,
     )
-    pid = int(shell.stdout)
+    return program(int(shell.stdout))
+
+
+def program(pid: int) -> Program:
+    """The program that runs as a process now.
+
+    Args:
+        pid: Its process; one that has ended already gives a program that does not run.
+    """
     try:
         return Program(pid, psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:

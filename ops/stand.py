@@ -72,6 +72,15 @@ class Stand:
     speed: float
     programs: Mapping[str, Program]
 
+    def with_program(self, name: str, program: Program) -> "Stand":
+        """The stand with one more program.
+
+        Args:
+            name: Name of the program.
+            program: The program.
+        """
+        return replace(self, programs={**self.programs, name: program})
+
     @property
     def endpoint_url(self) -> str:
         """What `AWS_ENDPOINT_URL` is set to."""
@@ -157,6 +166,7 @@ class Workspace:
 
     def note(self, stand: Stand) -> None:
         """Remembers what runs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self._note.with_suffix(".new")
         temporary.write_text(json.dumps(asdict(stand), indent=2))
         temporary.replace(self._note)
@@ -304,7 +314,7 @@ def _start(
     """Starts one program, notes it, and waits until it is ready."""
     log_file = workspace.log_file(name)
     program = start([sys.executable, "-m", *module], folder=REPOSITORY, log_file=log_file)
-    stand = replace(stand, programs={**stand.programs, name: program})
+    stand = stand.with_program(name, program)
     workspace.note(stand)
     if not _becomes_true(lambda: _answers(ready_url), program):
         program.stop()

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,27 +77,21 @@ class Terraform:
         """
         self._run(["init", "-input=false", "-no-color"], next_step=PROVIDER_MIRROR_HINT)
 
-    def apply(self, on_progress: Callable[[Progress], None]) -> None:
+    def apply(
+        self, on_progress: Callable[[Progress], None], on_start: Callable[[int], None]
+    ) -> None:
         """Makes what is planned, without asking.
 
+        Interrupted, it lets Terraform finish what it has begun and write the state.
+
         Args:
             on_progress: Called whenever a resource starts or ends.
+            on_start: Called with Terraform's process id.
 
         Raises:
             OpsError: Terraform reports an error.
         """
-        self._stream(["apply", "-auto-approve", "-input=false", "-json"], on_progress)
-
-    def destroy(self, on_progress: Callable[[Progress], None]) -> None:
-        """Removes everything in the state, without asking.
-
-        Args:
-            on_progress: Called whenever a resource starts or ends.
-
-        Raises:
-            OpsError: Terraform reports an error.
-        """
-        self._stream(["destroy", "-auto-approve", "-input=false", "-json"], on_progress)
+        self._stream(["apply", "-auto-approve", "-input=false", "-json"], on_progress, on_start)
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs.
@@ -124,7 +119,12 @@ class Terraform:
             raise _failure(arguments, done.stderr or done.stdout, next_step)
         return done.stdout
 
-    def _stream(self, arguments: Sequence[str], on_progress: Callable[[Progress], None]) -> None:
+    def _stream(
+        self,
+        arguments: Sequence[str],
+        on_progress: Callable[[Progress], None],
+        on_start: Callable[[int], None],
+    ) -> None:
         errors: list[str] = []
         with subprocess.Popen(
             ["terraform", *arguments],
@@ -133,10 +133,21 @@ class Terraform:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            # Ctrl-C in this terminal is for this command, which tells Terraform in its own time.
+            start_new_session=True,
         ) as process:
             assert process.stdout is not None
-            for progress in _progress_of(_messages(process.stdout, errors)):
-                on_progress(progress)
+            on_start(process.pid)
+            try:
+                for progress in _progress_of(_messages(process.stdout, errors)):
+                    on_progress(progress)
+            except KeyboardInterrupt:
+                # Once, and listened to until the end: Terraform finishes what it has begun and
+                # writes the state.
+                process.send_signal(signal.SIGINT)
+                process.stdout.read()
+                process.wait()
+                raise
         if process.returncode:
             raise _failure(arguments, "\n".join(errors), "")
 

@@ -87,12 +87,20 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run_ops(*arguments, **environment):
+def start_ops(*arguments, **environment):
     """`python -m ops …`, from a folder that is not the repository's."""
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "ops", *arguments],
         cwd="/",
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200", **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def run_ops(*arguments, **environment):
+    """The same, to its end."""
+    with start_ops(*arguments, **environment) as program:
+        output, errors = program.communicate()
+    return subprocess.CompletedProcess(arguments, program.returncode, output, errors)

@@ -124,3 +124,20 @@ def test_an_environment_that_does_not_exist_is_told_with_those_that_do(tmp_path)
 
     assert run.returncode == 2
     assert "one of: example, local" in errors
+
+
+@pytest.mark.parametrize("named", [None, "trial"])
+def test_two_environments_of_one_account_may_not_share_state_name_or_table(tmp_path, named):
+    # GIVEN a copy of the example in which only the stack's name differs
+    folder = checkout(tmp_path / "checkout")
+    example = folder / "environments" / "example.toml"
+    shutil.copyfile(example, folder / "environments" / "trial.toml")
+
+    run = run_main(folder, **({"FAILOVER_ENVIRONMENT": named} if named else {}))
+    _, errors = run.communicate()
+
+    assert run.returncode == 2
+    for shared in ("backend.key", "domain.record_name", "table.name"):
+        assert f"{shared}: " in errors
+    assert "is also what the environment example uses" in errors
+    assert "Traceback" not in errors

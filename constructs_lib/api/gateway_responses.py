@@ -71,6 +71,6 @@ def _response(
         },
         template=(
             f'{{"type":"about:blank","title":"$context.error.responseType",{known_status}'
-            f'"detail":{detail},"request_id":"$context.requestId"}}'
+            f'"detail":{detail},"instance":"urn:request:$context.requestId"}}'
         ),
     )

@@ -19,7 +19,11 @@ class Authorization(Enum):
     API_KEY = "api key"
     """Callers with the API key of a usage plan, in the header `x-api-key`."""
     IAM = "iam"
-    """AWS principals allowed `execute-api:Invoke`, with requests signed by Signature Version 4."""
+    """AWS principals allowed `execute-api:Invoke`, with signed requests.
+
+    A Signature Version 4 holds for one Region: behind a name that several Regions share, callers
+    sign with Version 4A, or sign anew for the Region that serves.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,9 @@ class Operation:
             with 400. None accepts any body.
         query_parameters: `{name: required}` of the query string; a request without a required one
             is refused with 400.
+        rate_per_second: Steady requests per second before this operation throttles; None for the
+            API's limit.
+        burst: Requests that may arrive at once; None for the API's limit.
         timeout_seconds: Time limit of the function, 1 to 29 (API Gateway waits 29).
         memory_megabytes: Memory of the function, 128 to 10240; its CPU grows with it.
 
@@ -54,6 +61,8 @@ class Operation:
     access: tuple[str, ...] = ()
     request_model: Mapping[str, Any] | None = None
     query_parameters: Mapping[str, bool] = field(default_factory=dict)
+    rate_per_second: float | None = None
+    burst: int | None = None
     timeout_seconds: int = 20
     memory_megabytes: int = 256
 
@@ -70,6 +79,16 @@ class Operation:
                 f"path {self.path!r}",
                 "segments of letters, digits and ._- or {parameters}, each after a slash, "
                 "as in /weather/{location}",
+            ),
+            (
+                len(set(self.path_parameters)) == len(self.path_parameters),
+                f"path {self.path!r}",
+                "every parameter once",
+            ),
+            (
+                (self.rate_per_second is None) == (self.burst is None),
+                f"rate_per_second {self.rate_per_second} with burst {self.burst}",
+                "both, or neither for the API's limits",
             ),
             (
                 1 <= self.timeout_seconds <= 29,

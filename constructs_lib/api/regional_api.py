@@ -6,6 +6,7 @@ do on tables, others grant on `functions[name].role`; DNS is `FailoverDns`'s job
 Limits: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from cdktf import TerraformProvider
@@ -136,6 +137,7 @@ class RegionalApi(Construct):
             deployment=self.rest_api.deploy(),
             rate_per_second=rate_per_second,
             burst=burst,
+            operations=operations,
             log_retention_days=log_retention_days,
             access_logs=access_logs,
             manage_account_log_role=manage_account_log_role,
@@ -170,12 +172,21 @@ class RegionalApi(Construct):
 def _check_operations(operations: Sequence[Operation]) -> None:
     if not operations:
         raise ValueError("operations is empty: an API Gateway deployment needs at least one method")
-    taken: dict[tuple[str, ...], str] = {}
+    taken: dict[tuple[str, str], str] = {}
+    parameters: dict[str, str] = {}
     for operation in operations:
-        for key in ((operation.name,), (operation.method, operation.path_pattern)):
+        for key in (("the name", operation.name), (operation.method, operation.path_pattern)):
             if key in taken:
                 raise ValueError(
                     f"operation {operation.name!r}: {' '.join(key)} is already taken by "
                     f"{taken[key]!r}: rename it or change its method or path"
                 )
             taken[key] = operation.name
+        for match in re.finditer(r"\{(\w+)\}", operation.path):
+            before = operation.path[: match.start()]
+            if parameters.setdefault(before, match[1]) != match[1]:
+                raise ValueError(
+                    f"operation {operation.name!r}: {before}{{{match[1]}}} is already "
+                    f"{before}{{{parameters[before]}}}: API Gateway takes one parameter in one "
+                    "place, so give both the same name"
+                )

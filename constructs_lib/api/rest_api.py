@@ -106,11 +106,11 @@ class RestApi(Construct):
             operation: The operation.
             invoke_arn: Invocation ARN of its function.
         """
-        resource_id = self._path_id(operation.path)
+        resource_id = self._resource_id(operation.path)
         method = self._defined(
             ApiGatewayMethod(
                 self,
-                f"{operation.name}_method",
+                f"{operation.method}{_path_id(operation.path)}_method",
                 provider=self._provider,
                 rest_api_id=self.api.id,
                 resource_id=resource_id,
@@ -133,7 +133,7 @@ class RestApi(Construct):
         self._defined(
             ApiGatewayIntegration(
                 self,
-                f"{operation.name}_integration",
+                f"{operation.method}{_path_id(operation.path)}_integration",
                 provider=self._provider,
                 rest_api_id=self.api.id,
                 resource_id=resource_id,
@@ -167,7 +167,7 @@ class RestApi(Construct):
         model = self._defined(
             ApiGatewayModel(
                 self,
-                f"{operation.name}_model",
+                f"{operation.method}{_path_id(operation.path)}_model",
                 provider=self._provider,
                 rest_api_id=self.api.id,
                 # Model names take letters and digits only.
@@ -178,7 +178,7 @@ class RestApi(Construct):
         )
         return {"application/json": model.name}
 
-    def _path_id(self, path: str) -> str:
+    def _resource_id(self, path: str) -> str:
         """Id of the API Gateway resource of a path, creating what is missing on the way."""
         if not path:
             return self.api.root_resource_id
@@ -187,10 +187,10 @@ class RestApi(Construct):
             self._paths[path] = self._defined(
                 ApiGatewayResource(
                     self,
-                    "path" + path.replace("/", "_").replace("{", "").replace("}", ""),
+                    f"path{_path_id(path)}",
                     provider=self._provider,
                     rest_api_id=self.api.id,
-                    parent_id=self._path_id(parent_path),
+                    parent_id=self._resource_id(parent_path),
                     path_part=part,
                 )
             )
@@ -210,3 +210,12 @@ class RestApi(Construct):
             resolver=DefaultTokenResolver(StringConcat()),
         )
         return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
+
+
+def _path_id(path: str) -> str:
+    """A path as part of a construct's id.
+
+    Ids hold no slash. What cdktf leaves out of a logical id (braces and colons) keeps the ids of
+    different paths apart; and because ids follow the route, an operation can be renamed.
+    """
+    return path.replace("/", "_:")

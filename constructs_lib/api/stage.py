@@ -1,7 +1,7 @@
 """The stage of a REST API: what is deployed, with throttling, logs and traces."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cdktf import TerraformProvider
 from cdktf_cdktf_provider_aws.api_gateway_deployment import ApiGatewayDeployment
@@ -17,6 +17,7 @@ from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from constructs import Construct
 
 from constructs_lib.api.account_log_role import AccountLogRole
+from constructs_lib.api.operation import Operation
 
 ACCESS_LOG_FORMAT = json.dumps(
     {
@@ -58,6 +59,7 @@ class Stage(Construct):
         deployment: ApiGatewayDeployment,
         rate_per_second: float,
         burst: int,
+        operations: Sequence[Operation],
         log_retention_days: int,
         access_logs: bool,
         manage_account_log_role: bool,
@@ -76,7 +78,8 @@ class Stage(Construct):
             deployment: What it serves.
             rate_per_second: Steady requests per second of each method before it throttles.
             burst: Requests of each method that may arrive at once.
-            log_retention_days: Days that the access log is kept.
+            operations: What is deployed; some may have limits of their own.
+            log_retention_days: Days that the access log and the execution log are kept.
             access_logs: Write the access log; the account's log role must be set in the Region.
             manage_account_log_role: Create and set that role.
             tracing: Trace sampled requests with X-Ray.
@@ -106,6 +109,20 @@ class Stage(Construct):
             if access_logs
             else None
         )
+        # API Gateway would make this one itself, and keep it for ever.
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
+        execution_log_group = (
+            CloudwatchLogGroup(
+                self,
+                "execution_log_group",
+                provider=provider,
+                name=f"API-Gateway-Execution-Logs_{deployment.rest_api_id}/{stage_name}",
+                retention_in_days=log_retention_days,
+                tags=dict(tags),
+            )
+            if access_logs
+            else None
+        )
         self.stage = ApiGatewayStage(
             self,
             "stage",
@@ -120,22 +137,41 @@ class Stage(Construct):
             if access_log_group
             else None,
             tags=dict(tags),
-            depends_on=[account_log_role.account] if account_log_role else None,
+            depends_on=[
+                needed
+                for needed in (
+                    account_log_role.account if account_log_role else None,
+                    execution_log_group,
+                )
+                if needed
+            ]
+            or None,
         )
-        self.method_settings = ApiGatewayMethodSettings(
-            self,
-            "method_settings",
-            provider=provider,
-            rest_api_id=deployment.rest_api_id,
-            stage_name=self.stage.stage_name,
-            method_path="*/*",
-            settings=ApiGatewayMethodSettingsSettings(
-                metrics_enabled=True,
-                logging_level="ERROR" if access_logs else "OFF",
-                # Payloads are never logged.
-                data_trace_enabled=False,
-                # Each method has a bucket of its own: no operation starves another, nor /health.
-                throttling_rate_limit=rate_per_second,
-                throttling_burst_limit=burst,
-            ),
-        )
+        # Each method has a bucket of its own: no operation starves another.
+        limits = {"*/*": ("method_settings", rate_per_second, burst)} | {
+            # A slash of a resource's path is written ~1 here.
+            f"{o.path.replace('/', '~1')}/{o.method}": (
+                f"{o.name}_settings",
+                o.rate_per_second,
+                o.burst,
+            )
+            for o in operations
+            if o.rate_per_second is not None
+        }
+        for method_path, (settings_id, rate_limit, burst_limit) in limits.items():
+            ApiGatewayMethodSettings(
+                self,
+                settings_id,
+                provider=provider,
+                rest_api_id=deployment.rest_api_id,
+                stage_name=self.stage.stage_name,
+                method_path=method_path,
+                settings=ApiGatewayMethodSettingsSettings(
+                    metrics_enabled=True,
+                    logging_level="ERROR" if access_logs else "OFF",
+                    # Payloads are never logged.
+                    data_trace_enabled=False,
+                    throttling_rate_limit=rate_limit,
+                    throttling_burst_limit=burst_limit,
+                ),
+            )

@@ -47,9 +47,12 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
             "--port" if field.name == "aws" else f"--{field.name}-port",
             dest=f"{field.name}_port",
             metavar="N",
-            type=int,
+            type=_port,
             help=f"port of {_PORT_MEANINGS[field.name]} (default: {getattr(defaults, field.name)})",
         )
+    up.add_argument(
+        "--no-deploy", action="store_true", help="start the local AWS alone, and deploy yourself"
+    )
     up.add_argument("--free-ports", action="store_true", help="take ports that nothing uses now")
     up.add_argument(
         "--speed",
@@ -75,6 +78,13 @@ _PORT_MEANINGS = {
 }
 
 
+def _port(text: str) -> int:
+    port = int(text) if text.isdecimal() else 0
+    if not 0 < port < 65536:
+        raise argparse.ArgumentTypeError(f"got {text!r}; a port is a number from 1 to 65535")
+    return port
+
+
 def _workspace(options: argparse.Namespace) -> Workspace:
     return Workspace(options.folder.resolve())
 
@@ -90,6 +100,12 @@ def _up(options: argparse.Namespace) -> int:
     for field in fields(Ports):
         if (given := getattr(options, f"{field.name}_port")) is not None:
             ports = replace(ports, **{field.name: given})
+    if options.no_deploy:
+        running = local.start(
+            _workspace(options), ports=ports, speed=options.speed, on_step=console.print
+        )
+        console.print(f"The local AWS answers at {running.endpoint_url}")
+        return ExitCode.PASSED
     with Progress(
         TextColumn("  {task.description}"),
         BarColumn(),
@@ -148,8 +164,14 @@ def _resolve(options: argparse.Namespace) -> int:
 
 def _env(options: argparse.Namespace) -> int:
     workspace = _workspace(options)
-    api = local.status(workspace)
-    for name, value in (api.stand.variables | {"TF_VAR_api_key_value": api.api_key}).items():
+    running = workspace.running()
+    if running is None:
+        raise OpsError(
+            "the local AWS does not run",
+            next_step="start it with: python -m ops local up --no-deploy",
+        )
+    key = {"TF_VAR_api_key_value": workspace.api_key()}
+    for name, value in (running.variables | key).items():
         print(f"export {name}={shlex.quote(value)}")
     return ExitCode.PASSED
 

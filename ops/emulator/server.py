@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ops.emulator import corrections, surroundings
+from ops.emulator import corrections, faults, surroundings
 
 SURROUNDINGS_BROKEN = 3
 _GRACE_SECONDS = 1.0
@@ -79,6 +79,8 @@ def _serve(listener: socket.socket, *, corrected: bool) -> None:
     if corrected:
         corrections.apply()
     application = importlib.import_module("ministack.app").app
+    if corrected:
+        application = faults.install(application)
     print(f"local AWS: http://{host}:{port}", flush=True)
     asyncio.run(_run(application, listener))
 

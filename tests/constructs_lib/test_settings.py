@@ -151,6 +151,10 @@ FAULTS = {
         {"domain": 'zone_name = "example.com"\nrecord_name = "badexample.com"'},
         ['"badexample.com" is not within the zone "example.com"'],
     ),
+    "record longer than a certificate takes": (
+        {"domain": f'zone_name = "example.com"\nrecord_name = "{"a" * 60}.example.com"'},
+        ["domain.record_name: got", "up to 64 characters"],
+    ),
     "interval between": (
         {"health_check": "interval_seconds = 15"},
         ["health_check.interval_seconds: got 15", "30 (standard) or 10 (fast"],

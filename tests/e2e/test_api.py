@@ -76,7 +76,8 @@ def test_a_location_is_registered_once_and_replaced_after(api, region, location)
     body = {"name": "Renamed", "latitude_degrees": 3, "longitude_degrees": 4}
 
     assert api.put(region, f"/locations/{location}", body).status == 200
-    assert api.get(region, "/locations?limit=100").text.count('"Renamed"') >= 1
+    listed = api.get(region, "/locations?limit=100").json["locations"]
+    assert [found["name"] for found in listed if found["location"] == location] == ["Renamed"]
 
 
 def test_an_observation_is_created_once_and_says_so(api, region, location):

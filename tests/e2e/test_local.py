@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import socket
+import time
 
 import pytest
-from local_api import REGIONS
+from local_api import REGIONS, start_ops
 
 from ops import local
 from ops.stand import Workspace
@@ -94,6 +96,44 @@ def test_no_provider_names_the_mirror_and_leaves_something_to_take_down(tmp_path
     assert "Traceback" not in up.stderr
     assert down.returncode == 0
     assert program.process() is None
+
+
+def test_an_interrupted_up_lets_terraform_finish_and_leaves_nothing_after_down(tmp_path, ops):
+    # GIVEN an up whose Terraform applies
+    workspace = Workspace(tmp_path)
+    with start_ops("local", "up", "--folder", str(tmp_path), "--free-ports") as up:
+        deadline = time.monotonic() + 120
+        while not (stand := workspace.noted()) or "terraform" not in stand.programs:
+            assert time.monotonic() < deadline
+            assert up.poll() is None
+            time.sleep(0.1)
+        time.sleep(2)
+        terraform = stand.programs["terraform"].process()
+        providers = terraform.children(recursive=True)
+
+        # WHEN it is interrupted
+        up.send_signal(signal.SIGINT)
+        _, errors = up.communicate()
+
+    # THEN Terraform has ended by itself, with its provider, and has written the state
+    assert up.returncode == 130
+    assert "Interrupted" in errors
+    assert "Traceback" not in errors
+    assert not terraform.is_running()
+    assert not [provider for provider in providers if provider.is_running()]
+    state = json.loads((workspace.synthesized / "terraform.local.tfstate").read_text())
+    assert state["resources"]
+    # AND the API does not pretend to be whole, and down leaves nothing
+    assert ops("local", "status", "--folder", str(tmp_path)).returncode == 3
+    assert ops("local", "down", "--folder", str(tmp_path)).returncode == 0
+    assert not [p for p in stand.programs.values() if p.process()]
+
+
+def test_a_port_that_is_none_is_a_usage_error(tmp_path, ops):
+    up = ops("local", "up", "--folder", str(tmp_path), "--port", "70000")
+
+    assert up.returncode == 2
+    assert "a port is a number from 1 to 65535" in up.stderr
 
 
 def test_status_of_nothing_names_the_next_step(tmp_path, ops):

@@ -20,6 +20,7 @@ CORRECTIONS: tuple[Callable[[], None], ...] = (
     addressing.api_host_names_belong_to_api_gateway,
     api_gateway.api_key_is_looked_up_in_its_region,
     api_gateway.unset_structures_are_left_out,
+    api_gateway.method_settings_are_named_with_escaped_slashes,
     api_gateway.updated_limits_are_numbers,
     api_gateway.iam_method_refuses_what_is_no_signature,
     api_gateway.validation_error_is_described,

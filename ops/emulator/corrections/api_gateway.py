@@ -73,6 +73,33 @@ def _without_unset(data: Any) -> Any:
     return {k: _without_unset(v) if k in ("item", "items") else v for k, v in kept.items()}
 
 
+def method_settings_are_named_with_escaped_slashes() -> None:
+    """A stage names its method settings as they were set, with ``~1`` for a slash of the path.
+
+    AWS: answers with ``~1pets~1{petId}/GET``.
+    MiniStack 1.5.33: answers with ``/pets/{petId}/GET``, which Terraform does not find again.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_Stage.html
+    """
+    gateway = module("services.apigateway_v1")
+
+    def responding(original: Any) -> Any:
+        def v1_response(data: Any, status: int = 200) -> Any:
+            if isinstance(data, dict) and isinstance(data.get("methodSettings"), dict):
+                named = {_escaped(k): v for k, v in data["methodSettings"].items()}
+                data = {**data, "methodSettings": named}
+            return original(data, status)
+
+        return v1_response
+
+    replace(gateway, "_v1_response", responding)
+
+
+def _escaped(method_path: str) -> str:
+    path, _, method = method_path.rpartition("/")
+    return f"{path.replace('/', '~1')}/{method}"
+
+
 def updated_limits_are_numbers() -> None:
     """The limits of a usage plan stay numbers when they are updated.
 

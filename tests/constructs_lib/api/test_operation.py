@@ -29,6 +29,8 @@ def test_path_parameters_and_pattern_come_from_the_path():
         ({"path": "things"}, "'things'"),
         ({"path": "/things/"}, "'/things/'"),
         ({"path": "/th{ing}"}, "'/th{ing}'"),
+        ({"path": "/a/{x}/{x}"}, "every parameter once"),
+        ({"rate_per_second": 5.0}, "both, or neither"),
         ({"timeout_seconds": 30}, "1 to 29"),
         ({"memory_megabytes": 64}, "128 to 10240"),
     ],

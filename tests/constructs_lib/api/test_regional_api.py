@@ -55,7 +55,12 @@ def synthesized():
 
 
 def named(resources, part):
-    (found,) = [arguments for logical_id, arguments in resources.items() if part in logical_id]
+    """The one whose id or whose JSON names the part."""
+    (found,) = [
+        arguments
+        for logical_id, arguments in resources.items()
+        if part in logical_id or f'"{part}"' in json.dumps(arguments)
+    ]
     return found
 
 
@@ -115,10 +120,9 @@ def test_every_method_has_a_proxy_integration_with_its_own_function(synthesized)
 
     assert len(integrations) == len(OPERATIONS)
     for operation in OPERATIONS:
-        integration = named(integrations, operation.name)
+        (integration,) = [i for i in integrations.values() if f"_{operation.name}_" in i["uri"]]
         assert integration["type"] == "AWS_PROXY"
         assert integration["integration_http_method"] == "POST"
-        assert f"api_{operation.name}_function" in integration["uri"]
 
 
 def test_every_function_is_of_the_newest_runtime_on_arm_with_its_operations_limits(synthesized):
@@ -175,7 +179,7 @@ def test_refusals_are_problem_documents_that_name_the_region(synthesized):
         assert parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
         template = response["response_templates"]["application/json"]
         filled = template.replace("$context.error.messageString", '"m"').replace("$context", "c")
-        assert {"type", "title", "detail", "request_id"} <= json.loads(filled).keys()
+        assert {"type", "title", "detail", "instance"} <= json.loads(filled).keys()
 
 
 def test_the_access_log_is_json_without_keys_or_payloads(synthesized):
@@ -212,6 +216,52 @@ def test_methods_are_throttled(synthesized):
     assert settings["settings"]["throttling_rate_limit"] == 100
     assert settings["settings"]["throttling_burst_limit"] == 200
     assert settings["settings"]["data_trace_enabled"] is False
+
+
+def test_an_operation_may_have_limits_of_its_own():
+    limited = Operation(
+        name="ping", method="GET", path="/shops/ping", authorization=Authorization.NONE,
+        rate_per_second=500.0, burst=50,
+    )  # fmt: skip
+    settings = synthesize(operations=[limited]).resources("aws_api_gateway_method_settings")
+
+    assert {
+        s["method_path"]: s["settings"]["throttling_rate_limit"] for s in settings.values()
+    } == {"*/*": 100, "~1shops~1ping/GET": 500}
+
+
+def test_no_log_is_kept_longer_than_told(synthesized):
+    log_groups = synthesized.resources("aws_cloudwatch_log_group")
+
+    # One per function, the access log, and the execution log that API Gateway would make itself.
+    assert len(log_groups) == len(OPERATIONS) + 2
+    assert {group["retention_in_days"] for group in log_groups.values()} == {30}
+    stage = synthesized.only("aws_api_gateway_stage")
+    assert [d for d in stage["depends_on"] if "execution_log_group" in d]
+
+
+def test_an_operation_can_be_renamed_without_a_conflict_on_its_route():
+    one = [Operation(name="ping", method="GET", path="/p", authorization=Authorization.NONE)]
+    other = [
+        Operation(name="place_order", method="GET", path="/p", authorization=Authorization.NONE)
+    ]
+
+    for type in ("aws_api_gateway_method", "aws_api_gateway_integration"):
+        before, after = (synthesize(operations=o).resources(type) for o in (one, other))
+        assert before.keys() == after.keys()
+
+
+def test_paths_that_look_alike_have_resources_of_their_own():
+    paths = ["/a/b", "/a_b", "/a/{b}"]
+    operations = [
+        Operation(name=name, method="GET", path=path, authorization=Authorization.NONE)
+        for name, path in zip(("ping", "place_order", "ping"), paths, strict=True)
+    ]
+
+    made = synthesize(operations=operations[:2]).resources("aws_api_gateway_resource")
+    assert sorted(r["path_part"] for r in made.values()) == ["a", "a_b", "b"]
+    made = synthesize(operations=operations[1:]).resources("aws_api_gateway_resource")
+    assert sorted(r["path_part"] for r in made.values()) == ["a", "a_b", "{b}"]
 
 
 def test_tags_stand_on_everything_that_takes_them(synthesized):
@@ -290,7 +340,7 @@ def test_the_domain_has_a_certificate_of_its_own_region_and_tls_1_2():
     ("arguments", "message"),
     [
         ({"operations": []}, "operations is empty"),
-        ({"operations": [OPERATIONS[0], OPERATIONS[0]]}, "ping is already taken by 'ping'"),
+        ({"operations": [OPERATIONS[0], OPERATIONS[0]]}, "the name ping is already taken by 'ping'"),
         (
             {
                 "operations": [
@@ -316,8 +366,22 @@ def test_the_domain_has_a_certificate_of_its_own_region_and_tls_1_2():
             "holds no module fly.py",
         ),
         ({"name": "x" * 60}, "IAM allows 64"),
+        (
+            {
+                "operations": [
+                    Operation(
+                        name="ping", method="GET", path="/a/{x}", authorization=Authorization.NONE
+                    ),
+                    Operation(
+                        name="place_order", method="GET", path="/a/{y}/z",
+                        authorization=Authorization.NONE,
+                    ),
+                ]
+            },
+            r"/a/\{y\} is already /a/\{x\}",
+        ),
     ],
-    ids=["none", "name twice", "route twice", "module missing", "name too long"],
+    ids=["none", "name twice", "route twice", "module missing", "name too long", "two parameters"],
 )  # fmt: skip
 def test_an_api_that_cannot_be_is_refused_with_the_fix(arguments, message):
     with pytest.raises(ValueError, match=message):

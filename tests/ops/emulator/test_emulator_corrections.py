@@ -195,6 +195,24 @@ def test_set_structures_are_read_back(corrected):
     assert plan["quota"]["limit"] == 9
 
 
+@observes(api_gateway.method_settings_are_named_with_escaped_slashes)
+def see_names_of_method_settings(aws):
+    api = aws.rest_api("us-east-1")
+    gateway = aws.client("apigateway")
+    for path in ("*/*", "~1thing/GET"):
+        gateway.update_stage(
+            restApiId=api,
+            stageName="v1",
+            patchOperations=[
+                {"op": "replace", "path": f"/{path}/throttling/rateLimit", "value": "9"}
+            ],
+        )
+
+    stage = gateway.get_stage(restApiId=api, stageName="v1")
+
+    assert set(stage["methodSettings"]) == {"*/*", "~1thing/GET"}
+
+
 @observes(api_gateway.updated_limits_are_numbers)
 def see_updated_limits(aws):
     gateway = aws.client("apigateway")
