@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from ops.cli import drill, local, switch, verify
 from ops.errors import OpsError
 
 
@@ -20,12 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m ops", description="The operator's tool.")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    import importlib
-    import importlib.util
-
-    for name in ("local", "verify", "drill", "switch"):
-        if importlib.util.find_spec(f"ops.cli.{name}"):
-            importlib.import_module(f"ops.cli.{name}").add_to(verbs)
+    for verb in (local, verify, drill, switch):
+        verb.add_to(verbs)
     options = parser.parse_args(arguments)
     try:
         return int(options.run(options))

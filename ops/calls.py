@@ -86,6 +86,7 @@ class Network:
 
     Attributes:
         dns_servers: `(address, port)` of the zone's name servers, asked in turn.
+        zone_name: The zone that those servers answer for; other names are left to the system.
         hosts: `{host name: (address, port)}` of Region endpoints that stand somewhere else than
             public DNS says: the local Regions. Empty on AWS.
         port: Port of HTTPS behind the domain name.
@@ -93,6 +94,7 @@ class Network:
     """
 
     dns_servers: tuple[tuple[str, int], ...]
+    zone_name: str
     hosts: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     port: int = HTTPS_PORT
     ca_file: Path | None = None
@@ -198,6 +200,8 @@ class Network:
         if host in self.hosts:
             address, port = self.hosts[host]
             return address, port, ""
+        if not f".{host}".endswith(f".{self.zone_name}"):
+            return host, port, ""
         answer = self.resolve(host)
         return (answer.addresses[0] if answer.addresses else ""), port, answer.error
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, cast
 
 import boto3
@@ -23,6 +24,7 @@ from ops.stand import ENVIRONMENT, REPOSITORY, Workspace
 from ops.terraform import Terraform
 
 API_KEY_VARIABLE = "TF_VAR_api_key_value"
+_MAKING_CLIENTS = Lock()
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Environment:
     Attributes:
         name: Its name, that of the environment file.
         outputs: The stack's outputs, as Terraform knows them.
-        api_key: Value of a customer's API key.
+        given_api_key: Value of a customer's API key, if one was given.
         session: AWS session of the operator.
         network: Where its names lead.
         endpoint_url: Where the local AWS answers; None on AWS.
@@ -43,13 +45,28 @@ class Environment:
 
     name: str
     outputs: Mapping[str, Any]
-    api_key: str
+    given_api_key: str | None
     session: boto3.Session
     network: Network
     endpoint_url: str | None = None
     speed: float = 1.0
     edge: EdgeControl | None = None
     status_url: str | None = None
+
+    @property
+    def api_key(self) -> str:
+        """Value of a customer's API key.
+
+        Raises:
+            OpsError: None was given; only calls as a customer need one.
+        """
+        if not self.given_api_key:
+            raise OpsError(
+                f"{API_KEY_VARIABLE} is not set",
+                next_step="set it to the value that the environment was deployed with",
+                exit_code=ExitCode.USAGE,
+            )
+        return self.given_api_key
 
     @property
     def is_local(self) -> bool:
@@ -87,16 +104,18 @@ class Environment:
             service: Name of the service, as boto3 spells it.
             region: The Region.
         """
-        return self.session.client(
-            service,
-            region_name=region,
-            endpoint_url=self.endpoint_url,
-            config=Config(
-                connect_timeout=3,
-                read_timeout=10,
-                retries={"mode": "standard", "total_max_attempts": 3},
-            ),
-        )
+        # A session makes one client at a time.
+        with _MAKING_CLIENTS:
+            return self.session.client(
+                service,
+                region_name=region,
+                endpoint_url=self.endpoint_url,
+                config=Config(
+                    connect_timeout=3,
+                    read_timeout=10,
+                    retries={"mode": "standard", "total_max_attempts": 3},
+                ),
+            )
 
     def credentials(self) -> Credentials:
         """The operator's credentials, to sign requests with.
@@ -140,7 +159,7 @@ def _open_local(workspace: Workspace) -> Environment:
     return Environment(
         name=ENVIRONMENT,
         outputs=api.outputs,
-        api_key=api.api_key,
+        given_api_key=api.api_key,
         session=boto3.Session("test", "test", region_name=api.outputs["regions"][0]),
         network=api.network,
         endpoint_url=api.stand.endpoint_url,
@@ -164,33 +183,24 @@ def _open_on_aws(name: str, folder: Path) -> Environment:
             f"the environment {name} is not deployed, or by an older version",
             next_step=f"deploy it: pipenv run cdktf deploy {name}",
         )
-    api_key = os.environ.get(API_KEY_VARIABLE)
-    if not api_key:
-        raise OpsError(
-            f"{API_KEY_VARIABLE} is not set",
-            next_step="set it to the value that the environment was deployed with",
-            exit_code=ExitCode.USAGE,
-        )
     return Environment(
         name=name,
         outputs=outputs,
-        api_key=api_key,
+        given_api_key=os.environ.get(API_KEY_VARIABLE),
         session=boto3.Session(region_name=outputs["regions"][0]),
-        network=Network(dns_servers=_addresses_of(outputs["name_servers"])),
+        network=Network(_addresses_of(outputs["name_servers"]), outputs["zone_name"]),
     )
 
 
 def _addresses_of(name_servers: list[str]) -> tuple[tuple[str, int], ...]:
-    """Where the zone's own servers stand: they are asked, not somebody's cache."""
+    """Where the zone's own servers stand: they are asked, not somebody's cache.
+
+    None is found without DNS; then look-ups fail, but the switch still works.
+    """
     addresses = []
     for server in name_servers:
         try:
             addresses += [(record.address, 53) for record in dns.resolver.resolve(server, "A")]
         except (dns.exception.DNSException, OSError):
             continue
-    if not addresses:
-        raise OpsError(
-            f"none of the zone's name servers can be resolved: {', '.join(name_servers)}",
-            next_step="check this machine's DNS",
-        )
     return tuple(addresses)

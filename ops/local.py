@@ -5,6 +5,7 @@ Terraform and the real AWS provider, and registers a few locations through the A
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,18 +90,22 @@ def up(
     if found is None or TERRAFORM in found.programs:
         # Left-overs of a stand that died, or of an apply that was killed: its state is not whole.
         down(workspace)
+        found = None
     running = start(workspace, ports=ports, speed=speed, on_step=on_step)
     on_step("Synthesizing Terraform JSON for the environment local")
     _synthesize(workspace)
-    terraform = workspace.terraform(terraform_environment(running, workspace))
-    on_step("Initializing Terraform with the AWS provider")
-    terraform.init()
-    on_step("Applying with Terraform: some 210 resources at first, in half a minute")
-    terraform.apply(
-        on_progress,
-        on_start=lambda pid: workspace.note(running.with_program(TERRAFORM, program(pid))),
-    )
-    workspace.note(running)
+    try:
+        terraform = _apply(workspace, running, on_step, on_progress)
+    except OpsError as error:
+        if found or not re.search(r"StatusCode: 409|AlreadyExists", str(error)):
+            raise
+        # On a busy machine the provider now and then sends a creation twice, and nothing but that
+        # can be there already: what was new is made anew, once.
+        on_step("Something was created twice; once more on a new local AWS")
+        down(workspace)
+        running = start(workspace, ports=ports, speed=speed, on_step=on_step)
+        _synthesize(workspace)
+        terraform = _apply(workspace, running, on_step, on_progress)
 
     on_step("Starting an edge for every Region")
     outputs = terraform.outputs()
@@ -209,6 +214,24 @@ def terraform_environment(running: Stand, workspace: Workspace) -> dict[str, str
     )
 
 
+def _apply(
+    workspace: Workspace,
+    running: Stand,
+    on_step: Callable[[str], None],
+    on_progress: Callable[[Progress], None],
+) -> Terraform:
+    terraform = workspace.terraform(terraform_environment(running, workspace))
+    on_step("Initializing Terraform with the AWS provider")
+    terraform.init()
+    on_step("Applying with Terraform: some 210 resources at first, in half a minute")
+    terraform.apply(
+        on_progress,
+        on_start=lambda pid: workspace.note(running.with_program(TERRAFORM, program(pid))),
+    )
+    workspace.note(running)
+    return terraform
+
+
 def _synthesize(workspace: Workspace) -> None:
     workspace.synthesized.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
@@ -246,6 +269,7 @@ def _local_api(workspace: Workspace, running: Stand, outputs: dict[str, Any]) ->
         outputs=outputs,
         network=Network(
             dns_servers=((stand.HOST, running.ports.dns),),
+            zone_name=outputs["zone_name"],
             hosts={
                 host: (address, running.ports.edge)
                 for region, address in addresses.items()

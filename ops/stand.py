@@ -316,12 +316,20 @@ def _start(
     program = start([sys.executable, "-m", *module], folder=REPOSITORY, log_file=log_file)
     stand = stand.with_program(name, program)
     workspace.note(stand)
-    if not _becomes_true(lambda: _answers(ready_url), program):
+    # Its own word comes first: what answers there could be another program's.
+    if not _becomes_true(
+        lambda: _READY[name] in log_file.read_text(errors="replace") and _answers(ready_url),
+        program,
+    ):
         program.stop()
         raise OpsError(
             f"{module[0]} did not start:\n{_last_lines(log_file)}", next_step=f"read {log_file}"
         )
     return stand
+
+
+_READY = {"aws": "local AWS: http", "edge": "edges: ", "route53": "route53 data plane: dns"}
+"""What each program prints when it has its ports."""
 
 
 def _becomes_true(condition: Callable[[], bool], program: Program) -> bool:

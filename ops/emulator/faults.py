@@ -229,10 +229,10 @@ def install(application: Application) -> FaultyServices:
 async def _body(receive: Any) -> bytes:
     body = b""
     while True:
-        message = await receive()
+        message: dict[str, Any] = await receive()
         body += message.get("body", b"")
         if not message.get("more_body"):
-            return body
+            return bytes(body)
 
 
 async def _answer(

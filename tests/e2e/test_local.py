@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 
+import boto3
 import pytest
 from local_api import REGIONS, start_ops
 
@@ -107,7 +108,12 @@ def test_an_interrupted_up_lets_terraform_finish_and_leaves_nothing_after_down(t
             assert time.monotonic() < deadline
             assert up.poll() is None
             time.sleep(0.1)
-        time.sleep(2)
+        logs = boto3.client(
+            "logs", endpoint_url=stand.endpoint_url, region_name=REGIONS[0],
+            aws_access_key_id="test", aws_secret_access_key="test",
+        )  # fmt: skip
+        while not logs.describe_log_groups()["logGroups"]:
+            time.sleep(0.1)
         terraform = stand.programs["terraform"].process()
         providers = terraform.children(recursive=True)
 

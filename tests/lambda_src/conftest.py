@@ -94,7 +94,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dynamodb_table() -> Iterator[Any]:
     """The table, made once, as moto keeps it."""
     with mock_aws():

@@ -340,7 +340,7 @@ def test_the_domain_has_a_certificate_of_its_own_region_and_tls_1_2():
     ("arguments", "message"),
     [
         ({"operations": []}, "operations is empty"),
-        ({"operations": [OPERATIONS[0], OPERATIONS[0]]}, "the name ping is already taken by 'ping'"),
+        ({"operations": [OPERATIONS[0], OPERATIONS[0]]}, "the name ping is already taken"),
         (
             {
                 "operations": [

@@ -1,0 +1,79 @@
+"""How long a failover may take: what the documentation of Route 53 adds up to.
+
+Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
+"""
+
+from dataclasses import dataclass
+
+CHECKER_CONFIDENCE = 0.999
+"""Share of the checkers that a partial failure must have convinced."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The parts of the time that customers wait for a failover, in seconds on AWS.
+
+    Attributes:
+        interval_seconds: Time between two requests of a checker.
+        failures: Requests it takes until nearly every checker believes in the failure.
+        ttl_seconds: Time to live of the alias records.
+        probe_seconds: One probe: the time to the next one and until it is given up.
+    """
+
+    interval_seconds: float
+    failures: int
+    ttl_seconds: float
+    probe_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.interval_seconds * self.failures + self.ttl_seconds + self.probe_seconds
+
+    def __str__(self) -> str:
+        return (
+            f"{self.seconds:g} s = {self.interval_seconds:g} s interval x {self.failures} checks + "
+            f"{self.ttl_seconds:g} s time to live + {self.probe_seconds:g} s for one probe"
+        )
+
+
+def checks_until_detected(failure_threshold: int, share: float = 1.0) -> int:
+    """How many requests of a checker it takes until it has seen enough failures in a row.
+
+    Args:
+        failure_threshold: Failures in a row that convince a checker.
+        share: Share of the requests that fail, more than 0 and at most 1.
+
+    Returns:
+        The threshold if all fail; else so many that `CHECKER_CONFIDENCE` of the checkers, or more,
+        have had such a run.
+    """
+    # Chance of a run of i failures so far and none of the full length before.
+    chances = [1.0] + [0.0] * (failure_threshold - 1)
+    detected, checks = 0.0, 0
+    while detected < CHECKER_CONFIDENCE:
+        detected += chances[-1] * share
+        chances = [sum(chances) * (1 - share), *(chance * share for chance in chances[:-1])]
+        checks += 1
+    return checks
+
+
+def expect(
+    *,
+    interval_seconds: float,
+    failure_threshold: int,
+    ttl_seconds: float,
+    probe_seconds: float,
+    share: float = 1.0,
+) -> Expectation:
+    """Adds up how long a failover may take.
+
+    Args:
+        interval_seconds: Time between two requests of a checker.
+        failure_threshold: Failures in a row that convince a checker.
+        ttl_seconds: Time to live of the DNS answers, on AWS.
+        probe_seconds: Time to the next probe and until it is given up, on AWS.
+        share: Share of the requests that fail.
+    """
+    checks = checks_until_detected(failure_threshold, share)
+    return Expectation(interval_seconds, checks, ttl_seconds, probe_seconds)

@@ -1,0 +1,184 @@
+"""The picture of a drill: who answered, what failed, where DNS led, what health checks believed.
+
+Colours are those of Okabe and Ito, which people with any colour vision tell apart; failures and
+unhealthy times are marked by shape and hatching, too.
+
+Source: https://jfly.uni-koeln.de/color/
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from ops.drill.events import Events, Request
+from ops.drill.outcome import Outcome
+
+PRIMARY, STANDBY, FAILURE, QUIET = "#0072B2", "#009E73", "#D55E00", "#BBBBBB"
+INK = "#333333"
+_KIND_OFFSETS = {"read": 0.16, "write": -0.16}
+
+
+def draw(outcome: Outcome, path: Path) -> None:
+    """Draws the timeline of a drill.
+
+    Args:
+        outcome: What was found; without a single event, the picture says so.
+        path: The PNG to write.
+    """
+    events = outcome.events
+    zero = events.when("injecting") or events.when("started") or 0.0
+    checks = _checks(events)
+    figure = Figure(figsize=(13, 4.6 + 0.34 * len(checks)), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    upper, lower = figure.subplots(
+        2, 1, sharex=True, height_ratios=(3.4, 2 + len(checks)), squeeze=True
+    )
+
+    def on_aws(at: float) -> float:
+        return (at - zero) * outcome.speed
+
+    begin = on_aws(events.when("started") or zero)
+    end = on_aws(events.when("ended") or zero + 1)
+    _draw_requests(upper, outcome, on_aws)
+    _draw_bars(lower, outcome, checks, on_aws, end)
+    _draw_marks((upper, lower), outcome, on_aws)
+    span = end - begin
+    lower.set_xlim(begin - 0.01 * span, end + 0.01 * span)
+    pace = f" ({outcome.speed:g} times as fast here)" if outcome.speed != 1 else ""
+    lower.set_xlabel(f"seconds on AWS since the fault{pace}")
+    figure.suptitle(_title(outcome), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    figure.legend(
+        handles=_legend(outcome), loc="outside lower left", ncols=7, frameon=False, fontsize=8.5
+    )
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _title(outcome: Outcome) -> str:
+    words = f"Failover drill “{outcome.fault}” of {outcome.environment}"
+    if outcome.measurements:
+        aws = outcome.measurements.durations.at_speed(outcome.speed)
+        rto = "never served by the standby" if aws.rto is None else f"RTO {aws.rto:.0f} s"
+        words += f": {rto}, {len(outcome.durability.lost)} of "
+        words += f"{outcome.durability.acknowledged} acknowledged writes lost"
+    return words
+
+
+def _draw_requests(axes: Any, outcome: Outcome, on_aws: Any) -> None:
+    lanes = {outcome.primary: 2, outcome.standby: 1}
+    groups: dict[tuple[str, bool], list[Request]] = {}
+    for request in outcome.events.requests:
+        groups.setdefault((request.region or "", request.ok), []).append(request)
+    for (region, ok), requests in groups.items():
+        colour = {outcome.primary: PRIMARY, outcome.standby: STANDBY}.get(region, INK)
+        axes.scatter(
+            [on_aws(r.sent_at) for r in requests],
+            [lanes.get(region, 0) + _KIND_OFFSETS[r.kind] for r in requests],
+            marker="o" if ok else "x",
+            s=16 if ok else 30,
+            linewidths=0 if ok else 1.4,
+            color=colour if ok else FAILURE,
+            zorder=3,
+        )
+    axes.set_yticks(
+        [2, 1, 0],
+        [f"{outcome.primary}\n(primary)", f"{outcome.standby}\n(standby)", "no Region\nanswered"],
+    )
+    axes.set_ylim(-0.5, 2.5)
+    axes.set_ylabel("answers\n(read above, write below)", fontsize=9)
+    _bare(axes)
+
+
+def _draw_bars(axes: Any, outcome: Outcome, checks: Sequence[str], on_aws: Any, end: float) -> None:
+    events = outcome.events
+    names = ["DNS: the zone answers", "DNS: customers call", *[f"check: {c}" for c in checks]]
+    rows = {name: len(names) - 1 - index for index, name in enumerate(names)}
+    region_of = {a: seen.region for seen in events.dns for a in seen.addresses[:1]}
+    answers = [(on_aws(seen.at), seen.region or "") for seen in events.dns]
+    calls = [(on_aws(r.sent_at), region_of.get(r.address) or r.region or "")
+             for r in events.requests]  # fmt: skip
+    for row, states in ((names[0], answers), (names[1], calls)):
+        for start, stop, region in _stretches(states, end):
+            colour = {outcome.primary: PRIMARY, outcome.standby: STANDBY}.get(region, QUIET)
+            axes.broken_barh([(start, stop - start)], (rows[row] - 0.32, 0.64), color=colour)
+    for check in checks:
+        seen = [(on_aws(h.at), h.healthy) for h in events.health if h.check == check]
+        for start, stop, healthy in _stretches(seen, end):
+            axes.broken_barh(
+                [(start, stop - start)],
+                (rows[f"check: {check}"] - 0.32, 0.64),
+                facecolor=QUIET if healthy else FAILURE,
+                hatch="" if healthy else "////",
+                edgecolor=QUIET if healthy else "white",
+                linewidth=0,
+            )
+    axes.set_yticks(list(rows.values()), list(rows))
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    _bare(axes)
+
+
+def _draw_marks(both: Sequence[Any], outcome: Outcome, on_aws: Any) -> None:
+    events, measured = outcome.events, outcome.measurements
+    marks = [
+        ("fault", events.when("injecting")),
+        ("detected", measured.detected_at if measured else None),
+        ("cut-over", measured.cut_over_at if measured else None),
+        ("restore", events.when("restoring")),
+        ("failback", measured.failback_at if measured else None),
+    ]
+    reached = [(name, on_aws(at)) for name, at in marks if at is not None]
+    for index, (name, at) in enumerate(reached):
+        for axes in both:
+            axes.axvline(at, color=INK, linewidth=1, linestyle=(0, (4, 2)), zorder=2)
+        both[0].annotate(
+            f"{name} {at:+.0f} s",
+            (at, 1),
+            xycoords=("data", "axes fraction"),
+            # Two heights, so that neighbours do not run into each other.
+            xytext=(2, 3 + 12 * (index % 2)),
+            textcoords="offset points",
+            fontsize=9,
+            color=INK,
+        )
+
+
+def _legend(outcome: Outcome) -> list[Any]:
+    def dot(colour: str, marker: str, label: str) -> Line2D:
+        return Line2D([], [], color=colour, marker=marker, linestyle="", label=label)
+
+    return [
+        dot(PRIMARY, "o", f"served by {outcome.primary}"),
+        dot(STANDBY, "o", f"served by {outcome.standby}"),
+        dot(FAILURE, "x", "failed request"),
+        Patch(color=PRIMARY, label=f"DNS: {outcome.primary}"),
+        Patch(color=STANDBY, label=f"DNS: {outcome.standby}"),
+        Patch(color=QUIET, label="healthy"),
+        Patch(facecolor=FAILURE, hatch="////", edgecolor="white", label="unhealthy"),
+    ]
+
+
+def _checks(events: Events) -> list[str]:
+    return sorted({seen.check for seen in events.health})
+
+
+def _stretches(states: Sequence[tuple[float, Any]], end: float) -> list[tuple[float, float, Any]]:
+    """Joins states that follow each other into `(begin, end, state)`."""
+    changes = [
+        (at, state)
+        for index, (at, state) in enumerate(states)
+        if index == 0 or states[index - 1][1] != state
+    ]
+    ends = [*(at for at, _ in changes[1:]), end][: len(changes)]
+    return [(at, max(at, stop), state) for (at, state), stop in zip(changes, ends, strict=True)]
+
+
+def _bare(axes: Any) -> None:
+    axes.tick_params(axis="y", length=0, labelsize=9)
+    axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)

@@ -1,0 +1,121 @@
+"""How a customer finds the API: a resolver that caches, and which Region an address belongs to."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import dns.exception
+import dns.resolver
+
+from ops.calls import DnsAnswer
+from ops.environment import Environment
+
+REFRESH_SECONDS = 10.0
+
+
+class CachingResolver:
+    """A stub resolver: an answer is used until its time to live is over, a failure never again.
+
+    Args:
+        resolve: Asks the zone's name servers.
+        clock: Gives seconds that only ever rise.
+
+    Source: https://www.rfc-editor.org/rfc/rfc1035#section-3.2.1
+    """
+
+    def __init__(
+        self,
+        resolve: Callable[[str], DnsAnswer],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._resolve = resolve
+        self._clock = clock
+        self._cached: dict[str, tuple[float, DnsAnswer]] = {}
+        self._lock = threading.Lock()
+
+    def resolve(self, name: str) -> DnsAnswer:
+        """Resolves a name, by the cache if it knows it.
+
+        Args:
+            name: Fully qualified name.
+        """
+        with self._lock:
+            expires, answer = self._cached.get(name, (0.0, DnsAnswer()))
+            asked = self._clock()
+            if answer.addresses and asked < expires:
+                return answer
+            answer = self._resolve(name)
+            if answer.addresses:
+                self._cached[name] = (asked + answer.ttl_seconds, answer)
+            return answer
+
+
+class RegionMap:
+    """Which Region an address belongs to.
+
+    A publisher signs for the Region that it calls and has to know it before it gets an answer. The
+    target host names of the Regions tell; their addresses change on AWS, so that every answer,
+    which names its Region, is learned from, too.
+
+    Args:
+        targets: Gives `{address: Region}` of the target host names as they resolve now.
+        clock: Gives seconds that only ever rise.
+    """
+
+    def __init__(
+        self,
+        targets: Callable[[], Mapping[str, str]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._targets = targets
+        self._clock = clock
+        self._known: dict[str, str] = {}
+        self._asked_at = float("-inf")
+        self._lock = threading.Lock()
+
+    def learn(self, address: str, region: str | None) -> None:
+        """Takes in what an answer said.
+
+        Args:
+            address: Where it came from.
+            region: The Region it named; None is no news.
+        """
+        if address and region:
+            with self._lock:
+                self._known[address] = region
+
+    def region_of(self, address: str) -> str | None:
+        """The Region of an address, None if unknown.
+
+        Args:
+            address: An IP address.
+        """
+        with self._lock:
+            if address not in self._known and self._clock() >= self._asked_at + REFRESH_SECONDS:
+                self._asked_at = self._clock()
+                self._known = {**self._targets(), **self._known}
+            return self._known.get(address)
+
+
+def target_addresses(environment: Environment) -> dict[str, str]:
+    """Where the Regions' target host names lead now.
+
+    Args:
+        environment: The environment.
+
+    Returns:
+        `{address: Region}`; on AWS by this machine's resolver, for they are not in the zone.
+    """
+    found = {}
+    for region, host in environment.outputs["domain_targets"].items():
+        if host in environment.network.hosts:
+            found[environment.network.hosts[host][0]] = region
+            continue
+        try:
+            answer = dns.resolver.resolve(host, "A", lifetime=3)
+        except (dns.exception.DNSException, OSError):
+            continue
+        found |= {record.address: region for record in answer}
+    return found

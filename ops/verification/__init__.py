@@ -1,0 +1,1 @@
+"""The checks that `ops verify` makes, a subject per module; `checks.CHECKS` lists them."""

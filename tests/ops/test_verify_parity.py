@@ -1,0 +1,233 @@
+"""Regions that differ are told apart, in words that name the setting and no secret."""
+
+import json
+
+import pytest
+from fake_environment import EAST, WEST, Canned, environment
+
+from ops.verification import customers, parity
+from ops.verification.comparison import Hidden, compared, differences, neutral
+from ops.verification.finding import Outcome
+from ops.verification.routes import routes_of
+
+pytestmark = pytest.mark.unit
+
+VALUE, OTHER_VALUE = "value-one-1234567890abcdef", "value-two-1234567890abcdef"
+
+
+def found(findings):
+    return [f.found for f in findings if f.outcome is Outcome.FAILED]
+
+
+def test_differences_name_the_setting_and_both_values():
+    assert list(differences(EAST, {"timeout s": 3, "x": 1}, WEST, {"timeout s": 5, "y": 2})) == [
+        "timeout s: 3 in us-east-1, 5 in us-west-2",
+        "x: 1 in us-east-1, nothing in us-west-2",
+        "y: nothing in us-east-1, 2 in us-west-2",
+    ]
+
+
+def test_a_regions_own_name_is_no_difference():
+    assert neutral({"arn": f"arn:aws:logs:{EAST}:1"}, EAST) == neutral(
+        {"arn": f"arn:aws:logs:{WEST}:1"}, WEST
+    )
+    assert neutral(Hidden(EAST), EAST) == neutral(Hidden(WEST), WEST)
+
+
+def test_a_hidden_value_is_compared_and_not_shown():
+    (difference,) = differences(EAST, {"v": Hidden(VALUE)}, WEST, {"v": Hidden(OTHER_VALUE)})
+
+    assert VALUE not in difference
+    assert OTHER_VALUE not in difference
+
+
+def test_many_differences_are_counted():
+    readings = {EAST: {str(n): n for n in range(9)}, WEST: {}}
+
+    (finding,) = compared(
+        environment(), lambda _, region: readings[region], alike="{count}", fix="deploy"
+    )
+
+    assert finding.found.endswith("; and 5 more")
+
+
+def test_nothing_to_compare_is_no_pass():
+    (finding,) = compared(environment(), lambda *_: {}, alike="{count}", fix="deploy")
+
+    assert finding.outcome is Outcome.UNKNOWN
+
+
+def test_a_region_that_cannot_be_read_is_a_failure_of_its_own():
+    def read(_, region):
+        if region == EAST:
+            raise OSError("dead")
+        return {"x": 1}
+
+    (finding,) = compared(environment(), read, alike="{count}", fix="deploy")
+
+    assert (finding.subject, finding.outcome) == (EAST, Outcome.FAILED)
+
+
+def gateway(region="", **changes):
+    method = {
+        "authorizationType": "NONE", "apiKeyRequired": True, "requestValidatorId": "v",
+        "requestParameters": {"method.request.querystring.limit": False},
+        "requestModels": {"application/json": "Body"},
+        "methodIntegration": {
+            "type": "AWS_PROXY", "timeoutInMillis": 29000,
+            "uri": f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/"
+            f"arn:aws:lambda:{region}:1:function:list_locations/invocations",
+        },
+    }  # fmt: skip
+    operations = {
+        "get_resources": {
+            "items": [{"path": "/"}, {"path": "/locations", "resourceMethods": {"GET": method}}]
+        },
+        "get_request_validators": {
+            "items": [
+                {"id": "v", "validateRequestBody": True, "validateRequestParameters": True}
+            ]
+        },
+        "get_models": {"items": [{"name": "Body", "schema": json.dumps({"type": "object"})}]},
+        "get_gateway_responses": {
+            "items": [
+                {
+                    "responseType": "THROTTLED", "statusCode": "429",
+                    "responseTemplates": {"application/json": region}, "defaultResponse": False,
+                }
+            ]
+        },
+        "get_stage": {
+            "tracingEnabled": True,
+            "methodSettings": {"*/*": {"throttlingRateLimit": 1}},
+        },
+        "get_usage_plans": {
+            "items": [
+                {
+                    "id": "p", "name": "weather", "throttle": {"rateLimit": 100.0},
+                    "apiStages": [{"apiId": "east" if region == EAST else "west", "stage": "v1"}],
+                },
+                {"id": "q", "name": "another API's", "apiStages": [{"apiId": "z", "stage": "v1"}]},
+            ]
+        },
+        "get_usage_plan_keys": {"items": [{"id": "k"}]},
+        "get_api_keys": {
+            "items": [
+                {"id": "k", "name": "shop", "value": VALUE, "enabled": True},
+                {"id": "z", "name": "stranger", "value": region * 5, "enabled": True},
+            ]
+        },
+    }  # fmt: skip
+    return Canned(**(operations | changes))
+
+
+def both(**changes):
+    """Two Regions alike, but for the operations of the standby that are changed."""
+    return environment(
+        {("apigateway", EAST): gateway(EAST), ("apigateway", WEST): gateway(WEST, **changes)}
+    )
+
+
+def test_a_route_is_read_with_its_function():
+    (name, route), *others = routes_of(both(), EAST).items()
+
+    assert not others
+    assert name == "GET /locations"
+    assert route.asks_for_key
+    assert route.function == "list_locations"
+
+
+@pytest.mark.parametrize(
+    "check", [parity.routes, parity.stage, customers.keys, customers.limits], ids=lambda c: c.id
+)
+def test_regions_of_one_stack_are_alike(check):
+    findings = check.run(both())
+
+    assert not found(findings)
+    assert findings
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "expected"),
+    [
+        (parity.routes, {"get_resources": {"items": []}}, "GET /locations, exists: True in us-e"),
+        (parity.routes, {"get_request_validators": {"items": []}}, "validates body: True in"),
+        (parity.routes, {"get_models": {"items": []}}, "model of application/json: "),
+        (parity.routes, {"get_gateway_responses": {"items": []}}, "refusal THROTTLED, status"),
+        (parity.stage, {"get_stage": {}}, "tracing: True in us-east-1, False in us-west-2"),
+        (
+            customers.limits,
+            {
+                "get_usage_plans": {
+                    "items": [
+                        {
+                            "id": "p", "name": "weather", "throttle": {"rateLimit": 1.0},
+                            "apiStages": [{"apiId": "west", "stage": "v1"}],
+                        }
+                    ]
+                }
+            },
+            "plan weather, throttle rateLimit: 100.0 in us-east-1, 1.0 in us-west-2",
+        ),
+        (
+            customers.keys,
+            {"get_usage_plan_keys": {"items": []}},
+            "the key shop of us-east-1 is missing here",
+        ),
+        (
+            customers.keys,
+            {
+                "get_api_keys": {
+                    "items": [{"id": "k", "name": "shop", "value": VALUE, "enabled": False}]
+                }
+            },
+            "the key shop is disabled here, and enabled in us-east-1",
+        ),
+        (
+            customers.keys,
+            {
+                "get_api_keys": {
+                    "items": [{"id": "k", "name": "shop", "value": OTHER_VALUE, "enabled": True}]
+                }
+            },
+            "the key shop of us-east-1 has another value here",
+        ),
+    ],
+)  # fmt: skip
+def test_a_region_that_differs_is_told(check, changes, expected):
+    failures = found(check.run(both(**changes)))
+
+    assert any(expected in failure for failure in failures), failures
+    assert not any(VALUE in failure or OTHER_VALUE in failure for failure in failures)
+
+
+def function(**changes):
+    configuration = {
+        "CodeSha256": "abc", "Runtime": "python3.13", "Timeout": 3,
+        "Environment": {"Variables": {"TOKEN": VALUE}},
+    }  # fmt: skip
+    reserved = changes.pop("reserved", {})
+    return Canned(
+        get_function_configuration=configuration | changes, get_function_concurrency=reserved
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, None),
+        ({"CodeSha256": "xyz"}, "GET /locations, code SHA-256: abc in us-east-1, xyz in us-west-2"),
+        ({"Timeout": 9}, "timeout s: 3 in us-east-1, 9 in us-west-2"),
+        ({"Environment": {"Variables": {"TOKEN": OTHER_VALUE}}}, "variable TOKEN: a hidden value"),
+        ({"reserved": {"ReservedConcurrentExecutions": 0}}, "reserved concurrency: none in us-eas"),
+    ],
+)
+def test_functions_are_compared_with_their_code_and_limits(changes, expected):
+    clients = dict(both().clients)
+    clients |= {("lambda", EAST): function(), ("lambda", WEST): function(**changes)}
+
+    failures = found(parity.functions.run(environment(clients)))
+
+    assert bool(failures) is bool(expected)
+    assert expected is None or expected in failures[0]
+    assert not any(OTHER_VALUE in failure for failure in failures)
