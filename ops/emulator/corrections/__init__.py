@@ -22,6 +22,7 @@ CORRECTIONS: tuple[Callable[[], None], ...] = (
     api_gateway.unset_structures_are_left_out,
     api_gateway.method_settings_are_named_with_escaped_slashes,
     api_gateway.updated_limits_are_numbers,
+    api_gateway.disabled_api_key_stays_disabled,
     api_gateway.iam_method_refuses_what_is_no_signature,
     api_gateway.validation_error_is_described,
     dynamodb.recovery_period_is_kept,

@@ -123,6 +123,28 @@ def updated_limits_are_numbers() -> None:
     replace(gateway, "_update_usage_plan", updating)
 
 
+def disabled_api_key_stays_disabled() -> None:
+    """A key that an update disables opens nothing.
+
+    AWS: a patch brings ``enabled`` as text, and the key is refused from then on.
+    MiniStack 1.5.33: keeps the text ``false``, which counts as true.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/api/API_UpdateApiKey.html
+    """
+    gateway = module("services.apigateway_v1")
+
+    def updating(original: Any) -> Any:
+        def update_api_key(key_id: str, data: dict[str, Any]) -> Any:
+            for operation in data.get("patchOperations", []):
+                if operation.get("path") == "/enabled" and "value" in operation:
+                    operation["value"] = str(operation["value"]).lower() == "true"
+            return original(key_id, data)
+
+        return update_api_key
+
+    replace(gateway, "_update_api_key", updating)
+
+
 def iam_method_refuses_what_is_no_signature() -> None:
     """A method with AWS_IAM refuses an Authorization header that is no Signature Version 4.
 

@@ -236,6 +236,25 @@ def see_updated_limits(aws):
     assert bodies[0]["throttle"] == {"rateLimit": 7.5, "burstLimit": 3}
 
 
+@observes(api_gateway.disabled_api_key_stays_disabled)
+def see_disabled_api_key(aws):
+    gateway = aws.client("apigateway")
+    made = gateway.create_api_key(name="shut", value=uuid.uuid4().hex, enabled=True)
+
+    gateway.update_api_key(
+        apiKey=made["id"],
+        patchOperations=[{"op": "replace", "path": "/enabled", "value": "false"}],
+    )
+
+    bodies = []
+    gateway.meta.events.register(
+        "before-parse.*.GetApiKey",
+        lambda response_dict, **_: bodies.append(json.loads(response_dict["body"])),
+    )
+    gateway.get_api_key(apiKey=made["id"])
+    assert bodies[0]["enabled"] is False
+
+
 @observes(api_gateway.iam_method_refuses_what_is_no_signature)
 def see_foreign_authorization_header(aws):
     api = aws.rest_api("us-east-1", authorizationType="AWS_IAM")
