@@ -12,9 +12,14 @@ from ops.drill.expectation import Expectation
 from ops.drill.injection import Injection, describe, inject, undo
 from ops.drill.interrupts import interruptible, uninterrupted
 from ops.drill.ledger import Durability, Look, acknowledged
-from ops.drill.measure import Measurements, first_of_successes, measure
+from ops.drill.measure import (
+    CONSECUTIVE_SUCCESSES,
+    Measurements,
+    first_of_successes,
+    measure,
+)
 from ops.drill.outcome import Limits, Outcome, Pace, judge, not_served
-from ops.drill.probe import Customer, Probe
+from ops.drill.probe import Customer, Probe, warm_up
 from ops.drill.resolver import CachingResolver, RegionMap, target_addresses
 from ops.drill.station import Station, new_station
 from ops.drill.watch import Watch, record_check
@@ -26,9 +31,9 @@ BASELINE_SECONDS = 30.0
 STEADY_SECONDS = 30.0
 """How long the primary serves before it is broken, at AWS's pace: so long is written there."""
 HOLD_SECONDS = 20.0
-"""How long the standby serves before the fault is mended, at AWS's pace."""
-SETTLE_SECONDS = 20.0
-"""How long the primary serves before the drill ends, at AWS's pace."""
+"""How long a Region goes on to serve before the next step, at AWS's pace."""
+STRAGGLER_SECONDS = 1.0
+"""How long a write may still be under way in a Region after a customer has given it up."""
 
 
 @dataclass
@@ -97,6 +102,8 @@ class Drill:
             with interruptible():
                 if not known:
                     station.register()
+                if environment.speed != 1:
+                    warm_up(station, target_addresses(environment))
                 self._measured(outcome, station)
         except KeyboardInterrupt:
             outcome.interrupted = True
@@ -142,7 +149,10 @@ class Drill:
     def _course(self, outcome: Outcome, station: Station, looks: list[Look]) -> None:
         primary, standby = self.environment.primary, self.environment.standby
         speed = self.environment.speed
-        patience = 2 * self.expectation.seconds / speed
+        pace, patience = outcome.pace, 2 * self.expectation.seconds / speed
+        # A request that is still under way may fail and end a row of successes: so long at least.
+        row = CONSECUTIVE_SUCCESSES * pace.interval_seconds
+        hold = max(HOLD_SECONDS / speed, pace.timeout_seconds + row)
         self.tell(f"Customers call: waiting until {primary} serves them")
         if not self._wait(lambda: self._serves(primary, since=0.0), BASELINE_SECONDS):
             outcome.findings.append(self._not_served(primary, BASELINE_SECONDS, "to begin with"))
@@ -158,7 +168,7 @@ class Drill:
                 self.tell(f"{standby} serves: looking for every acknowledged write there")
                 keys = acknowledged(self.log.events().requests)
                 looks.append(station.look_for(standby, keys))
-                self._wait(lambda: False, HOLD_SECONDS / speed)
+                self._wait(lambda: False, hold)
             else:
                 outcome.findings.append(self._not_served(standby, patience, "after the fault"))
         finally:
@@ -168,7 +178,7 @@ class Drill:
                 self.log.mark("restored")
         self.tell(f"Waiting until {primary} serves again: {patience:.0f} s at most")
         if self._wait(lambda: self._serves(primary, since=restoring), patience):
-            self._wait(lambda: False, SETTLE_SECONDS / speed)
+            self._wait(lambda: False, hold)
         else:
             outcome.findings.append(self._not_served(primary, patience, "after the restore"))
 
@@ -186,16 +196,23 @@ class Drill:
     def _clean(self, outcome: Outcome, station: Station) -> bool:
         """Deletes what was written; whether nothing at all is left to put right."""
         self.tell("Deleting the drill's observations")
-        left = False
+        cleared = self._cleared(outcome, station)
+        if any(r.kind == "write" and r.status is None for r in self.log.events().requests):
+            time.sleep(STRAGGLER_SECONDS)
+            cleared = self._cleared(outcome, station)
+        broken = any(finding.startswith("not put right") for finding in outcome.findings)
+        return cleared and not broken
+
+    def _cleared(self, outcome: Outcome, station: Station) -> bool:
+        cleared = True
         for region in self.environment.regions:
             try:
                 if count := station.clear(region):
                     outcome.restored.append(f"deleted {count} observations in {region}")
             except OpsError as error:
-                left = True
+                cleared = False
                 self.tell(f"Not deleted: {error}")
-        broken = any(finding.startswith("not put right") for finding in outcome.findings)
-        return not left and not broken
+        return cleared
 
     def _serves(self, region: str, *, since: float) -> bool:
         requests = [r for r in self.log.events().requests if r.sent_at >= since]

@@ -256,3 +256,4 @@ def test_the_program_answers_by_health_and_ends_cleanly(
     finally:
         program.kill()
         program.wait()
+        program.stdout.close()
