@@ -111,7 +111,6 @@ def judge(outcome: Outcome) -> list[str]:
             findings.append(
                 f"the RTO is {rto:.1f} s on AWS, more than the {limits.max_rto_seconds:g} s allowed"
             )
-    findings += _unsteady(outcome)
     lost = durability.lost
     if len(lost) > limits.max_lost_writes:
         where = sorted({region for regions in lost.values() for region in regions})
@@ -127,24 +126,6 @@ def judge(outcome: Outcome) -> list[str]:
         if look and look.error
     ]
     return findings
-
-
-def _unsteady(outcome: Outcome) -> list[str]:
-    """Regions that seemed to serve, until requests failed that were still under way."""
-    measured = outcome.measurements
-    if measured is None or outcome.findings or outcome.interrupted:
-        return []
-    failures = ", ".join(
-        f"{count} times {what}, {region}" for (region, what), count in measured.failures.items()
-    )
-    return [
-        f"{region} did not go on to serve {when}; failures of the whole drill: {failures}"
-        for region, at, when in (
-            (outcome.standby, measured.cut_over_at, "after the fault"),
-            (outcome.primary, measured.failback_at, "after the restore"),
-        )
-        if at is None
-    ]
 
 
 def not_served(

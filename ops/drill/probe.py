@@ -6,20 +6,17 @@ other: a Region that hangs is seen by as many of them as call meanwhile.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from ops.calls import Answer, DnsAnswer, signed_headers
+from ops.calls import Answer, signed_headers
 from ops.drill.events import Kind, Log, Request
 from ops.drill.resolver import CachingResolver, RegionMap
 from ops.drill.station import Station, key_of, observation_of
 
 WORKERS = 24
-WARM_UP_TIMEOUT_SECONDS = 15.0
-WARM_UP_SEQUENCE = 10_000_000
-"""Above what any drill counts to."""
 
 
 @dataclass(frozen=True)
@@ -149,22 +146,3 @@ class Probe:
             kind: Kind = "write" if arguments else "read"
             text = f"{type(error).__name__}: {error}"
             self.log.add(Request(kind, begun, self.log.clock(), None, None, error=text))
-
-
-def warm_up(station: Station, targets: Mapping[str, str]) -> None:
-    """Has every Region read and write once, so that its functions have started.
-
-    For environments that run faster than AWS: functions start no faster there, and the first
-    requests in the standby would count for many times as long as they do on AWS.
-
-    Args:
-        station: What is written for.
-        targets: `{address: Region}` of all Regions.
-    """
-    regions = RegionMap(lambda: targets)
-    for index, address in enumerate(targets):
-        found = DnsAnswer((address,), 0)
-        resolver = CachingResolver(lambda _, found=found: found)  # type: ignore[misc]
-        customer = Customer(station, resolver, regions, WARM_UP_TIMEOUT_SECONDS)
-        customer.read()
-        customer.write(WARM_UP_SEQUENCE + index)

@@ -12,14 +12,9 @@ from ops.drill.expectation import Expectation
 from ops.drill.injection import Injection, describe, inject, undo
 from ops.drill.interrupts import interruptible, uninterrupted
 from ops.drill.ledger import Durability, Look, acknowledged
-from ops.drill.measure import (
-    CONSECUTIVE_SUCCESSES,
-    Measurements,
-    first_of_successes,
-    measure,
-)
+from ops.drill.measure import Measurements, first_of_successes, measure
 from ops.drill.outcome import Limits, Outcome, Pace, judge, not_served
-from ops.drill.probe import Customer, Probe, warm_up
+from ops.drill.probe import Customer, Probe
 from ops.drill.resolver import CachingResolver, RegionMap, target_addresses
 from ops.drill.station import Station, new_station
 from ops.drill.watch import Watch, record_check
@@ -31,9 +26,9 @@ BASELINE_SECONDS = 30.0
 STEADY_SECONDS = 30.0
 """How long the primary serves before it is broken, at AWS's pace: so long is written there."""
 HOLD_SECONDS = 20.0
-"""How long a Region goes on to serve before the next step, at AWS's pace."""
-STRAGGLER_SECONDS = 1.0
-"""How long a write may still be under way in a Region after a customer has given it up."""
+"""How long the standby serves before the fault is mended, at AWS's pace."""
+SETTLE_SECONDS = 20.0
+"""How long the primary serves before the drill ends, at AWS's pace."""
 
 
 @dataclass
@@ -102,8 +97,6 @@ class Drill:
             with interruptible():
                 if not known:
                     station.register()
-                if environment.speed != 1:
-                    warm_up(station, target_addresses(environment))
                 self._measured(outcome, station)
         except KeyboardInterrupt:
             outcome.interrupted = True
@@ -149,10 +142,7 @@ class Drill:
     def _course(self, outcome: Outcome, station: Station, looks: list[Look]) -> None:
         primary, standby = self.environment.primary, self.environment.standby
         speed = self.environment.speed
-        pace, patience = outcome.pace, 2 * self.expectation.seconds / speed
-        # A request that is still under way may fail and end a row of successes: so long at least.
-        row = CONSECUTIVE_SUCCESSES * pace.interval_seconds
-        hold = max(HOLD_SECONDS / speed, pace.timeout_seconds + row)
+        patience = 2 * self.expectation.seconds / speed
         self.tell(f"Customers call: waiting until {primary} serves them")
         if not self._wait(lambda: self._serves(primary, since=0.0), BASELINE_SECONDS):
             outcome.findings.append(self._not_served(primary, BASELINE_SECONDS, "to begin with"))
@@ -168,7 +158,7 @@ class Drill:
                 self.tell(f"{standby} serves: looking for every acknowledged write there")
                 keys = acknowledged(self.log.events().requests)
                 looks.append(station.look_for(standby, keys))
-                self._wait(lambda: False, hold)
+                self._wait(lambda: False, HOLD_SECONDS / speed)
             else:
                 outcome.findings.append(self._not_served(standby, patience, "after the fault"))
         finally:
@@ -178,7 +168,7 @@ class Drill:
                 self.log.mark("restored")
         self.tell(f"Waiting until {primary} serves again: {patience:.0f} s at most")
         if self._wait(lambda: self._serves(primary, since=restoring), patience):
-            self._wait(lambda: False, hold)
+            self._wait(lambda: False, SETTLE_SECONDS / speed)
         else:
             outcome.findings.append(self._not_served(primary, patience, "after the restore"))
 
@@ -196,23 +186,16 @@ class Drill:
     def _clean(self, outcome: Outcome, station: Station) -> bool:
         """Deletes what was written; whether nothing at all is left to put right."""
         self.tell("Deleting the drill's observations")
-        cleared = self._cleared(outcome, station)
-        if any(r.kind == "write" and r.status is None for r in self.log.events().requests):
-            time.sleep(STRAGGLER_SECONDS)
-            cleared = self._cleared(outcome, station)
-        broken = any(finding.startswith("not put right") for finding in outcome.findings)
-        return cleared and not broken
-
-    def _cleared(self, outcome: Outcome, station: Station) -> bool:
-        cleared = True
+        left = False
         for region in self.environment.regions:
             try:
                 if count := station.clear(region):
                     outcome.restored.append(f"deleted {count} observations in {region}")
             except OpsError as error:
-                cleared = False
+                left = True
                 self.tell(f"Not deleted: {error}")
-        return cleared
+        broken = any(finding.startswith("not put right") for finding in outcome.findings)
+        return not left and not broken
 
     def _serves(self, region: str, *, since: float) -> bool:
         requests = [r for r in self.log.events().requests if r.sent_at >= since]

@@ -7,7 +7,7 @@ from botocore.credentials import Credentials
 
 from ops.calls import Answer, DnsAnswer
 from ops.drill.events import Log
-from ops.drill.probe import Customer, Probe, warm_up
+from ops.drill.probe import Customer, Probe
 from ops.drill.resolver import REFRESH_SECONDS, CachingResolver, RegionMap
 from ops.drill.station import Station, key_of, observation_of
 
@@ -240,15 +240,3 @@ def test_a_region_that_hangs_is_called_on_time_by_others_and_no_failure_is_lost(
     assert len(requests) == hanging.asked
     assert {request.what for request in requests} == {"RuntimeError"}
     assert {request.kind for request in requests} == {"read", "write"}
-
-
-def test_every_region_is_warmed_up_at_its_own_address_with_writes_that_no_drill_counts():
-    environment = FakeEnvironment(*[Answer(201)] * 4)
-
-    warm_up(Station(environment, "drill-1"), {"192.0.2.1": EAST, "192.0.2.2": WEST})
-
-    seen = [(method, options["address"]) for method, _, options in environment.network.seen]
-    assert seen == [(m, a) for a in ("192.0.2.1", "192.0.2.2") for m in ("GET", "PUT")]
-    written = {url.rpartition("/")[2] for method, url, _ in environment.network.seen[1::2]}
-    assert len(written) == 2
-    assert not written & {key_of(n) for n in range(100_000)}
