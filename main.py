@@ -1,13 +1,24 @@
 """Synthesizes Terraform JSON: one stack for every file in environments/.
 
 `FAILOVER_ENVIRONMENT=<name>` synthesizes that environment only. Exit codes: 0 synthesized, 2 an
-environment file or a value in it is wrong.
+environment file or a value in it is wrong, 3 Node cannot run.
 """
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from constructs_lib import bindings
+
+if __name__ == "__main__":
+    # First of all: Node starts while Python goes on importing.
+    bindings.install()
+    # A run of a second makes no garbage worth looking for, least of all when it ends.
+    gc.disable()
+    atexit.register(gc.freeze)
 
 from constructs_lib.faults import SettingsError, shared_faults
 from constructs_lib.settings import Settings, load
@@ -27,6 +38,9 @@ def main() -> int:
     except (EnvironmentsError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 2
+    except bindings.NodeError as error:
+        print(error, file=sys.stderr)
+        return 3
     return 0
 
 
@@ -61,7 +75,7 @@ def _load_environments(name: str | None) -> list[Settings]:
 
 
 def _synthesize(environments: Sequence[Settings]) -> None:
-    # Only now: the provider bindings take seconds to load, a mistake in a file is told at once.
+    # Only now: a mistake in a file is told without loading what it takes to synthesize.
     from cdktf import App
 
     import weather_api

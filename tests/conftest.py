@@ -5,6 +5,10 @@ import os
 import pytest
 from rings import require_terraform
 
+from constructs_lib import bindings
+
+bindings.install()
+
 
 @pytest.fixture(scope="session")
 def terraform_ready():

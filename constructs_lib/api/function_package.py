@@ -50,19 +50,20 @@ class FunctionPackage(Construct):
         folder = Path(tempfile.mkdtemp(prefix="function-package-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         (folder / "functions.zip").write_bytes(archive)
-        self.asset = TerraformAsset(
+        asset = TerraformAsset(
             self,
             "archive",
             path=str(folder / "functions.zip"),
             type=AssetType.FILE,
             asset_hash=digest.hexdigest()[:32],
         )
+        self._path = asset.path
         self._source_code_hash = base64.b64encode(digest.digest()).decode()
 
     @property
     def path(self) -> str:
         """Path of the zip, relative to the synthesized stack."""
-        return self.asset.path
+        return self._path
 
     @property
     def source_code_hash(self) -> str:

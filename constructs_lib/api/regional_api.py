@@ -80,7 +80,7 @@ class RegionalApi(Construct):
         self._region, self._stage_name = region, stage_name
         tags = dict(tags or {})
 
-        assume_role = DataAwsIamPolicyDocument(
+        assume_role_policy = DataAwsIamPolicyDocument(
             self,
             "assume_role",
             provider=provider,
@@ -94,10 +94,11 @@ class RegionalApi(Construct):
                     ],
                 )
             ],
-        )
+        ).json
         self.rest_api = RestApi(
             self, "rest_api", provider=provider, region=region, name=name, tags=tags
         )
+        execution_arn = self.rest_api.api.execution_arn
         self.functions: dict[str, OperationFunction] = {}
         """`{operation name: function}`."""
         for operation in operations:
@@ -109,7 +110,7 @@ class RegionalApi(Construct):
                 region=region,
                 api_name=name,
                 package=package,
-                assume_role_policy=assume_role.json,
+                assume_role_policy=assume_role_policy,
                 environment=environment or {},
                 log_retention_days=log_retention_days,
                 tracing=tracing,
@@ -124,7 +125,7 @@ class RegionalApi(Construct):
                 action="lambda:InvokeFunction",
                 function_name=function.function.function_name,
                 principal="apigateway.amazonaws.com",
-                source_arn=f"{self.rest_api.api.execution_arn}/{stage_name}/"
+                source_arn=f"{execution_arn}/{stage_name}/"
                 f"{operation.method}{operation.path_pattern}",
             )
         self.stage = Stage(

@@ -72,26 +72,28 @@ class RestApi(Construct):
             endpoint_configuration=ApiGatewayRestApiEndpointConfiguration(types=["REGIONAL"]),
             tags=dict(tags),
         )
+        # Every reading of an attribute asks the kernel.
+        self._api_id = self.api.id
         self._definition: list[TerraformResource] = []
-        self._paths: dict[str, ApiGatewayResource] = {}
-        self._validator = self._defined(
+        self._resource_ids = {"": self.api.root_resource_id}
+        self._validator_id = self._defined(
             ApiGatewayRequestValidator(
                 self,
                 "request_validator",
                 provider=provider,
-                rest_api_id=self.api.id,
+                rest_api_id=self._api_id,
                 name="body-and-parameters",
                 validate_request_body=True,
                 validate_request_parameters=True,
             )
-        )
+        ).id
         for response in gateway_responses(region):
             self._defined(
                 ApiGatewayGatewayResponse(
                     self,
                     f"response_{response.type.lower()}",
                     provider=provider,
-                    rest_api_id=self.api.id,
+                    rest_api_id=self._api_id,
                     response_type=response.type,
                     status_code=response.status,
                     response_parameters=response.parameters,
@@ -112,13 +114,13 @@ class RestApi(Construct):
                 self,
                 f"{operation.method}{_path_id(operation.path)}_method",
                 provider=self._provider,
-                rest_api_id=self.api.id,
+                rest_api_id=self._api_id,
                 resource_id=resource_id,
                 http_method=operation.method,
                 operation_name=operation.name,
                 authorization="AWS_IAM" if operation.authorization is Authorization.IAM else "NONE",
                 api_key_required=operation.authorization is Authorization.API_KEY,
-                request_validator_id=self._validator.id,
+                request_validator_id=self._validator_id,
                 request_parameters={
                     f"method.request.path.{name}": True for name in operation.path_parameters
                 }
@@ -135,7 +137,7 @@ class RestApi(Construct):
                 self,
                 f"{operation.method}{_path_id(operation.path)}_integration",
                 provider=self._provider,
-                rest_api_id=self.api.id,
+                rest_api_id=self._api_id,
                 resource_id=resource_id,
                 http_method=method.http_method,
                 type="AWS_PROXY",
@@ -155,7 +157,7 @@ class RestApi(Construct):
             self,
             "deployment",
             provider=self._provider,
-            rest_api_id=self.api.id,
+            rest_api_id=self._api_id,
             triggers={"definition": self._definition_hash()},
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
             depends_on=self._definition,
@@ -169,7 +171,7 @@ class RestApi(Construct):
                 self,
                 f"{operation.method}{_path_id(operation.path)}_model",
                 provider=self._provider,
-                rest_api_id=self.api.id,
+                rest_api_id=self._api_id,
                 # Model names take letters and digits only.
                 name=operation.name.title().replace("_", ""),
                 content_type="application/json",
@@ -180,21 +182,19 @@ class RestApi(Construct):
 
     def _resource_id(self, path: str) -> str:
         """Id of the API Gateway resource of a path, creating what is missing on the way."""
-        if not path:
-            return self.api.root_resource_id
-        if path not in self._paths:
+        if path not in self._resource_ids:
             parent_path, _, part = path.rpartition("/")
-            self._paths[path] = self._defined(
+            self._resource_ids[path] = self._defined(
                 ApiGatewayResource(
                     self,
                     f"path{_path_id(path)}",
                     provider=self._provider,
-                    rest_api_id=self.api.id,
+                    rest_api_id=self._api_id,
                     parent_id=self._resource_id(parent_path),
                     path_part=part,
                 )
-            )
-        return self._paths[path].id
+            ).id
+        return self._resource_ids[path]
 
     def _defined(self, resource: _Resource) -> _Resource:
         """Notes a resource as part of the definition."""

@@ -86,6 +86,7 @@ class Stage(Construct):
             tags: Tags of its resources.
         """
         super().__init__(scope, id)
+        rest_api_id = deployment.rest_api_id
         account_log_role = (
             AccountLogRole(
                 self,
@@ -116,7 +117,7 @@ class Stage(Construct):
                 self,
                 "execution_log_group",
                 provider=provider,
-                name=f"API-Gateway-Execution-Logs_{deployment.rest_api_id}/{stage_name}",
+                name=f"API-Gateway-Execution-Logs_{rest_api_id}/{stage_name}",
                 retention_in_days=log_retention_days,
                 tags=dict(tags),
             )
@@ -127,7 +128,7 @@ class Stage(Construct):
             self,
             "stage",
             provider=provider,
-            rest_api_id=deployment.rest_api_id,
+            rest_api_id=rest_api_id,
             deployment_id=deployment.id,
             stage_name=stage_name,
             xray_tracing_enabled=tracing,
@@ -147,6 +148,7 @@ class Stage(Construct):
             ]
             or None,
         )
+        deployed_stage = self.stage.stage_name
         # Each method has a bucket of its own: no operation starves another.
         limits = {"*/*": ("method_settings", rate_per_second, burst)} | {
             # A slash of a resource's path is written ~1 here.
@@ -163,8 +165,8 @@ class Stage(Construct):
                 self,
                 settings_id,
                 provider=provider,
-                rest_api_id=deployment.rest_api_id,
-                stage_name=self.stage.stage_name,
+                rest_api_id=rest_api_id,
+                stage_name=deployed_stage,
                 method_path=method_path,
                 settings=ApiGatewayMethodSettingsSettings(
                     metrics_enabled=True,

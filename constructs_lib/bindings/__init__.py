@@ -1,0 +1,80 @@
+"""Prebuilt Terraform providers, loaded by the submodule.
+
+Stock, the first import of `cdktf_cdktf_provider_aws` costs some 15 s: Python imports 2,200 modules,
+and Node as many. Call `install()` before the first import of `cdktf`, and import as ever:
+
+    from constructs_lib import bindings
+
+    bindings.install()
+
+    from cdktf_cdktf_provider_aws.route53_record import Route53Record
+
+The first program that imports a provider prepares it, in seconds, and keeps the result in the user's
+cache folder. The Terraform JSON is the same to the byte. Where anything is not as it was when this
+was tried (another layout, another jsii), the stock import is used, with one line of warning.
+
+Environment variables: `FAILOVER_BINDINGS=stock` turns all of it off; `FAILOVER_BINDINGS_CACHE` names
+another cache folder. A cache entry is made of code that will run: entries that others could have
+written are not used.
+"""
+
+import os
+import sys
+
+from constructs_lib.bindings.errors import NodeError
+from constructs_lib.bindings.node import Node, UnknownRuntimeError
+
+__all__ = ["NodeError", "install"]
+
+MODE_VARIABLE = "FAILOVER_BINDINGS"
+
+
+def install() -> None:
+    """Lets this program load providers by the submodule. A second call does nothing.
+
+    Raises:
+        NodeError: Not here, but from the first use of cdktf: no Node can run it. The message says
+            which was found, and what to do.
+    """
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    mode = os.environ.get(MODE_VARIABLE, "")
+    if mode == "stock":
+        return
+    if reason := _why_not(mode):
+        _warn(f"providers are loaded as a whole: {reason}")
+        return
+    try:
+        node = Node()
+    except UnknownRuntimeError as error:
+        _warn(f"providers are loaded as a whole: {error}")
+        return
+    # Not at the top: while Python imports these, Node is at work.
+    import jsii
+
+    from constructs_lib.bindings.importing import Finder
+    from constructs_lib.bindings.kernel import OnDemandProvider
+
+    jsii.kernel.provider = provider = OnDemandProvider(node)
+    sys.meta_path.insert(0, Finder(provider, _warn))
+
+
+_installed = False
+
+
+def _why_not(mode: str) -> str:
+    if mode:
+        return f"{MODE_VARIABLE} is {mode!r}; only 'stock' means something, or leave it unset"
+    if os.name != "posix":
+        return "only Linux and macOS are supported"
+    if "constructs" in sys.modules or "cdktf" in sys.modules:
+        return "cdktf was imported before bindings.install() was called"
+    if any(os.environ.get(name) for name in ("JSII_RUNTIME", "JSII_DEBUG", "JSII_DEBUG_TIMING")):
+        return "a variable JSII_RUNTIME, JSII_DEBUG or JSII_DEBUG_TIMING is set"
+    return ""
+
+
+def _warn(line: str) -> None:
+    print(f"bindings: {line}", file=sys.stderr)

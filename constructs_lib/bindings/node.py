@@ -1,0 +1,73 @@
+"""Node, started as the first thing that a program does.
+
+Node needs 0.2 s until it has loaded `constructs` and `cdktf`, as long as Python needs to import them.
+So nothing that takes time is imported here, jsii least of all.
+"""
+
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+PROVEN_RUNTIMES = frozenset({"1.142.0"})
+"""Versions of the jsii runtime that this package was tried with: it relies on what jsii does not
+promise."""
+
+INSTALL_NODE = "install Node 18, 20 or 22, or set JSII_NODE to the path of one."
+
+_KERNEL_JS = Path(__file__).with_name("kernel.js")
+
+
+class UnknownRuntimeError(Exception):
+    """The installed jsii is not one of those that this package was tried with."""
+
+
+class Node:
+    """A Node process that runs the kernel.
+
+    Attributes:
+        process: The process; not to be used where `failure` is set.
+        failure: Why it could not be started; empty if it could.
+        command: What was started: `node`, or what JSII_NODE says.
+        jsii_runtime: Version of the jsii runtime that it runs.
+    """
+
+    def __init__(self, **environment: str) -> None:
+        """Starts Node, and does not wait.
+
+        Args:
+            environment: Environment variables beside those of this program.
+
+        Raises:
+            UnknownRuntimeError: The installed jsii is another one.
+        """
+        spec = importlib.util.find_spec("jsii")
+        if spec is None or spec.origin is None:
+            raise UnknownRuntimeError("jsii is not installed as files")
+        jsii = Path(spec.origin).parent
+        metadata = json.loads((jsii / "_metadata.json").read_bytes())
+        self.jsii_runtime: str = metadata["jsii-runtime"]["version"]
+        if self.jsii_runtime not in PROVEN_RUNTIMES:
+            raise UnknownRuntimeError(f"jsii {self.jsii_runtime} is not known here")
+        self.command = os.environ.get("JSII_NODE", "node")
+        self.failure = ""
+        try:
+            self.process = subprocess.Popen(
+                [
+                    self.command,
+                    "--preserve-symlinks",
+                    "--max-old-space-size=4069",
+                    str(_KERNEL_JS),
+                    str(jsii / "_embedded" / "jsii" / "lib__program.js"),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=os.environ
+                | environment
+                | {"JSII_AGENT": f"Python/{platform.python_version()}"},
+            )
+        except OSError as error:
+            self.failure = f"{self.command} cannot be started ({error.strerror}): {INSTALL_NODE}"
