@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PIPENV_VERBOSITY := -1
 
-.PHONY: up down check test setup
+.PHONY: up down check test bench setup
 
 up: .venv/ready
 	python -m ops local up --port $(PORT)
@@ -21,6 +21,9 @@ check: .venv/ready
 
 test: setup
 	python -m pytest
+
+bench: setup
+	python -m benchmarks.synthesis
 
 setup: .venv/ready node_modules/ready
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import boto3
@@ -85,6 +86,12 @@ class FakeEnvironment(Environment):
         return found
 
 
+@cache
+def _session() -> boto3.Session:
+    """One for all tests: a session reads megabytes of endpoints and models."""
+    return boto3.Session("testing", "testing", region_name=EAST)
+
+
 def environment(
     clients: Mapping[tuple[str, str], Any] | None = None, **changes: Any
 ) -> FakeEnvironment:
@@ -94,7 +101,7 @@ def environment(
         "name": "production",
         "outputs": {name: value for name, value in outputs.items() if value is not None},
         "given_api_key": "a-customers-key-1234567890",
-        "session": boto3.Session("testing", "testing", region_name=EAST),
+        "session": _session(),
         "network": Network((), "example.com"),
         "clients": clients or {},
     }

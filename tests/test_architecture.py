@@ -1,6 +1,7 @@
 """The directions in which imports may run. See docs/architecture.md."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_no_construct_imports_another_one_or_the_stack(construct):
                 ("constructs_lib.stack", "constructs_lib.settings", "constructs_lib.faults")
             )
             or any(name.startswith(f"constructs_lib.{other}") for other in others)
+        ], path
+
+
+def test_the_bindings_can_be_lifted_out():
+    for path in modules("constructs_lib/bindings"):
+        roots = roots_of(path) - {*sys.stdlib_module_names} - {"jsii"}
+        assert roots <= {"constructs_lib"}, path
+        assert not [
+            name
+            for name in imports_of(path)
+            if name.startswith("constructs_lib.") and "bindings" not in name
         ], path
 
 

@@ -9,20 +9,21 @@ and Node as many. Call `install()` before the first import of `cdktf`, and impor
 
     from cdktf_cdktf_provider_aws.route53_record import Route53Record
 
-The first program that imports a provider prepares it, in seconds, and keeps the result in the user's
-cache folder. The Terraform JSON is the same to the byte. Where anything is not as it was when this
-was tried (another layout, another jsii), the stock import is used, with one line of warning.
+The first program that imports a provider prepares it, in seconds, and keeps the result in the
+user's cache folder. The Terraform JSON is the same to the byte. Where anything is not as it was
+when this was tried (another layout, another jsii), the stock import is used, with one line of
+warning.
 
-Environment variables: `FAILOVER_BINDINGS=stock` turns all of it off; `FAILOVER_BINDINGS_CACHE` names
-another cache folder. A cache entry is made of code that will run: entries that others could have
-written are not used.
+Environment variables: `FAILOVER_BINDINGS=stock` turns all of it off, `FAILOVER_BINDINGS_CACHE`
+names another cache folder. An entry of the cache is made of code that will run: one that others
+could have written is not used.
 """
 
 import os
 import sys
 
-from constructs_lib.bindings.errors import NodeError
-from constructs_lib.bindings.node import Node, UnknownRuntimeError
+from constructs_lib.bindings.errors import NodeError, UnknownRuntimeError
+from constructs_lib.bindings.node import Node
 
 __all__ = ["NodeError", "install"]
 

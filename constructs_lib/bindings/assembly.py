@@ -1,8 +1,8 @@
 """A stock jsii assembly, split into its submodules.
 
-What comes out is what `kernel.js` reads: a small tarball for the kernel, and a file from which types
-and code of one submodule can be read alone. Docs, source maps and TypeScript declarations, nine
-tenths of the bytes, stay behind: the kernel has no use for them.
+What comes out is what `kernel.cjs` reads: a small tarball for the kernel, and for each submodule
+its types and code, to be read alone. Docs, source maps and TypeScript declarations, nine tenths of
+the bytes, stay behind: the kernel has no use for them.
 """
 
 import gzip

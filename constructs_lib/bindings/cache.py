@@ -23,10 +23,9 @@ from typing import Any
 
 import jsii
 
-
 CACHE_VARIABLE = "FAILOVER_BINDINGS_CACHE"
 _INDEX, _SUBMODULES = "index.json", "submodules.bin"
-_MADE_BY = ("assembly.py", "cache.py", "kernel.js")
+_MADE_BY = ("assembly.py", "cache.py", "kernel.cjs")
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,10 @@ def _write_entry(folder: Path, stock: Path) -> None:
     from constructs_lib.bindings.assembly import split
 
     parts = split(stock)
-    folder.mkdir(exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o700)
+    for leftover in folder.glob(".*"):  # of a process that was killed here
+        leftover.unlink()
     submodules: dict[str, Any] = {}
     offset = 0
     for name, content in parts.submodules.items():

@@ -7,3 +7,7 @@ class NodeError(Exception):
 
 class UnknownLayoutError(Exception):
     """An assembly is not built as prebuilt providers are: it is to be loaded whole."""
+
+
+class UnknownRuntimeError(Exception):
+    """The installed jsii is not one of those that this package was tried with."""

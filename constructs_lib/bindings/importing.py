@@ -9,7 +9,6 @@ file; only where the kernel's tarball comes from, and how often type hints are r
 import functools
 import importlib
 import os
-import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -70,18 +69,18 @@ class Finder(MetaPathFinder):
         folder = Path(spec.origin or "").parent
         try:
             (stock,) = (folder / "_jsii").glob("*.jsii.tgz")
-            entry = cache.prepare(spec.name, stock, announce=self._warn)
-            submodules = [name for name in os.listdir(folder) if name.isidentifier()]
-            submodules = sorted({*submodules} - {"_jsii", "__pycache__"})
-            if len(submodules) != len(entry.submodules):
+            prepared = cache.prepare(spec.name, stock, announce=self._warn)
+            names = {entry.name for entry in os.scandir(folder) if entry.name.isidentifier()}
+            submodules = sorted(names - {"_jsii", "__pycache__"})
+            if len(submodules) != len(prepared.submodules):
                 raise UnknownLayoutError(
-                    f"{len(submodules)} modules for {len(entry.submodules)} submodules"
+                    f"{len(submodules)} modules for {len(prepared.submodules)} submodules"
                 )
         except Exception as error:
             # Whatever it is, the stock import is right, and slow.
             self._warn(f"{spec.name} is loaded as a whole: {type(error).__name__}: {error}")
             return None
-        self._entries[spec.name] = entry
+        self._entries[spec.name] = prepared
         spec.loader = _PackageLoader(submodules)
         return spec
 
@@ -112,7 +111,10 @@ class _AssemblyLoader(SourceFileLoader):
         super().__init__(fullname, path)
         self._entry = entry
 
-    def get_resource_reader(self, fullname: str) -> TraversableResources:  # type: ignore[override]
+    def get_resource_reader(  # type: ignore[override]
+        self,
+        name: str,  # noqa: ARG002
+    ) -> TraversableResources:
         return _EntryResources(self._entry)
 
 
@@ -120,7 +122,7 @@ class _EntryResources(TraversableResources):
     def __init__(self, entry: cache.Entry) -> None:
         self._entry = entry
 
-    def files(self) -> Path:  # type: ignore[override]
+    def files(self) -> Path:
         return self._entry.folder
 
 
@@ -180,4 +182,3 @@ def _remembering(check_type: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _SCALARS = frozenset({type(None), str, int, float, bool})
-

@@ -37,7 +37,7 @@ class OnDemandProvider(ProcessProvider):
         return self._kernel_process
 
     def load_ahead(self, name: str, version: str, tarball: Path, submodules: Sequence[str]) -> None:
-        """Tells the kernel which submodules of a loaded assembly will be needed, and where they are.
+        """Tells the kernel which submodules of a loaded assembly will be needed, and where to look.
 
         Args:
             name: Name of the assembly.
@@ -79,7 +79,7 @@ class _KernelProcess(_NodeProcess):
     def stop(self) -> None:
         """Ends Node, if it runs."""
         if self._failure is None:
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(BrokenPipeError):  # it has ended already
                 super().stop()
 
     def send(self, request: KernelRequest, response_type: type[Any]) -> Any:
@@ -124,7 +124,7 @@ class _KernelProcess(_NodeProcess):
             raise JSIIError(errors[0])
 
     def _start_without_package_cache(self) -> None:
-        """jsii gives up where its own cache cannot be written, though it can do without."""
+        """Starts again: jsii gives up where it cannot write its own cache, but can do without."""
         self._without_package_cache = True
         self.stop()
         self._greeted = False
@@ -154,4 +154,3 @@ def _load_requests() -> Iterator[LoadRequest]:
             for tarball in Path(folder, "_jsii").glob("*.jsii.tgz"):
                 name, _, version = tarball.name.removesuffix(".jsii.tgz").rpartition("@")
                 yield LoadRequest(name=name, version=version, tarball=str(tarball))
-

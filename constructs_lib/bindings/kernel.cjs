@@ -1,6 +1,6 @@
 // The jsii kernel as one process that loads an assembly's types and code when they are asked for.
 //
-//   node --preserve-symlinks kernel.js <program.js of the jsii runtime>
+//   node --preserve-symlinks kernel.cjs <program.js of the jsii runtime>
 //
 // jsii starts its kernel behind a second process that only passes bytes on; here the kernel's own
 // program speaks on standard input and output. Assemblies that stand in a folder beside an
@@ -74,7 +74,8 @@ function loadOnDemand() {
         if (folder.endsWith(path.join("node_modules", name))) throw new Error("types on demand");
       }
       // In the Python package, the file's folder is part of its name.
-      super(fs.existsSync(file) ? file : path.join(path.dirname(file), `lib__${path.basename(file)}`), options);
+      const embedded = path.join(path.dirname(file), `lib__${path.basename(file)}`);
+      super(fs.existsSync(file) ? file : embedded, options);
     }
   };
   process[Symbol.for("constructs_lib.bindings")] = (name, index) => packs.get(name).code(index);

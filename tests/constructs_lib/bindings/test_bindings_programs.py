@@ -1,0 +1,305 @@
+"""What programs see of it: the same JSON, the same errors, and nothing else."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from provider_programs import INSTALL, NAMES, run, start
+from repository_files import ENVIRONMENTS, REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+MAIN = REPOSITORY / "main.py"
+
+
+def main_in(folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    folder.mkdir()
+    return subprocess.run(
+        [sys.executable, str(MAIN)],
+        cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_every_environment_is_the_same_to_the_byte_as_with_the_stock_import(tmp_path):
+    fast = main_in(tmp_path / "fast")
+    stock = main_in(tmp_path / "stock", FAILOVER_BINDINGS="stock")
+
+    assert (fast.returncode, stock.returncode) == (0, 0), fast.stderr + stock.stderr
+    for path in ENVIRONMENTS:
+        name = Path("cdktf.out", "stacks", path.stem, "cdk.tf.json")
+        assert (tmp_path / "fast" / name).read_bytes() == (tmp_path / "stock" / name).read_bytes()
+
+
+def test_fifty_other_resource_types_are_the_same_to_the_byte(tmp_path):
+    source = (Path(__file__).parent / "other_resources.py").read_text()
+
+    fast = run(INSTALL + source, tmp_path / "fast")
+    stock = run(source, tmp_path / "stock")
+
+    assert fast.stack("other") == stock.stack("other")
+    assert fast.output == stock.output  # what aspects saw, and what JavaScript printed
+    assert len(fast.resources("other")) >= 50
+
+
+def test_tests_of_others_run_in_parallel(tmp_path):
+    # GIVEN a project whose tests synthesize, and no cache
+    (tmp_path / "conftest.py").write_text(INSTALL)
+    for name in "abcdefgh":
+        (tmp_path / f"test_{name}.py").write_text(
+            "import cdktf_cdktf_provider_random as random\n"
+            "from cdktf import TerraformStack, Testing as Synthesis\n"
+            "def test_synthesis():\n"
+            "    stack = TerraformStack(Synthesis.app(), 'names')\n"
+            "    random.provider.RandomProvider(stack, 'random')\n"
+            "    random.pet.Pet(stack, 'pet')\n"
+            "    assert 'random_pet' in Synthesis.synth(stack, True)\n"
+        )
+
+    # WHEN they run in four processes
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "4", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY),
+            "FAILOVER_BINDINGS_CACHE": str(tmp_path / "cache"),
+        },
+        capture_output=True,
+        text=True,
+    )
+
+    assert "8 passed" in done.stdout, done.stdout + done.stderr
+
+
+# The package
+
+
+PACKAGE = (
+    INSTALL
+    + """
+import sys
+import cdktf_cdktf_provider_random as random
+assert "cdktf_cdktf_provider_random.pet" not in sys.modules
+from cdktf_cdktf_provider_random import uuid
+assert random.uuid is uuid and random.pet.Pet
+assert {"pet", "provider", "uuid"} <= {*dir(random)} and "pet" in random.__all__
+try:
+    random.elephant
+except AttributeError as error:
+    print(error)
+try:
+    import cdktf_cdktf_provider_random.elephant
+except ModuleNotFoundError as error:
+    print(error)
+names = {}
+exec("from cdktf_cdktf_provider_random import *", names)
+print(names["string_resource"].StringResource.__name__)
+"""
+)
+
+
+def test_the_package_looks_as_ever(tmp_path):
+    done = run(PACKAGE, tmp_path / "program")
+
+    assert done.output == (
+        "module 'cdktf_cdktf_provider_random' has no attribute 'elephant'\n"
+        "No module named 'cdktf_cdktf_provider_random.elephant'\n"
+        "StringResource\n"
+    ), done.errors
+
+
+def test_imports_may_come_late(tmp_path):
+    """After the kernel has made resources, from within a function."""
+    source = INSTALL + NAMES.replace(
+        "app.synth()",
+        "from cdktf_cdktf_provider_random.uuid import Uuid\nUuid(stack, 'late')\napp.synth()",
+    )
+
+    assert "late" in run(source, tmp_path / "program").resources("names")["random_uuid"]
+
+
+WRONG = """
+import cdktf_cdktf_provider_random.pet as pet
+from cdktf import App, TerraformStack
+stack = TerraformStack(App(), "names")
+pet.Pet(stack, "right", length=2, prefix="a", keepers={"a": "b"})
+pet.Pet(stack, "token", length=2, prefix=pet.Pet(stack, "inner").id)
+for wrong in ({"length": "two"}, {"prefix": 3}, {"keepers": {"a": 1}}, {"keepers": ["a"]}):
+    try:
+        pet.Pet(stack, f"wrong {wrong}", **wrong)
+    except Exception as error:
+        print(type(error).__name__, error)
+try:
+    pet.Pet(stack, "right")
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_wrong_arguments_are_refused_in_the_same_words(tmp_path):
+    fast, stock = run(INSTALL + WRONG, tmp_path / "fast"), run(WRONG, tmp_path / "stock")
+
+    assert fast.output == stock.output
+    assert fast.output.count("TypeError type of ") == 3  # jsii itself refuses the fourth
+    assert "There is already a Construct with name 'right'" in fast.output
+
+
+# Where it does not apply
+
+
+UNKNOWN_RUNTIME = "from constructs_lib.bindings import node\nnode.PROVEN_RUNTIMES = frozenset()\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "environment", "warning"),
+    [
+        ("import cdktf\n", {}, "cdktf was imported before bindings.install() was called"),
+        (UNKNOWN_RUNTIME, {}, "jsii 1.142.0 is not known here"),
+        ("", {"FAILOVER_BINDINGS": "Stock"}, "FAILOVER_BINDINGS is 'Stock'; only 'stock' means"),
+        ("", {"JSII_DEBUG_TIMING": "1"}, "JSII_DEBUG_TIMING is set"),
+    ],
+)
+def test_a_surprise_is_one_line_and_the_stock_import(tmp_path, before, environment, warning):
+    stock = run(NAMES, tmp_path / "stock").stack("names")
+
+    done = run(before + INSTALL + NAMES, tmp_path / "program", **environment)
+
+    assert done.stack("names") == stock
+    (line,) = [line for line in done.errors.splitlines() if line.startswith("bindings: ")]
+    assert line.startswith("bindings: providers are loaded as a whole: ")
+    assert warning in line
+
+
+def test_a_provider_of_another_layout_is_loaded_as_a_whole(tmp_path):
+    # GIVEN a provider with a module that is no submodule of its assembly
+    import cdktf_cdktf_provider_random as random
+
+    site = tmp_path / "site"
+    package = Path(shutil.copytree(Path(random.__file__).parent, site / random.__name__))
+    (package / "by_hand").mkdir()
+    (package / "by_hand" / "__init__.py").write_text("")
+
+    done = run(
+        INSTALL + NAMES,
+        tmp_path / "program",
+        PYTHONPATH=f"{site}{os.pathsep}{REPOSITORY}",
+        FAILOVER_BINDINGS_CACHE=str(tmp_path / "cache"),
+    )
+
+    assert done.stack("names") == run(NAMES, tmp_path / "stock").stack("names")
+    assert (
+        "bindings: cdktf_cdktf_provider_random is loaded as a whole: UnknownLayoutError: "
+        in done.errors
+    )
+
+
+def test_jsii_without_a_cache_of_its_own_still_works(tmp_path):
+    """Stock, jsii gives up there."""
+    (tmp_path / "home").write_text("no folder")
+
+    done = run(
+        INSTALL + NAMES,
+        tmp_path / "program",
+        HOME=str(tmp_path / "home"),
+        XDG_CACHE_HOME=str(tmp_path / "home"),
+        FAILOVER_BINDINGS_CACHE=str(tmp_path / "cache"),
+    )
+
+    assert done.resources("names")["random_pet"]
+
+
+# Node
+
+
+def node_that(folder: Path, script: str) -> str:
+    path = folder / "node"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def node_of_version(folder: Path, version: str) -> str:
+    """The real Node, which gives itself out for another version: no other one is at hand."""
+    preload = folder / "version.js"
+    preload.write_text(
+        f"Object.defineProperty(process, 'version', {{ value: 'v{version}' }});\n"
+        "Object.defineProperty(process, 'versions',"
+        f" {{ value: {{ ...process.versions, node: '{version}' }} }});\n"
+    )
+    return node_that(folder, f'exec node --require "{preload}" "$@"')
+
+
+@pytest.mark.parametrize(
+    ("node", "line"),
+    [
+        (lambda _: "is/missing", "is/missing cannot be started (No such file or directory): "),
+        (
+            lambda folder: node_that(folder, "exit 1"),
+            "node, which ended at once, cannot run cdktf: ",
+        ),
+        (lambda folder: node_of_version(folder, "12.22.12"), "Node v12.22.12 cannot run cdktf: "),
+    ],
+)
+def test_a_node_that_cannot_work_is_one_line(tmp_path, node, line):
+    done = main_in(tmp_path / "program", JSII_NODE=node(tmp_path))
+
+    assert done.returncode == 3
+    assert line + "install Node 18, 20 or 22, or set JSII_NODE" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_users_mistake_comes_before_a_missing_node(tmp_path):
+    done = main_in(tmp_path / "program", JSII_NODE="is/missing", FAILOVER_ENVIRONMENT="prod")
+
+    assert done.returncode == 2
+    assert "one of: example, local" in done.stderr
+    assert "Node" not in done.stderr
+
+
+def test_what_jsii_says_of_an_old_node_stays_off_the_screen(tmp_path):
+    node = node_of_version(tmp_path, "18.20.8")
+
+    banner = run(NAMES, tmp_path / "stock", JSII_NODE=node)
+    done = run(INSTALL + NAMES, tmp_path / "program", JSII_NODE=node)
+
+    assert "end-of-life" in banner.errors
+    assert done.resources("names")["random_pet"]
+    assert "end-of-life" not in done.errors
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_node_ends_with_the_program(tmp_path, end):
+    # GIVEN a program that has used the kernel and is busy
+    busy = INSTALL + NAMES + "\nimport time\nprint('busy', flush=True)\ntime.sleep(60)\n"
+    process = start(busy, tmp_path / "program")
+    assert process.stdout.readline() == "busy\n"
+    nodes = psutil.Process(process.pid).children(recursive=True)
+    assert nodes
+
+    # WHEN it ends
+    process.send_signal(end)
+    if end is signal.SIGINT:
+        for node in nodes:
+            node.send_signal(end)  # as a terminal does: to every process of the group
+    _, errors = process.communicate(timeout=10)
+
+    # THEN Node ends too, and nothing but the interrupt is told
+    _, alive = psutil.wait_procs(nodes, timeout=10)
+    assert not alive
+    assert errors.count("Traceback") == (end is signal.SIGINT)
+    assert "BrokenPipe" not in errors
+
+
+def test_a_program_that_never_uses_the_kernel_ends_at_once(tmp_path):
+    began = time.monotonic()
+    done = run(INSTALL, tmp_path / "program")
+
+    assert (done.code, done.errors) == (0, "")
+    assert time.monotonic() - began < 30, "jsii waits five seconds for a Node that does not end"
