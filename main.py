@@ -14,11 +14,11 @@ from pathlib import Path
 from constructs_lib import bindings
 
 if __name__ == "__main__":
-    # First of all: Node starts while Python goes on importing.
-    bindings.install()
     # A run of a second makes no garbage worth looking for, least of all when it ends.
     gc.disable()
     atexit.register(gc.freeze)
+    # Before all other imports: Node starts while Python goes on with them.
+    bindings.install()
 
 from constructs_lib.faults import SettingsError, shared_faults
 from constructs_lib.settings import Settings, load

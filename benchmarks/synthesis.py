@@ -2,9 +2,9 @@
 
 Every program is run once before it counts, and then once in every round, one program after the
 other, so that a slow minute of the machine falls on all of them; ratios are medians of the ratios
-within a round. What the programs write stands in a temporary folder. Exit codes: 0 measured, whether
-targets are met or not; 1 a program failed, or two that must synthesize the same do not; 3 Node, npm
-or a package cannot be had.
+within a round. What the programs write stands in a temporary folder. Exit codes: 0 measured,
+whether targets are met or not; 1 a program failed, or two that must synthesize the same do not;
+3 Node, npm or a package cannot be had.
 """
 
 import argparse
@@ -16,11 +16,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -41,8 +42,8 @@ app = App()
 TerraformStack(app, "empty")
 app.synth()
 """
-SIZES = ((2, 8), (4, 8), (8, 8), (2, 10), (2, 50), (2, 200))
-"""Regions and operations of the growing stack."""
+SERIES = (((2, 8), (4, 8), (8, 8)), ((2, 10), (2, 50), (2, 200)))
+"""Regions and operations of the growing stack: more Regions, and more operations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Program:
 
     name: str
     label: str
-    command: Sequence[str | Path]
+    command: Sequence[str]
     environment: dict[str, str] = field(default_factory=dict)
     most_rounds: int | None = None
     forget: Path | None = None
@@ -224,18 +225,16 @@ def _measure(bench: Bench, options: argparse.Namespace) -> str:
     Returns:
         The report.
     """
-    empty, *products = _python_programs(bench)
-    for program in (empty, *products):
+    programs = _python_programs(bench)
+    for program in programs:
         if not program.forget:
             bench.warm(program)
     _must_be_equal(bench, "local", "stock")
-    programs = [*products[:2], products[2], empty]
     if not options.without_typescript:
         for program in _typescript_programs(bench):
             bench.warm(program)
             _must_be_equal(bench, "local", program.name)
             programs.append(program)
-    programs.append(products[-1])
     runs = bench.rounds(programs, options.rounds)
 
     growing: list[Program] = []
@@ -243,7 +242,7 @@ def _measure(bench: Bench, options: argparse.Namespace) -> str:
         growing = _growing_programs()
         for program in growing:
             bench.warm(program)
-    growth = bench.rounds([empty, *growing], options.rounds) if growing else {}
+    growth = bench.rounds([programs[0], *growing], options.rounds) if growing else {}
     sizes = {program.name: _size(bench.stack(program.name, "growth")) for program in growing}
     return _report(options, programs, runs, growth, sizes, _size(bench.stack("local", ENVIRONMENT)))
 
@@ -252,14 +251,14 @@ def _python_programs(bench: Bench) -> list[Program]:
     """The empty app, and `main.py` for one environment, for all, stock, and for the first time."""
     empty_app = bench.folder_of("empty") / "main.py"
     empty_app.write_text(EMPTY_APP, encoding="utf-8")
-    main_py = [sys.executable, REPOSITORY / "main.py"]
+    main_py = [sys.executable, str(REPOSITORY / "main.py")]
     local = {"FAILOVER_ENVIRONMENT": ENVIRONMENT}
     new_cache = bench.folder / "first-cache"
     return [
         Program(
             name="empty",
             label="empty cdktf app in Python, one empty stack",
-            command=[sys.executable, empty_app],
+            command=[sys.executable, str(empty_app)],
         ),
         Program(
             name="local", label="`main.py`, environment `local`", command=main_py, environment=local
@@ -287,16 +286,18 @@ def _typescript_programs(bench: Bench) -> list[Program]:
     """The same stack in TypeScript, through ts-node and compiled."""
     typescript_stack.install()
     stack = bench.stack("local", ENVIRONMENT)
-    packages = typescript_stack.NODE_MODULES
+    tsc, ts_node = (
+        str(typescript_stack.NODE_MODULES / path)
+        for path in ("typescript/bin/tsc", "ts-node/dist/bin.js")
+    )
     for name in ("ts-node", "compiled"):
         typescript_stack.write_project(stack, bench.folder_of(name))
-    compile_ = ["node", packages / "typescript" / "bin" / "tsc"]
-    bench.warm(Program(name="compiled", label="compiling the TypeScript", command=compile_))
+    bench.warm(Program(name="compiled", label="compiling the TypeScript", command=["node", tsc]))
     return [
         Program(
             name="ts-node",
             label="the same stack in TypeScript, through ts-node",
-            command=["node", packages / "ts-node" / "dist" / "bin.js", "main.ts"],
+            command=["node", ts_node, "main.ts"],
         ),
         Program(
             name="compiled",
@@ -320,7 +321,7 @@ def _growing_programs() -> list[Program]:
             ],
             environment={"PYTHONPATH": str(REPOSITORY)},
         )
-        for regions, operations in SIZES
+        for regions, operations in chain(*SERIES)
     ]
 
 
@@ -352,53 +353,57 @@ def _report(
     sizes: dict[str, int],
     size: int,
 ) -> str:
-    return "\n".join(
-        [
-            "# Benchmarks of synthesis",
-            "",
+    blocks = [
+        "# Benchmarks of synthesis",
+        _paragraph(
             f"Written by `make bench` on {datetime.date.today():%Y-%m-%d}. Whole processes, from "
-            f"start to end; {options.rounds} rounds, in each of which every program ran once "
-            f"(the stock import in {len(runs['stock'])}, the first run in {len(runs['first'])}), "
-            "after a run that does not count. Seconds and memory are medians; ratios are medians "
-            "of the ratios within a round.",
-            "",
-            *_machine(options),
-            "",
-            "## Programs",
-            "",
-            *_programs(programs, runs),
-            "",
+            f"start to end. {options.rounds} rounds, in each of which every program ran once, "
+            "after a run that does not count; the stock import was in "
+            f"{len(runs['stock'])} of them, the first run in {len(runs['first'])}. Seconds and "
+            "memory are medians; ratios are medians of the ratios within a round."
+        ),
+        _machine(options),
+        "## Programs",
+        _programs(programs, runs),
+        _paragraph(
             f"The environment `{ENVIRONMENT}` is {size} resources and data sources. Memory is that "
-            "of the largest process: Python programs are two, Python and Node; TypeScript is one.",
-            *_about_typescript(runs),
-            "",
-            "## Targets",
-            "",
-            f"For `main.py` in the environment `{ENVIRONMENT}`:",
-            "",
-            *_targets(runs),
-            *_growth(growth, sizes),
-            "",
-        ]
-    )
+            "of the largest process: Python programs are two, Python and Node; TypeScript is one. "
+            "The first run makes the cache of the bindings; Python's bytecode and jsii's own cache "
+            "are there in every run."
+        ),
+        _about_typescript(runs),
+        "## Targets",
+        f"For `main.py` in the environment `{ENVIRONMENT}`:",
+        _targets(runs),
+        _growth(growth, sizes),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _machine(options: argparse.Namespace) -> list[str]:
+def _paragraph(text: str) -> str:
+    return textwrap.fill(text, width=110, break_long_words=False, break_on_hyphens=False)
+
+
+def _machine(options: argparse.Namespace) -> str:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
     facts = [
         f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}",
-        f"Python {platform.python_version()}, Node {node.stdout.strip().removeprefix('v')}",
-        ", ".join(
+        f"CPython {platform.python_version()}, Node {node.stdout.strip().removeprefix('v')}",
+        "Python: "
+        + ", ".join(
             f"{package} {version(package)}"
-            for package in ("cdktf", "cdktf-cdktf-provider-aws", "constructs", "jsii")
+            for package in ("cdktf-cdktf-provider-aws", "cdktf", "constructs", "jsii")
         ),
     ]
     if not options.without_typescript:
         package = json.loads((typescript_stack.PROJECT / "package.json").read_bytes())
         packages = package["dependencies"] | package["devDependencies"]
-        facts.append(", ".join(f"{name} {number}" for name, number in sorted(packages.items())))
-    return [f"- {fact}" for fact in facts]
+        facts.append(
+            "TypeScript: "
+            + ", ".join(f"{name} {number}" for name, number in sorted(packages.items()))
+        )
+    return "\n".join(f"- {fact}" for fact in facts)
 
 
 def _processor() -> str:
@@ -411,7 +416,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _programs(programs: Sequence[Program], runs: Runs) -> list[str]:
+def _programs(programs: Sequence[Program], runs: Runs) -> str:
     lines = [
         "| program | seconds | fastest to slowest | times the empty app | of stock | peak MB |",
         "|---|--:|--:|--:|--:|--:|",
@@ -424,65 +429,60 @@ def _programs(programs: Sequence[Program], runs: Runs) -> list[str]:
             f"| {_ratio(runs, program.name, 'empty'):.2f} "
             f"| {_ratio(runs, program.name, 'stock'):.1%} | {peak:.0f} |"
         )
-    return lines
+    return "\n".join(lines)
 
 
-def _about_typescript(runs: Runs) -> list[str]:
+def _about_typescript(runs: Runs) -> str:
     if "ts-node" not in runs:
-        return []
-    return [
+        return ""
+    return _paragraph(
         "The TypeScript program is the same resources in one file, with imports of the submodules "
         "that are used, checked to synthesize the same JSON; it neither validates an environment "
         "file nor makes the functions' zip, as `main.py` does. `main.py` takes "
-        f"{_ratio(runs, 'local', 'ts-node'):.2f} of ts-node's time, and "
-        f"{_ratio(runs, 'local', 'compiled'):.2f} times that of the compiled program, whose "
+        f"{_ratio(runs, 'local', 'ts-node'):.2f} times as long as ts-node, and "
+        f"{_ratio(runs, 'local', 'compiled'):.2f} times as long as the compiled program, whose "
         "compiling is not counted."
-    ]
+    )
 
 
-def _targets(runs: Runs) -> list[str]:
+def _targets(runs: Runs) -> str:
     lines = ["| target | measured | limit | |", "|---|--:|--:|---|"]
     for target in TARGETS:
         if target.measured in runs and target.against in runs:
             ratio = _ratio(runs, target.measured, target.against, target.of)
             met = "met" if ratio <= target.limit else "**not met**"
             lines.append(f"| {target.claim} | {ratio:.3f} | {target.limit:.3f} | {met} |")
-    return lines
+    return "\n".join(lines)
 
 
-def _growth(growth: Runs, sizes: dict[str, int]) -> list[str]:
+def _growth(growth: Runs, sizes: dict[str, int]) -> str:
     """How time grows with Regions, and with operations; each size beside the one before it."""
     if not growth:
-        return []
+        return ""
     lines = [
-        "",
         "## Growth",
         "",
-        "`benchmarks/growing_stack.py`: `FailoverApiStack` with latency routing. Resources are "
-        "resources and data sources; the empty app's time is taken off before time is divided. "
-        "Added resources are those that the row has more than the one above.",
+        _paragraph(
+            "`benchmarks/growing_stack.py`: `FailoverApiStack` with latency routing. Resources are "
+            "resources and data sources; the empty app's time is taken off before time is divided. "
+            "Added resources are those that the row has more than the one above."
+        ),
         "",
         "| Regions | operations | resources | seconds | ms for a resource | ms for an added one |",
         "|--:|--:|--:|--:|--:|--:|",
     ]
-    before = ""
-    for regions, operations in SIZES:
-        name = f"{regions}x{operations}"
-        added = (
-            ""
-            if (regions, operations) in _FIRST_SIZES
-            else _per_resource(growth, sizes, name, before)
-        )
-        lines.append(
-            f"| {regions} | {operations} | {sizes[name]} "
-            f"| {median(run.seconds for run in growth[name]):.2f} "
-            f"| {_per_resource(growth, sizes, name, 'empty')} | {added} |"
-        )
-        before = name
-    return lines
-
-
-_FIRST_SIZES = ((2, 8), (2, 10))
+    for series in SERIES:
+        before = ""
+        for regions, operations in series:
+            name = f"{regions}x{operations}"
+            added = _per_resource(growth, sizes, name, before) if before else ""
+            lines.append(
+                f"| {regions} | {operations} | {sizes[name]} "
+                f"| {median(run.seconds for run in growth[name]):.2f} "
+                f"| {_per_resource(growth, sizes, name, 'empty')} | {added} |"
+            )
+            before = name
+    return "\n".join(lines)
 
 
 def _per_resource(growth: Runs, sizes: dict[str, int], name: str, before: str) -> str:

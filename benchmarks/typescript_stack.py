@@ -70,7 +70,7 @@ def differences(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
         for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
             yield from differences(one, other, f"{path}[{index}]")
     elif ours != theirs or type(ours) is not type(theirs):
-        yield f"{path}: {ours!r} in Python, {theirs!r} in TypeScript"
+        yield f"{path}: {ours!r} against {theirs!r}"
 
 
 @dataclass(frozen=True)

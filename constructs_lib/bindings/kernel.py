@@ -6,11 +6,27 @@ import importlib.util
 import json
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jsii._kernel.providers.process import ProcessProvider, _NodeProcess, stderr_sink
-from jsii._kernel.types import KernelRequest, LoadRequest, LoadResponse
+import attr
+from jsii._kernel.providers.process import (
+    ProcessProvider,
+    _NodeProcess,
+    _unstructure_ref,
+    stderr_sink,
+)
+from jsii._kernel.types import (
+    CreateRequest,
+    GetRequest,
+    InvokeRequest,
+    KernelRequest,
+    LoadRequest,
+    LoadResponse,
+    SetRequest,
+    StaticInvokeRequest,
+)
 from jsii.errors import JSIIError
 
 from constructs_lib.bindings.errors import NodeError
@@ -54,6 +70,8 @@ class _KernelProcess(_NodeProcess):
 
     def __init__(self, node: Node) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        for kind, api in _APIS.items():
+            self._serializer.register_unstructure_hook(kind, partial(_message, api))
         self._node = node
         self._loads: list[LoadRequest] = []
         self._unread = 0
@@ -145,6 +163,29 @@ class _KernelProcess(_NodeProcess):
             self._failure = NodeError(f"{hello} cannot run cdktf: {INSTALL_NODE}")
             raise self._failure
         self._greeted = True
+
+
+_APIS = {
+    CreateRequest: "create",
+    GetRequest: "get",
+    InvokeRequest: "invoke",
+    SetRequest: "set",
+    StaticInvokeRequest: "sinvoke",
+}
+
+
+def _message(api: str, request: KernelRequest) -> dict[str, Any]:
+    """A request as the kernel reads it.
+
+    Stock, every value within is looked at once more; but arguments are JSON already, except for
+    references, which the encoder knows.
+    """
+    message = {field.name: getattr(request, field.name) for field in attr.fields(type(request))}
+    if "objref" in message:
+        message["objref"] = _unstructure_ref(message["objref"])  # type: ignore[no-untyped-call]
+    if "overrides" in message:
+        message["overrides"] = [attr.asdict(override) for override in message["overrides"] or ()]
+    return message | {"api": api}
 
 
 def _load_requests() -> Iterator[LoadRequest]:

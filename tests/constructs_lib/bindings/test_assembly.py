@@ -109,15 +109,15 @@ def test_a_compressed_assembly_is_the_same_one(tmp_path):
     [
         (
             ASSEMBLY | {"types": {"@cdktf/provider-toy.Thing": {"kind": "class"}}},
-            "types outside of submodules: @cdktf/provider-toy",
+            r"types outside of submodules: @cdktf/provider-toy",
         ),
         (
             ASSEMBLY | {"submodules": {"@cdktf/provider-toy.a": {"symbolId": "src/a/index:"}}},
-            "submodule @cdktf/provider-toy.a has no lib/a/index.js",
+            r"submodule @cdktf/provider-toy\.a has no lib/a/index\.js",
         ),
         (
             ASSEMBLY | {"submodules": {"@cdktf/provider-toy.a": {}}},
-            "submodule @cdktf/provider-toy.a has no lib//index.js",
+            r"submodule @cdktf/provider-toy\.a has no lib//index\.js",
         ),
         (ASSEMBLY | {"submodules": {}, "types": {}}, "types outside of submodules: "),
     ],
@@ -132,5 +132,5 @@ def test_a_tarball_without_an_assembly_is_refused(tmp_path):
     with tarfile.open(path, "w:gz"):
         pass
 
-    with pytest.raises(UnknownLayoutError, match="holds no package.json and .jsii"):
+    with pytest.raises(UnknownLayoutError, match=r"holds no package\.json and \.jsii"):
         split(path)
