@@ -33,7 +33,7 @@ REPORT = REPOSITORY / "docs" / "benchmarks.md"
 
 ENVIRONMENT = "local"
 MOST_ROUNDS_STOCK = 5
-"""The stock import takes some 20 s: more runs tell no more."""
+"""The stock import takes some 10 s: more runs tell no more."""
 ROUNDS_FIRST_RUN = 3
 EMPTY_APP = """\
 from cdktf import App, TerraformStack

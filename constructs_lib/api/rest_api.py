@@ -6,8 +6,8 @@ Terraform gets it, never by the clock.
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from cdktf import (
     DefaultTokenResolver,
@@ -64,6 +64,8 @@ class RestApi(Construct):
         """
         super().__init__(scope, id)
         self._provider = provider
+        self._definition: list[Mapping[str, Any]] = [{"name": name}]
+        self._resources: list[TerraformResource] = []
         self.api = ApiGatewayRestApi(
             self,
             "api",
@@ -74,31 +76,22 @@ class RestApi(Construct):
         )
         # Every reading of an attribute asks the kernel.
         self._api_id = self.api.id
-        self._definition: list[TerraformResource] = []
         self._resource_ids = {"": self.api.root_resource_id}
-        self._validator_id = self._defined(
-            ApiGatewayRequestValidator(
-                self,
-                "request_validator",
-                provider=provider,
-                rest_api_id=self._api_id,
-                name="body-and-parameters",
-                validate_request_body=True,
-                validate_request_parameters=True,
-            )
+        self._validator_id = self._define(
+            ApiGatewayRequestValidator,
+            "request_validator",
+            name="body-and-parameters",
+            validate_request_body=True,
+            validate_request_parameters=True,
         ).id
         for response in gateway_responses(region):
-            self._defined(
-                ApiGatewayGatewayResponse(
-                    self,
-                    f"response_{response.type.lower()}",
-                    provider=provider,
-                    rest_api_id=self._api_id,
-                    response_type=response.type,
-                    status_code=response.status,
-                    response_parameters=response.parameters,
-                    response_templates={"application/json": response.template},
-                )
+            self._define(
+                ApiGatewayGatewayResponse,
+                f"response_{response.type.lower()}",
+                response_type=response.type,
+                status_code=response.status,
+                response_parameters=response.parameters,
+                response_templates={"application/json": response.template},
             )
 
     def add(self, operation: Operation, *, invoke_arn: str) -> None:
@@ -109,42 +102,34 @@ class RestApi(Construct):
             invoke_arn: Invocation ARN of its function.
         """
         resource_id = self._resource_id(operation.path)
-        method = self._defined(
-            ApiGatewayMethod(
-                self,
-                f"{operation.method}{_path_id(operation.path)}_method",
-                provider=self._provider,
-                rest_api_id=self._api_id,
-                resource_id=resource_id,
-                http_method=operation.method,
-                operation_name=operation.name,
-                authorization="AWS_IAM" if operation.authorization is Authorization.IAM else "NONE",
-                api_key_required=operation.authorization is Authorization.API_KEY,
-                request_validator_id=self._validator_id,
-                request_parameters={
-                    f"method.request.path.{name}": True for name in operation.path_parameters
-                }
-                | {
-                    f"method.request.querystring.{name}": required
-                    for name, required in operation.query_parameters.items()
-                }
-                or None,
-                request_models=self._request_models(operation),
-            )
+        method = self._define(
+            ApiGatewayMethod,
+            f"{operation.method}{_path_id(operation.path)}_method",
+            resource_id=resource_id,
+            http_method=operation.method,
+            operation_name=operation.name,
+            authorization="AWS_IAM" if operation.authorization is Authorization.IAM else "NONE",
+            api_key_required=operation.authorization is Authorization.API_KEY,
+            request_validator_id=self._validator_id,
+            request_parameters={
+                f"method.request.path.{name}": True for name in operation.path_parameters
+            }
+            | {
+                f"method.request.querystring.{name}": required
+                for name, required in operation.query_parameters.items()
+            }
+            or None,
+            request_models=self._request_models(operation),
         )
-        self._defined(
-            ApiGatewayIntegration(
-                self,
-                f"{operation.method}{_path_id(operation.path)}_integration",
-                provider=self._provider,
-                rest_api_id=self._api_id,
-                resource_id=resource_id,
-                http_method=method.http_method,
-                type="AWS_PROXY",
-                # Lambda is invoked by POST, whatever the caller's method.
-                integration_http_method="POST",
-                uri=invoke_arn,
-            )
+        self._define(
+            ApiGatewayIntegration,
+            f"{operation.method}{_path_id(operation.path)}_integration",
+            resource_id=resource_id,
+            http_method=method.http_method,
+            type="AWS_PROXY",
+            # Lambda is invoked by POST, whatever the caller's method.
+            integration_http_method="POST",
+            uri=invoke_arn,
         )
 
     def deploy(self) -> ApiGatewayDeployment:
@@ -160,23 +145,19 @@ class RestApi(Construct):
             rest_api_id=self._api_id,
             triggers={"definition": self._definition_hash()},
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
-            depends_on=self._definition,
+            depends_on=self._resources,
         )
 
     def _request_models(self, operation: Operation) -> dict[str, str] | None:
         if operation.request_model is None:
             return None
-        model = self._defined(
-            ApiGatewayModel(
-                self,
-                f"{operation.method}{_path_id(operation.path)}_model",
-                provider=self._provider,
-                rest_api_id=self._api_id,
-                # Model names take letters and digits only.
-                name=operation.name.title().replace("_", ""),
-                content_type="application/json",
-                schema=json.dumps(operation.request_model, sort_keys=True),
-            )
+        model = self._define(
+            ApiGatewayModel,
+            f"{operation.method}{_path_id(operation.path)}_model",
+            # Model names take letters and digits only.
+            name=operation.name.title().replace("_", ""),
+            content_type="application/json",
+            schema=json.dumps(operation.request_model, sort_keys=True),
         )
         return {"application/json": model.name}
 
@@ -184,27 +165,29 @@ class RestApi(Construct):
         """Id of the API Gateway resource of a path, creating what is missing on the way."""
         if path not in self._resource_ids:
             parent_path, _, part = path.rpartition("/")
-            self._resource_ids[path] = self._defined(
-                ApiGatewayResource(
-                    self,
-                    f"path{_path_id(path)}",
-                    provider=self._provider,
-                    rest_api_id=self._api_id,
-                    parent_id=self._resource_id(parent_path),
-                    path_part=part,
-                )
+            self._resource_ids[path] = self._define(
+                ApiGatewayResource,
+                f"path{_path_id(path)}",
+                parent_id=self._resource_id(parent_path),
+                path_part=part,
             ).id
         return self._resource_ids[path]
 
-    def _defined(self, resource: _Resource) -> _Resource:
-        """Notes a resource as part of the definition."""
-        self._definition.append(resource)
+    def _define(
+        self, resource_type: Callable[..., _Resource], id: str, **arguments: Any
+    ) -> _Resource:
+        """Creates a resource of the API, as part of the definition."""
+        resource = resource_type(
+            self, id, provider=self._provider, rest_api_id=self._api_id, **arguments
+        )
+        self._resources.append(resource)
+        self._definition.append({"id": id, **arguments})
         return resource
 
     def _definition_hash(self) -> str:
         """SHA-256 of the whole definition as Terraform will get it."""
         resolved = Tokenization.resolve(
-            [resource.to_terraform() for resource in (self.api, *self._definition)],
+            self._definition,
             scope=self,
             preparing=False,
             resolver=DefaultTokenResolver(StringConcat()),

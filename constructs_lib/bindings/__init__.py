@@ -41,6 +41,8 @@ def install() -> None:
     if _installed:
         return
     _installed = True
+    # A banner of seven lines, about a Node that works.
+    os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")
     mode = os.environ.get(MODE_VARIABLE, "")
     if mode == "stock":
         return

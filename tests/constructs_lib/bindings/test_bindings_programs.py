@@ -263,11 +263,12 @@ def test_a_users_mistake_comes_before_a_missing_node(tmp_path):
     assert "Node" not in done.stderr
 
 
-def test_what_jsii_says_of_an_old_node_stays_off_the_screen(tmp_path):
+@pytest.mark.parametrize("mode", ["", "stock"])
+def test_what_jsii_says_of_an_old_node_stays_off_the_screen(tmp_path, mode):
     node = node_of_version(tmp_path, "18.20.8")
 
     banner = run(NAMES, tmp_path / "stock", JSII_NODE=node)
-    done = run(INSTALL + NAMES, tmp_path / "program", JSII_NODE=node)
+    done = run(INSTALL + NAMES, tmp_path / "program", JSII_NODE=node, FAILOVER_BINDINGS=mode)
 
     assert "end-of-life" in banner.errors
     assert done.resources("names")["random_pet"]
