@@ -50,15 +50,19 @@ class Finished:
 
 
 def start(
-    source: str, folder: Path, *, under: Sequence[str] = (), **environment: str
+    source: str, folder: Path, *, under: Sequence[str] = (), **environment: str | None
 ) -> subprocess.Popen:
-    """Starts a Python program in a folder of its own, under another program if one is given."""
+    """Starts a Python program in a folder of its own, under another program if one is given.
+
+    A variable that is None is taken away.
+    """
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), **environment}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "program.py").write_text(textwrap.dedent(source))
     return subprocess.Popen(
         [*under, sys.executable, "program.py"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        env={name: value for name, value in variables.items() if value is not None},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -265,10 +265,13 @@ def test_a_users_mistake_comes_before_a_missing_node(tmp_path):
 
 @pytest.mark.parametrize("mode", ["", "stock"])
 def test_what_jsii_says_of_an_old_node_stays_off_the_screen(tmp_path, mode):
-    node = node_of_version(tmp_path, "18.20.8")
+    old = {
+        "JSII_NODE": node_of_version(tmp_path, "18.20.8"),
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": None,
+    }
 
-    banner = run(NAMES, tmp_path / "stock", JSII_NODE=node)
-    done = run(INSTALL + NAMES, tmp_path / "program", JSII_NODE=node, FAILOVER_BINDINGS=mode)
+    banner = run(NAMES, tmp_path / "stock", **old)
+    done = run(INSTALL + NAMES, tmp_path / "program", FAILOVER_BINDINGS=mode, **old)
 
     assert "end-of-life" in banner.errors
     assert done.resources("names")["random_pet"]
