@@ -1,7 +1,7 @@
 """Prebuilt Terraform providers, loaded by the submodule.
 
-Stock, the first import of `cdktf_cdktf_provider_aws` costs some 15 s: Python imports 2,200 modules,
-and Node as many. Call `install()` before the first import of `cdktf`, and import as ever:
+Stock, the first import of `cdktf_cdktf_provider_aws` costs 8 to 15 s: Python imports 2,200
+modules, and Node as many. Call `install()` before the first import of `cdktf`, and import as ever:
 
     from constructs_lib import bindings
 
