@@ -97,7 +97,7 @@ def up(
     try:
         terraform = _apply(workspace, running, on_step, on_progress)
     except OpsError as error:
-        if found or not re.search(r"StatusCode: 409|AlreadyExists", str(error)):
+        if found or not re.search(r"StatusCode: 409|AlreadyExists|already existed", str(error)):
             raise
         # On a busy machine the provider now and then sends a creation twice, and nothing but that
         # can be there already: what was new is made anew, once.

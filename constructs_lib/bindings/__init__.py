@@ -41,19 +41,21 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    # A banner of seven lines, about a Node that works.
-    os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")
     mode = os.environ.get(MODE_VARIABLE, "")
     if mode == "stock":
         return
-    if reason := _why_not(mode):
-        _warn(f"providers are loaded as a whole: {reason}")
-        return
     try:
-        node = Node()
-    except UnknownRuntimeError as error:
+        if reason := _why_not(mode):
+            raise UnknownRuntimeError(reason)
+        _install(Node())
+    except Exception as error:
+        # Whatever it is, the stock import is right, and slow. Its banner about old Nodes, seven
+        # lines, would drown this one.
+        os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "18,20")
         _warn(f"providers are loaded as a whole: {error}")
-        return
+
+
+def _install(node: Node) -> None:
     # Not at the top: while Python imports these, Node is at work.
     import jsii
 

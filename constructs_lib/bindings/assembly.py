@@ -25,6 +25,19 @@ module.exports = process[Symbol.for("constructs_lib.bindings")]({name}, module);
 
 
 @dataclass(frozen=True)
+class Submodule:
+    """One submodule of an assembly.
+
+    Attributes:
+        folder: Its folder below lib/, such as `route53-record`.
+        content: gzip of the JSON `{"types": {fqn: type}, "main": path, "files": {path: source}}`.
+    """
+
+    folder: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class SplitAssembly:
     """An assembly in parts.
 
@@ -32,14 +45,13 @@ class SplitAssembly:
         name: Such as `@cdktf/provider-aws`.
         version: Its version.
         tarball: What the kernel loads first: metadata without types, and code that asks for more.
-        submodules: `{name: content}`, such as `route53Record`; the content is the gzip of the JSON
-            `{"types": {fqn: type}, "main": path, "files": {path: source}}`.
+        submodules: `{name: submodule}`, such as `route53Record`.
     """
 
     name: str
     version: str
     tarball: bytes
-    submodules: Mapping[str, bytes]
+    submodules: Mapping[str, Submodule]
 
 
 def split(stock: Path) -> SplitAssembly:
@@ -65,8 +77,9 @@ def split(stock: Path) -> SplitAssembly:
         main = f"{folder}/index.js"
         if main not in files.get(folder, {}):
             raise UnknownLayoutError(f"submodule {fqn} has no lib/{main}")
-        submodules[fqn.removeprefix(f"{name}.")] = _compressed(
-            {"types": types.pop(fqn, {}), "main": main, "files": files[folder]}
+        submodules[fqn.removeprefix(f"{name}.")] = Submodule(
+            folder,
+            _compressed({"types": types.pop(fqn, {}), "main": main, "files": files[folder]}),
         )
     if types or not submodules:
         raise UnknownLayoutError(f"types outside of submodules: {', '.join(sorted(types)[:3])}")

@@ -10,4 +10,4 @@ class UnknownLayoutError(Exception):
 
 
 class UnknownRuntimeError(Exception):
-    """The installed jsii is not one of those that this package was tried with."""
+    """The program, or the installed jsii, is not as this package was tried with."""

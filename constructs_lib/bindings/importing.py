@@ -8,7 +8,6 @@ file; only where the kernel's tarball comes from, and how often type hints are r
 
 import functools
 import importlib
-import os
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -18,8 +17,9 @@ from importlib.resources.abc import TraversableResources
 from pathlib import Path
 from typing import Any
 
+from jsii import _reference_map
+
 from constructs_lib.bindings import cache
-from constructs_lib.bindings.errors import UnknownLayoutError
 from constructs_lib.bindings.kernel import OnDemandProvider
 
 PREFIX = "cdktf_cdktf_provider_"
@@ -66,22 +66,20 @@ class Finder(MetaPathFinder):
         return spec
 
     def _package(self, spec: ModuleSpec) -> ModuleSpec | None:
-        folder = Path(spec.origin or "").parent
         try:
-            (stock,) = (folder / "_jsii").glob("*.jsii.tgz")
-            prepared = cache.prepare(spec.name, stock, announce=self._warn)
-            names = {entry.name for entry in os.scandir(folder) if entry.name.isidentifier()}
-            submodules = sorted(names - {"_jsii", "__pycache__"})
-            if len(submodules) != len(prepared.submodules):
-                raise UnknownLayoutError(
-                    f"{len(submodules)} modules for {len(prepared.submodules)} submodules"
-                )
+            (stock,) = (Path(spec.origin or "").parent / "_jsii").glob("*.jsii.tgz")
+            entry = cache.prepare(spec.name, stock, announce=self._warn)
         except Exception as error:
             # Whatever it is, the stock import is right, and slow.
             self._warn(f"{spec.name} is loaded as a whole: {type(error).__name__}: {error}")
             return None
-        self._entries[spec.name] = prepared
-        spec.loader = _PackageLoader(submodules)
+        self._entries[spec.name] = entry
+        modules = {name: place.module for name, place in entry.index.submodules.items()}
+        # Where jsii finds the class of an object that JavaScript has made.
+        _reference_map._submodule_fqn_map.update(
+            {f"{entry.index.assembly}.{name}": f"{spec.name}.{m}" for name, m in modules.items()}
+        )
+        spec.loader = _PackageLoader(sorted(modules.values()))
         return spec
 
 
@@ -138,15 +136,23 @@ class _SubmoduleLoader(SourceFileLoader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         super().exec_module(module)
+        index = self._entry.index
         fqns = [getattr(value, "__jsii_type__", None) for value in vars(module).values()]
-        prefix = f"{self._entry.assembly[0]}."
         submodules = {
-            fqn.split(".")[1] for fqn in fqns if isinstance(fqn, str) and fqn.startswith(prefix)
+            fqn.split(".")[1]
+            for fqn in fqns
+            if isinstance(fqn, str) and fqn.startswith(f"{index.assembly}.")
         }
-        self._entry.check(submodules)
-        self._kernel.load_ahead(*self._entry.assembly, self._entry.tarball, sorted(submodules))
+        remade = self._entry.check(submodules)
+        self._kernel.load_ahead(
+            (index.assembly, index.version),
+            self._entry.tarball,
+            sorted(submodules),
+            remade=remade,
+        )
         module.__dict__["typing"] = _remembering_typing()
-        module.__dict__["check_type"] = _remembering(module.check_type)
+        if check_type := getattr(module, "check_type", None):
+            module.__dict__["check_type"] = _remembering(check_type)
 
 
 @functools.cache
@@ -165,7 +171,8 @@ def _remembering_typing() -> types.ModuleType:
 def _remembering(check_type: Callable[..., Any]) -> Callable[..., Any]:
     """`check_type`, which asks once whether a hint allows None, a string, a number or a boolean.
 
-    For these the answer depends on the type of the value alone. Hints live as long as the program.
+    For these the answer depends on the type of the value alone, unless a string is looked at as a
+    sequence. Hints live as long as the program.
     """
     allowed: set[tuple[type, int]] = set()
 
@@ -174,7 +181,7 @@ def _remembering(check_type: Callable[..., Any]) -> Callable[..., Any]:
         if key in allowed:
             return None
         result = check_type(argname=argname, value=value, expected_type=expected_type)
-        if type(value) in _SCALARS:
+        if type(value) in _SCALARS and "Sequence" not in repr(expected_type):
             allowed.add(key)
         return result
 

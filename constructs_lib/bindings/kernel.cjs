@@ -1,22 +1,22 @@
 // The jsii kernel as one process that loads an assembly's types and code when they are asked for.
 //
-//   node --preserve-symlinks kernel.cjs <program.js of the jsii runtime>
+//   node --preserve-symlinks kernel.cjs <program.js of the jsii runtime> <fd to read> <fd to write>
 //
-// jsii starts its kernel behind a second process that only passes bytes on; here the kernel's own
-// program speaks on standard input and output. Assemblies that stand in a folder beside an
-// index.json (written by cache.py) are loaded submodule by submodule. All others, and everything
-// else, are jsii's own.
+// jsii starts its kernel behind a second process that only passes bytes on; here Python speaks with
+// the kernel's own program. Assemblies that stand in a folder beside an index (written by cache.py)
+// are loaded submodule by submodule. All others, and everything else, are jsii's own.
 "use strict";
 
 var OLDEST_NODE = 18;
 
+var fs = require("fs");
+
 if (parseInt(process.versions.node, 10) < OLDEST_NODE) {
   // Plain old syntax up to here: such a Node must be able to say so.
-  process.stdout.write(JSON.stringify({ hello: "Node " + process.version }) + "\n");
+  fs.writeSync(Number(process.argv[4]), JSON.stringify({ hello: "Node " + process.version }) + "\n");
   process.exit(0);
 }
 
-const fs = require("fs");
 const Module = require("module");
 const path = require("path");
 const workers = require("worker_threads");
@@ -27,29 +27,19 @@ process.noDeprecation = true;
 // Ctrl-C reaches every process of the terminal. Python decides; the end of its input ends this one.
 process.on("SIGINT", () => {});
 
-speakOnStandardStreams();
+speakWithPython(Number(process.argv[3]), Number(process.argv[4]));
 const packs = new Map(); // name of the assembly -> its pack
 loadOnDemand();
 require(process.argv[2]);
 
-/** Lets the program's channel, file descriptor 3, be standard input and output, as Python expects.
- *  What code prints becomes a message on standard error, as jsii's outer process does it. */
-function speakOnStandardStreams() {
+/** Lets the program's channel, which is file descriptor 3 in both directions, be two pipes. */
+function speakWithPython(input, output) {
   const { readSync, writeSync } = fs;
-  const print = (stream) => (chunk, encoding, done) => {
-    const bytes = Buffer.from(chunk, typeof encoding === "string" ? encoding : "utf8");
-    writeSync(2, JSON.stringify({ [stream]: bytes.toString("base64") }) + "\n");
-    const callback = typeof encoding === "function" ? encoding : done;
-    if (callback) callback();
-    return true;
-  };
-  process.stdout.write = print("stdout");
-  process.stderr.write = print("stderr");
-  fs.readSync = (fd, ...rest) => readSync(fd === 3 ? 0 : fd, ...rest);
-  fs.writeSync = (fd, ...rest) => writeSync(fd === 3 ? 1 : fd, ...rest);
+  fs.readSync = (fd, ...rest) => readSync(fd === 3 ? input : fd, ...rest);
+  fs.writeSync = (fd, ...rest) => writeSync(fd === 3 ? output : fd, ...rest);
 }
 
-/** Meets the three places where the kernel would read an assembly whole. */
+/** Meets the places where the kernel would read an assembly whole, or look for its files. */
 function loadOnDemand() {
   const parse = JSON.parse;
   JSON.parse = (text, reviver) => {
@@ -57,8 +47,9 @@ function loadOnDemand() {
     if (value === null || typeof value !== "object") return value;
     if (value.api === "load" && typeof value.tarball === "string") {
       const folder = path.dirname(value.tarball);
-      if (packs.has(value.name)) packs.get(value.name).again(folder, value.submodules || []);
-      else if (fs.existsSync(path.join(folder, "index.json"))) packs.set(value.name, new Pack(folder));
+      const pack = packs.get(value.name);
+      if (pack) pack.prepare(folder, value.submodules || [], value.remade);
+      else if (fs.existsSync(path.join(folder, "index"))) packs.set(value.name, new Pack(folder));
     } else if (packs.has(value.name) && typeof value.jsiiVersion === "string") {
       value.types = packs.get(value.name).types;
     } else if (value.assemblyMetadata && packs.has(value.assemblyMetadata.name)) {
@@ -78,43 +69,60 @@ function loadOnDemand() {
       super(fs.existsSync(file) ? file : embedded, options);
     }
   };
+  // Other libraries may require "<assembly>/lib/<submodule>".
+  const load = Module._load;
+  Module._load = (request, ...rest) => {
+    for (const [name, pack] of packs) {
+      if (pack.index && request.startsWith(`${name}/lib/`)) {
+        return pack.require(request.slice(`${name}/lib/`.length));
+      }
+    }
+    return load(request, ...rest);
+  };
   process[Symbol.for("constructs_lib.bindings")] = (name, index) => packs.get(name).code(index);
 }
 
 /** The submodules of one assembly, each read from the folder when first needed. */
 class Pack {
   constructor(folder) {
-    this.folder = folder;
-    this.index = JSON.parse(fs.readFileSync(path.join(folder, "index.json"), "utf8"));
-    this.submodules = new Map();
+    this.open(folder);
     this.exports = {};
+    this.index = undefined; // the module of lib/index.js, once it runs
+    this.modules = new Map(); // path below lib/ -> module
     this.types = new Proxy({}, { get: (_, fqn) => this.type(fqn) });
   }
 
-  /** A load that is repeated names where the files stand now, and what will be needed soon. */
-  again(folder, submodules) {
+  open(folder) {
     this.folder = folder;
-    for (const name of submodules) void this.exports[name];
+    const index = fs.readFileSync(path.join(folder, "index"), "utf8");
+    this.places = JSON.parse(index.slice(index.indexOf("\n"))).submodules;
+    this.read = new Map(); // name of the submodule -> its content
   }
 
-  /** `{types: {fqn: type}, files: {path: source}}` of a submodule, or undefined if there is none. */
-  submodule(name) {
-    if (!this.submodules.has(name)) {
-      const place = Object.hasOwn(this.index.submodules, name) && this.index.submodules[name];
-      this.submodules.set(name, place ? this.read(place) : undefined);
-    }
-    return this.submodules.get(name);
-  }
-
-  read({ offset, length }) {
-    const bytes = Buffer.alloc(length);
-    const file = fs.openSync(path.join(this.folder, "submodules.bin"), "r");
+  /** A load that is repeated names where the files stand now, and what will be needed soon. */
+  prepare(folder, submodules, remade) {
     try {
-      fs.readSync(file, bytes, 0, length, offset);
-    } finally {
-      fs.closeSync(file);
+      if (remade) this.open(folder);
+      for (const name of submodules) void this.exports[name];
+    } catch {
+      // It is only ahead of time. Who needs it will be told.
     }
-    return JSON.parse(zlib.gunzipSync(bytes).toString("utf8")); // gzip checks the bytes
+  }
+
+  /** `{types: {fqn: type}, main: path, files: {path: source}}`, or undefined if there is none. */
+  submodule(name) {
+    if (!this.read.has(name) && Object.hasOwn(this.places, name)) {
+      const { offset, length } = this.places[name];
+      const bytes = Buffer.alloc(length);
+      const file = fs.openSync(path.join(this.folder, "submodules.bin"), "r");
+      try {
+        fs.readSync(file, bytes, 0, length, offset);
+      } finally {
+        fs.closeSync(file);
+      }
+      this.read.set(name, JSON.parse(zlib.gunzipSync(bytes).toString("utf8")));
+    }
+    return this.read.get(name);
   }
 
   /** A type by its full name, "<assembly>.<submodule>.<type>". */
@@ -123,38 +131,44 @@ class Pack {
     return submodule && Object.hasOwn(submodule.types, fqn) ? submodule.types[fqn] : undefined;
   }
 
-  /** What the assembly exports: its submodules by name. `index` is the module of lib/index.js. */
+  /** What the assembly exports: its submodules by name. */
   code(index) {
-    const lib = path.dirname(index.filename);
-    this.exports = new Proxy({}, {
-      get: (exported, name) => {
-        if (!(name in exported)) {
-          const submodule = typeof name === "string" ? this.submodule(name) : undefined;
-          exported[name] = submodule && require_(submodule.main, submodule.files, lib, index);
-        }
-        return exported[name];
-      },
-    });
+    this.index = index;
+    for (const name of Object.keys(this.places)) {
+      const get = () => this.run(this.submodule(name).main, this.submodule(name).files);
+      Object.defineProperty(this.exports, name, { enumerable: true, get });
+    }
     return this.exports;
   }
-}
 
-/** Runs a file of `files` (by path below `lib`) as require() would have from the disk. */
-function require_(name, files, lib, index, loaded = new Map()) {
-  if (loaded.has(name)) return loaded.get(name).exports;
-  const filename = path.join(lib, name);
-  const module = new Module(filename, index);
-  loaded.set(name, module);
-  module.filename = filename;
-  module.paths = index.paths;
-  module.require = (request) => {
-    if (!request.startsWith(".")) return index.require(request);
-    const target = path.posix.join(path.posix.dirname(name), request);
-    const found = [target, `${target}.js`, `${target}/index.js`].find((file) => file in files);
-    if (!found) throw new Error(`Cannot find module '${request}' of ${filename}`);
-    return require_(found, files, lib, index, loaded);
-  };
-  module._compile(files[name], filename);
-  module.loaded = true;
-  return module.exports;
+  /** What a file below lib/ exports, as others require it. */
+  require(request) {
+    const folder = request.split("/")[0];
+    const name = Object.keys(this.places).find((name) => this.places[name].folder === folder);
+    const files = name ? this.submodule(name).files : {};
+    return this.run(this.found(request, files), files);
+  }
+
+  /** Runs a file, by its path below lib/, as require() would have from the disk. */
+  run(name, files) {
+    if (this.modules.has(name)) return this.modules.get(name).exports;
+    const filename = path.join(path.dirname(this.index.filename), name);
+    const module = new Module(filename, this.index);
+    this.modules.set(name, module);
+    module.filename = filename;
+    module.paths = this.index.paths;
+    module.require = (request) => {
+      if (!request.startsWith(".")) return this.index.require(request);
+      return this.run(this.found(path.posix.join(path.posix.dirname(name), request), files), files);
+    };
+    module._compile(files[name], filename);
+    module.loaded = true;
+    return module.exports;
+  }
+
+  found(target, files) {
+    const file = [target, `${target}.js`, `${target}/index.js`].find((file) => file in files);
+    if (!file) throw new Error(`Cannot find module '${target}' of ${this.index.filename}`);
+    return file;
+  }
 }

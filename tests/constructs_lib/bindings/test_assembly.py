@@ -54,7 +54,7 @@ def tarball(folder, assembly=ASSEMBLY, **files):
 
 
 def contents_of(parts, name):
-    return json.loads(gzip.decompress(parts.submodules[name]))
+    return json.loads(gzip.decompress(parts.submodules[name].content))
 
 
 def test_a_submodule_holds_its_types_and_its_code_and_no_more(tmp_path):

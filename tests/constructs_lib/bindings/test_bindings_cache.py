@@ -10,7 +10,7 @@ from provider_programs import INSTALL, NAMES, run, start, wait
 
 pytestmark = pytest.mark.slow
 
-FILES = {"index.json", "submodules.bin", "provider-random@12.0.1.jsii.tgz"}
+FILES = {"index", "submodules.bin", "provider-random@12.0.1.jsii.tgz"}
 PREPARING = "bindings: preparing cdktf_cdktf_provider_random"
 
 
@@ -95,17 +95,29 @@ def change_every_submodule(folder: Path) -> None:
     path.write_bytes(bytes(byte ^ 0xFF for byte in path.read_bytes()))
 
 
+def rewrite_index(folder: Path, before: bytes, after: bytes) -> None:
+    """Another text under the old checksum."""
+    path = folder / "index"
+    assert before in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(before, after))
+
+
 DAMAGES = {
     "torn submodules": lambda folder: tear(folder / "submodules.bin"),
     "changed submodules": change_every_submodule,
     "no submodules": lambda folder: (folder / "submodules.bin").unlink(),
-    "torn index": lambda folder: tear(folder / "index.json"),
-    "an index of something else": lambda folder: (folder / "index.json").write_text("[1, 2]"),
-    "an empty index": lambda folder: (folder / "index.json").write_text("{}"),
+    "torn index": lambda folder: tear(folder / "index"),
+    "an index of something else": lambda folder: (folder / "index").write_text("[1, 2]"),
+    "an empty index": lambda folder: (folder / "index").write_text(""),
+    "another name in the index": lambda folder: rewrite_index(folder, b'"pet"', b'"pat"'),
+    "another place in the index": lambda folder: rewrite_index(
+        folder, b'"offset": ', b'"offset": 1'
+    ),
+    "another assembly in the index": lambda folder: rewrite_index(folder, b"12.0.1", b"12.0.2"),
     "a changed tarball": lambda folder: change_a_byte(next(folder.glob("*.tgz"))),
     "no tarball": lambda folder: next(folder.glob("*.tgz")).unlink(),
     "an empty folder": lambda folder: [path.unlink() for path in folder.iterdir()],
-    "left by a killed process": lambda folder: (folder / "index.json").rename(folder / ".index.x"),
+    "left by a killed process": lambda folder: (folder / "index").rename(folder / ".index.x"),
 }
 
 
@@ -139,8 +151,55 @@ def test_a_cache_that_cannot_be_made_costs_a_warning(tmp_path, stock):
     done = run_with(tmp_path / "file" / "cache", tmp_path)
 
     assert done.stack("names") == stock
-    assert "cannot be written (Not a directory), so every run prepares anew" in done.errors
+    assert "cannot be used (Not a directory), so every run prepares anew" in done.errors
     assert "set FAILOVER_BINDINGS_CACHE" in done.errors
+
+
+def test_a_cache_that_others_can_write_is_not_used(cache, tmp_path, stock):
+    cache.chmod(0o777)
+    change_every_submodule(entry(cache))
+
+    done = run_with(cache, tmp_path)
+
+    assert done.stack("names") == stock
+    assert "cannot be used (others can write there)" in done.errors
+
+
+def test_a_link_in_the_place_of_an_entry_is_not_followed(cache, tmp_path, stock):
+    # GIVEN an entry that is a link to somebody's folder
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    (home / ".profile").write_text("mine")
+    folder = entry(cache)
+    shutil.rmtree(folder)
+    folder.symlink_to(home)
+
+    done = run_with(cache, tmp_path)
+
+    assert done.stack("names") == stock
+    assert [path.name for path in home.iterdir()] == [".profile"]
+    assert home.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(cache, tmp_path, stock):
+    (tmp_path / "mine").write_text("mine")
+    (lock,) = cache.glob("cdktf_cdktf_provider_random-*.lock")
+    lock.unlink()
+    lock.symlink_to(tmp_path / "mine")
+    (entry(cache) / "index").unlink()
+
+    assert run_with(cache, tmp_path).stack("names") == stock
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_damaged_checksum_is_made_anew(cache, tmp_path, stock):
+    for path in (cache / "checksums").iterdir():
+        path.write_bytes(b"\xff\xfe")
+
+    done = run_with(cache, tmp_path)
+
+    assert (done.stack("names"), done.errors) == (stock, "")
+    assert all(len(path.read_text()) == 64 for path in (cache / "checksums").iterdir())
 
 
 # Root may write everywhere, until it gives that up.
@@ -152,7 +211,7 @@ UNDER = (
 
 
 @pytest.mark.parametrize(
-    ("damage", "warnings"), [(None, 0), ("changed submodules", 0), ("torn index", 2)]
+    ("damage", "warnings"), [(None, 0), ("changed submodules", 2), ("torn index", 2)]
 )
 def test_a_cache_that_may_only_be_read_is_read(cache, tmp_path, stock, damage, warnings):
     # GIVEN a cache that is sound, damaged in what is read late, or damaged in what is read first
@@ -184,7 +243,7 @@ def test_the_stock_import_neither_reads_nor_writes_a_cache(tmp_path, stock):
 
 
 def test_an_entry_names_what_it_was_made_from(cache):
-    index = json.loads((entry(cache) / "index.json").read_text())
+    index = json.loads((entry(cache) / "index").read_text().partition("\n")[2])
 
     assert (index["assembly"], index["version"]) == ("@cdktf/provider-random", "12.0.1")
-    assert {"pet", "shuffle", "provider", "stringResource"} <= index["submodules"].keys()
+    assert index["submodules"]["stringResource"]["module"] == "string_resource"
