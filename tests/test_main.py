@@ -8,7 +8,7 @@ import sys
 import pytest
 from repository_files import ENVIRONMENTS, REPOSITORY
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.slow
 
 SOURCES = ("main.py", "weather_api.py", "constructs_lib", "lambda_src", "environments")
 
@@ -24,15 +24,15 @@ const now = Date.now; Date.now = () => now() + 31536000000;
 """
 
 
-def checkout(folder):
-    """A copy of the sources with other modification times."""
+def checkout(folder, copy=shutil.copy2):
+    """A copy of the sources; with `shutil.copyfile`, at other times and so without bytecode."""
     folder.mkdir(parents=True)
     for name in SOURCES:
         source = REPOSITORY / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, copy_function=shutil.copyfile)
+            shutil.copytree(source, folder / name, copy_function=copy)
         else:
-            shutil.copyfile(source, folder / name)
+            copy(source, folder / name)
     return folder
 
 
@@ -58,7 +58,7 @@ def synthesized_files(folder):
 def test_the_same_inputs_give_the_same_bytes_in_any_folder_at_any_time(tmp_path):
     # GIVEN two checkouts, one of them with another clock and another hash seed
     one = checkout(tmp_path / "one")
-    other = checkout(tmp_path / "a folder" / "further down")
+    other = checkout(tmp_path / "a folder" / "further down", copy=shutil.copyfile)
     clock = tmp_path / "clock"
     clock.mkdir()
     (clock / "sitecustomize.py").write_text(OTHER_CLOCK_PYTHON)
