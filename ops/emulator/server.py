@@ -90,10 +90,9 @@ async def _run(application: Any, listener: socket.socket) -> None:
     config = importlib.import_module("hypercorn.config").Config()
     # A socket by its number: hypercorn takes it over and closes it.
     config.bind = [f"fd://{listener.detach()}"]
-    # A connection that the server closes while a request is on its way is asked again by the AWS
-    # SDK, and a creation then finds its own result: only clients close idle connections here.
-    config.keep_alive_timeout = 3600
-    config.keep_alive_max_requests = 1_000_000
+    # One request for each connection. A connection that is used again can be lost while a request
+    # is on its way; the AWS SDK asks again, and a creation then finds its own result.
+    config.keep_alive_max_requests = 0
     config.graceful_timeout = _GRACE_SECONDS
     config.loglevel = "WARNING"
     ended = asyncio.Event()
