@@ -90,8 +90,8 @@ async def _run(application: Any, listener: socket.socket) -> None:
     config = importlib.import_module("hypercorn.config").Config()
     # A socket by its number: hypercorn takes it over and closes it.
     config.bind = [f"fd://{listener.detach()}"]
-    # One request for each connection. A connection that is used again can be lost while a request
-    # is on its way; the AWS SDK asks again, and a creation then finds its own result.
+    # One request for each connection: on one that is used again, an answer seems to get lost now
+    # and then. The AWS SDK asks again, and a creation then finds its own result.
     config.keep_alive_max_requests = 0
     config.graceful_timeout = _GRACE_SECONDS
     config.loglevel = "WARNING"
