@@ -1,7 +1,7 @@
 """The weather API as a stack: its operations, as the infrastructure needs to know them.
 
 Each operation is a module of `lambda_src/` with the same name. Request models come from the schemas
-that the functions validate with.
+that the functions validate with. `weather_openapi.py` makes the OpenAPI document of all of this.
 """
 
 import json
@@ -59,6 +59,16 @@ OPERATIONS = (
         authorization=Authorization.NONE,
         access=("dynamodb:GetItem",),
         **_FOR_HEALTH_CHECKERS,
+    ),
+    Operation(
+        name="get_openapi",
+        method="GET",
+        path="/openapi.json",
+        # It holds no secret, and generators of clients fetch it without a key. Low limits of its
+        # own, so that strangers cannot wear it out.
+        authorization=Authorization.NONE,
+        rate_per_second=10.0,
+        burst=20,
     ),
     Operation(
         name="list_locations",

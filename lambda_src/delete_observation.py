@@ -1,8 +1,9 @@
 """`DELETE /weather/{location}/observations/{observed_at}`: remove what was observed at a time.
 
-May be repeated, in another Region too: the answer is 204 whether or not something was there. It
-removes every observation of that time that this Region holds; one that the other Region accepted a
-moment ago and that is not replicated yet stays, until the request is repeated.
+May be repeated, in another Region too: the answer is 204 whether or not something was there, and
+404 if the location is not registered. It removes every observation of that time that the Region
+which answers holds; one that another Region accepted a moment ago and that is not replicated yet
+stays, until the request is repeated.
 
 Statuses: 204, 400, 404, 500, 503.
 """

@@ -1,10 +1,11 @@
 """`GET /health`: whether this Region can serve, for Route 53's health checkers.
 
-Answers within a second whatever happens: the read of the local replica that it hangs on runs apart
-and is given up after 0.7 s. Route 53 waits 2 s for a status after connecting.
-It looks at nothing but the one read, and takes no notice of the request.
+Answers within a second whatever happens: 200 if the Region's replica of the data could be read in
+time, else 503. It looks at nothing but the one read, and takes no notice of the request.
 
 Statuses: 200, 503.
+
+The read runs apart and is given up after 0.7 s. Route 53 waits 2 s for a status after connecting.
 
 Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
 """

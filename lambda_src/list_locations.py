@@ -1,4 +1,7 @@
-"""`GET /locations?limit&cursor`: the registered locations, by location id.
+"""`GET /locations?limit&cursor`: the registered locations, in the order of their ids.
+
+Answers one page. While `next_cursor` is not null, ask again with it as `cursor` for the next page,
+in any Region.
 
 Statuses: 200, 400, 500, 503.
 """

@@ -1,5 +1,11 @@
 """`GET /weather/{location}/observations?from&to&limit&cursor`: observations, oldest first.
 
+Without `from` or `to`, that end is open. Where several different observations of one time were
+accepted, all are listed.
+
+Answers one page. While `next_cursor` is not null, ask again with it as `cursor` for the next page,
+in any Region. A cursor outside of `from` and `to` lists what is left between them.
+
 Statuses: 200, 400, 404, 500, 503.
 """
 
@@ -11,10 +17,7 @@ ACTIONS = ("dynamodb:GetItem", "dynamodb:Query")
 
 @lambda_handler
 def handler(request: Request) -> Response:
-    """Answer one page: `{"observations": [...], "next_cursor": text or null}`.
-
-    Where several different observations of one time were accepted, all are listed.
-    """
+    """Answer one page: `{"observations": [...], "next_cursor": text or null}`."""
     listing = inputs.parse_observation_listing(request.path_parameters, request.query_parameters)
     observations, next_cursor = repository.list_observations(listing)
     if not observations:

@@ -1,7 +1,9 @@
 """`PUT /locations/{location}`: register a location, or replace it whole.
 
-If two Regions replace the same location at once, the later write stands in both; a location is
-never a mixture of two writes.
+201 if the Region that answers did not hold the location before, else 200. May be repeated.
+
+If two Regions replace the same location at once, the later write stands in every Region; a location
+is never a mixture of two writes.
 
 Statuses: 200, 201, 400, 415, 500, 503.
 """
@@ -14,7 +16,7 @@ ACTIONS = ("dynamodb:PutItem",)
 
 @lambda_handler
 def handler(request: Request) -> Response:
-    """Answer 201 if this Region did not hold the location before, else 200, and the location."""
+    """Answer 201 or 200 and the location."""
     location = inputs.parse_location(
         request.path_parameters, request.query_parameters, request.json_body()
     )

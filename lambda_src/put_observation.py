@@ -1,23 +1,26 @@
 """`PUT /weather/{location}/observations/{observed_at}`: add an observation, which never changes.
 
-The rule, and what it promises while two Regions take writes:
+The rule, and what it promises while several Regions take writes:
 
-1. The Region looks at its own replica, with a strongly consistent read. The same observation there:
-   200, `"created": false`, so a request may be repeated safely, in the other Region too. A
-   different one for that time: 409. None: it is written, 201, `"created": true`.
-2. The id of an observation is a digest of its body and part of its key. So two writes of different
-   bodies are two items and neither can overwrite the other, while two writes of the same body are
-   the same item with the same content. No write reads and changes an item that others share.
+1. The Region that answers looks at what it holds itself. The same observation there: 200,
+   `"created": false`, so a request may be repeated safely, in another Region too. A different one
+   for that time: 409. None: it is written, 201, `"created": true`.
+2. The id of an observation is a digest of its body. So two different bodies are two observations
+   and neither can overwrite the other, while the same body sent twice is one observation.
 3. Requests with different bodies for one time that do not see each other (in two Regions before
    replication has joined them, or in one Region at the same instant) are each answered 201. Both
    observations stay, in every Region: both are listed, each with its `observation_id`, and
-   `GET /weather/{location}` picks the largest sort key, so all Regions pick the same one. From then
-   on the time is taken: either body is answered 200, any third one 409. `DELETE` removes both.
+   `GET /weather/{location}` answers the one with the largest `observation_id` in every Region. From
+   then on the time is taken: either body is answered 200, any third one 409. `DELETE` removes both.
 4. For the same reason 201 may be answered twice for the same body; there is one observation then.
-5. A location that the other Region registered a moment ago may be answered 404 until it is
+5. A location that another Region registered a moment ago may be answered 404 until it is
    replicated.
 
 Statuses: 200, 201, 400, 404, 409, 415, 500, 503.
+
+The Region reads its replica strongly consistently. The id is part of an item's key, so different
+bodies are different items, and equal bodies are the same item with the same content. No write reads
+and changes an item that others share.
 """
 
 from weather import inputs, repository

@@ -12,20 +12,35 @@ pytestmark = pytest.mark.unit
 @pytest.mark.parametrize("operation", weather_api.OPERATIONS, ids=lambda o: o.name)
 def test_infrastructure_and_function_agree_on_the_actions_of_an_operation(operation, monkeypatch):
     monkeypatch.setenv("TABLE_NAME", "t")
+    monkeypatch.setenv("API_URL", "https://weather.example.com/v1")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
     assert sorted(importlib.import_module(operation.name).ACTIONS) == sorted(operation.access)
 
 
-def test_reads_need_a_key_writes_are_signed_and_health_is_open():
+def test_reads_need_a_key_writes_are_signed_health_and_the_openapi_document_are_open():
     for operation in weather_api.OPERATIONS:
-        if operation.path.startswith("/health"):
+        if operation.path.startswith(("/health", "/openapi.json")):
             assert operation.authorization is Authorization.NONE
         elif operation.method == "GET":
             assert operation.authorization is Authorization.API_KEY
         else:
             assert operation.authorization is Authorization.IAM
+
+
+def test_open_operations_have_limits_of_their_own():
+    limits = {
+        operation.name: (operation.rate_per_second, operation.burst)
+        for operation in weather_api.OPERATIONS
+        if operation.authorization is Authorization.NONE
+    }
+
+    assert limits == {
+        "get_health": (2000, 2000),
+        "get_switch": (2000, 2000),
+        "get_openapi": (10, 20),
+    }
 
 
 def test_every_module_at_the_root_of_the_zip_is_an_operation():

@@ -2,7 +2,8 @@
 
 Which fields a body has, which are required and their bounds stand in `location.schema.json` and
 `observation.schema.json` beside this module (JSON Schema draft 4, the dialect of API Gateway's
-models). API Gateway reads the same files, so there is one place to change a field.
+models). API Gateway reads the same files, so there is one place to change a field. What paths and
+queries may hold stands in `parameters.schema.json`. The OpenAPI document is made of all three.
 """
 
 import hashlib
@@ -171,3 +172,4 @@ def _read_schema(name: str) -> dict[str, Any]:
 
 LOCATION_SCHEMA: Final = _read_schema("location.schema.json")
 OBSERVATION_SCHEMA: Final = _read_schema("observation.schema.json")
+PARAMETERS_SCHEMA: Final = _read_schema("parameters.schema.json")

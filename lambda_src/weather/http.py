@@ -118,13 +118,13 @@ class Response:
 
     Attributes:
         status: HTTP status code.
-        document: Becomes the JSON body; None for no body.
+        document: Becomes the JSON body; text is JSON already; None for no body.
         headers: Beside `Content-Type` and `X-Served-By-Region`, which every answer has.
         content_type: Of the body.
     """
 
     status: int
-    document: Mapping[str, object] | None = None
+    document: Mapping[str, object] | str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
 
@@ -137,9 +137,15 @@ class Response:
                 "X-Served-By-Region": region(),
                 **self.headers,
             },
-            "body": "" if self.document is None else to_json(self.document),
+            "body": self._body(),
             "isBase64Encoded": False,
         }
+
+    def _body(self) -> str:
+        """Write the body."""
+        if isinstance(self.document, str):
+            return self.document
+        return "" if self.document is None else to_json(self.document)
 
 
 def region() -> str:

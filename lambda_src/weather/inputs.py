@@ -10,7 +10,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from weather.documents import LOCATION_SCHEMA, OBSERVATION_SCHEMA, digest, parse_body
+from weather.documents import (
+    LOCATION_SCHEMA,
+    OBSERVATION_SCHEMA,
+    PARAMETERS_SCHEMA,
+    digest,
+    parse_body,
+)
 from weather.errors import Fault, Faults, InvalidRequest
 from weather.model import (
     LOCATION_SORT_KEY,
@@ -27,11 +33,14 @@ from weather.model import (
     observations_partition,
 )
 
-LIMIT_DEFAULT: Final = 25
-LIMIT_MAX: Final = 100
-LOCATION_ID_LENGTH_MAX: Final = 64
+_RULES: Final = PARAMETERS_SCHEMA["properties"]
 
-_TIME: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})Z")
+LIMIT_DEFAULT: Final[int] = _RULES["limit"]["default"]
+LIMIT_MIN: Final[int] = _RULES["limit"]["minimum"]
+LIMIT_MAX: Final[int] = _RULES["limit"]["maximum"]
+LOCATION_ID_LENGTH_MAX: Final[int] = _RULES["location"]["maxLength"]
+
+_TIME: Final = re.compile(PARAMETERS_SCHEMA["definitions"]["time"]["pattern"])
 
 QueryParameters = Mapping[str, Sequence[str]]
 """Every value given for each query parameter, decoded."""
@@ -230,11 +239,9 @@ def parse_time(field: str, text: str) -> str:
     Raises:
         InvalidRequest: Naming `field`.
     """
-    match = _TIME.fullmatch(text)
     try:
-        if match:
-            year, month, day, hour, minute, second = (int(group) for group in match.groups())
-            datetime(year, month, day, hour, minute, second)
+        # Written back, because Python 3.14 reads 24:00:00 as the next day.
+        if _TIME.fullmatch(text) and f"{datetime.fromisoformat(text[:-1]).isoformat()}Z" == text:
             return text
     except ValueError:
         pass
@@ -261,9 +268,9 @@ def parse_limit(text: str | None) -> int:
     """
     if text is None:
         return LIMIT_DEFAULT
-    if re.fullmatch(r"[1-9][0-9]{0,2}", text) and int(text) <= LIMIT_MAX:
+    if re.fullmatch(r"[1-9][0-9]{0,8}", text) and LIMIT_MIN <= int(text) <= LIMIT_MAX:
         return int(text)
-    raise InvalidRequest(Fault("limit", f"must be a whole number from 1 to {LIMIT_MAX}"))
+    raise InvalidRequest(Fault("limit", f"must be a whole number from {LIMIT_MIN} to {LIMIT_MAX}"))
 
 
 def _only(query: QueryParameters, *allowed: str, faults: Faults) -> dict[str, str]:

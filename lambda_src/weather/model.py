@@ -19,16 +19,18 @@ import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from weather.documents import Fields
+from weather.documents import PARAMETERS_SCHEMA, Fields
 from weather.errors import Fault, InvalidRequest
 
-LOCATIONS_PARTITION: Final = "locations"
-LOCATION_SORT_KEY: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-OBSERVATION_SORT_KEY: Final = re.compile(
-    r"observation#[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z#[0-9a-f]{32}"
+_TIME, _OBSERVATION_ID = (
+    PARAMETERS_SCHEMA["definitions"][name]["pattern"].removeprefix("^").removesuffix("$")
+    for name in ("time", "observation_id")
 )
+_CURSOR_LENGTH_MAX: Final[int] = PARAMETERS_SCHEMA["properties"]["cursor"]["maxLength"]
 
-_CURSOR_LENGTH_MAX: Final = 256
+LOCATIONS_PARTITION: Final = "locations"
+LOCATION_SORT_KEY: Final = re.compile(PARAMETERS_SCHEMA["properties"]["location"]["pattern"])
+OBSERVATION_SORT_KEY: Final = re.compile(f"observation#{_TIME}#{_OBSERVATION_ID}")
 
 
 class Key(NamedTuple):

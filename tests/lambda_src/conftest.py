@@ -1,7 +1,11 @@
-"""Surroundings of the tests of the Lambda code: a Region, a table that moto keeps, no network."""
+"""Surroundings of the tests of the Lambda code: a Region, a table that moto keeps, no network.
+
+Whatever an operation answers in any test is held against the OpenAPI document.
+"""
 
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -23,12 +27,28 @@ os.environ.update(
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
     AWS_EC2_METADATA_DISABLED="true",
     TABLE_NAME="weather",
+    API_URL="https://weather.example.com/v1",
 )
 
 # moto hooks into clients made after its import, and the repository makes one when it is imported.
 import boto3
 from moto import mock_aws
+from openapi_schema_validator import OAS30Validator
+from repository_files import REPOSITORY
 
+# In ECMA-262, of which patterns are, `$` is the very end; in Python a line break may follow.
+OPENAPI = json.loads(
+    re.sub(
+        r'("pattern": ".*)\$"',
+        r'\1\\\\Z"',
+        (REPOSITORY / "lambda_src/weather/openapi.json").read_text("utf-8"),
+    )
+)
+OPERATIONS = {
+    operation["operationId"]: operation
+    for path in OPENAPI["paths"].values()
+    for operation in path.values()
+}
 REQUEST_ID = "3f1c2f6e-0b6f-4c2a-9d0e-0123456789ab"
 
 
@@ -74,13 +94,53 @@ def call_operation(
     )
     assert set(result) == {"statusCode", "headers", "body", "isBase64Encoded"}
     document = json.loads(result["body"], parse_float=Decimal) if result["body"] else None
-    return Answer(result["statusCode"], result["headers"], document)
+    answer = Answer(result["statusCode"], result["headers"], document)
+    assert_documented(operation.__name__, answer)
+    return answer
+
+
+def assert_documented(operation: str, answer: Answer) -> None:
+    """Hold an answer against the OpenAPI document: its status, its headers and its body."""
+    responses = OPERATIONS[operation]["responses"]
+    assert str(answer.status) in responses, f"{operation}: {answer.status} is not documented"
+    response = referred(responses[str(answer.status)])
+    assert answer.headers.keys() - {"Content-Type", "Cache-Control"} <= response["headers"].keys()
+    assert {
+        name for name, header in response["headers"].items() if referred(header).get("required")
+    } <= answer.headers.keys()
+    content = response.get("content", {})
+    if answer.document is None:
+        assert not content
+    else:
+        schema = content[answer.headers["Content-Type"]]["schema"]
+        assert not list(misfits_of(answer.document, schema)), (operation, answer)
+
+
+def misfits_of(value: Any, schema: dict[str, Any]) -> Iterator[str]:
+    """Whatever of a value does not fit a schema of the document."""
+    validator = OAS30Validator({"allOf": [schema], "components": OPENAPI["components"]})
+    return (error.message for error in validator.iter_errors(value))
+
+
+def referred(part: dict[str, Any]) -> dict[str, Any]:
+    """The component that a part of the document refers to, or the part itself."""
+    if "$ref" not in part:
+        return part
+    _, _, kind, name = part["$ref"].split("/")
+    return OPENAPI["components"][kind][name]
 
 
 @pytest.fixture(scope="session")
 def call() -> Call:
     """Calls an operation; see `call_operation`."""
     return call_operation
+
+
+@pytest.fixture(scope="session")
+def fits_parameter() -> Callable[[object, str], bool]:
+    """Whether a value fits what the OpenAPI document says of a parameter."""
+    parameters = OPENAPI["components"]["parameters"]
+    return lambda value, name: not list(misfits_of(value, parameters[name]["schema"]))
 
 
 @pytest.fixture(autouse=True)

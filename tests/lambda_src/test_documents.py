@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from decimal import Decimal
 
 import pytest
@@ -50,6 +51,22 @@ def test_schemas_use_only_keywords_that_are_enforced(schema: dict) -> None:
     }
     for rules in schema["properties"].values():
         assert set(rules) == keywords[rules["type"]]
+
+
+def test_patterns_mean_the_same_to_every_reader() -> None:
+    # GIVEN the pattern of every schema
+    parameters = documents.PARAMETERS_SCHEMA
+    every_rule = [
+        *(rules for schema in SCHEMAS.values() for rules in schema["properties"].values()),
+        *parameters["properties"].values(),
+        *parameters["definitions"].values(),
+    ]
+    # WHEN it is read
+    # THEN it stands for the whole text, and says nothing that only Python knows (ECMA-262 is what
+    # JSON Schema means)
+    for pattern in (rules["pattern"] for rules in every_rule if "pattern" in rules):
+        assert re.fullmatch(r"\^[^^$]+\$", pattern.replace("[^", "["))
+        assert not re.search(r"\(\?|\\[^Sswd.]", pattern)
 
 
 @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)

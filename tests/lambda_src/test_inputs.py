@@ -1,9 +1,11 @@
 """Rules of what each operation takes."""
 
+import calendar
+import re
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from weather import inputs, model
@@ -74,6 +76,78 @@ def test_limits_are_whole_numbers_from_1_to_100(text: str) -> None:
     # THEN it is refused by name
     assert faults_of(lambda: inputs.parse_limit(text)) == ["limit"]
     assert [inputs.parse_limit(given) for given in ("1", "100", None)] == [1, 100, 25]
+
+
+def accepts(parse, *arguments) -> bool:
+    """Whether a reader takes its arguments."""
+    try:
+        parse(*arguments)
+    except InvalidRequest:
+        return False
+    return True
+
+
+def is_in_the_calendar(text: str) -> bool:
+    """What no pattern says of a time: months, their days, leap years, the year 0, the clock."""
+    year, month, day, hour, minute, second = map(int, re.findall("[0-9]+", text))
+    return (
+        year > 0
+        and 1 <= month <= 12
+        and 1 <= day <= calendar.monthrange(year, month)[1]
+        and (hour < 24 and minute < 60 and second < 60)
+    )
+
+
+@given(st.from_regex(model.LOCATION_SORT_KEY) | st.text("ab0-A\n", max_size=70) | st.text())
+@example("x" * 64)
+@example("x" * 65)
+@example("a\n")
+def test_location_ids_are_what_the_openapi_document_says(fits_parameter, text: str) -> None:
+    # GIVEN any text
+    # WHEN it is read as a location id
+    # THEN it is taken exactly if the document allows it
+    assert accepts(inputs.parse_location_id, text) == fits_parameter(text, "location")
+
+
+NUMBER = st.integers(0, 99).map("{:02}".format)
+NEARLY_TIMES = st.builds(
+    "{}{}-{}-{}T{}:{}:{}{}".format, *[NUMBER] * 7, st.sampled_from(["Z", "", "z", "Z\n"])
+)
+
+
+@pytest.mark.parametrize("name", ["observed_at", "from", "to"])
+@given(st.datetimes().map("{:%Y-%m-%dT%H:%M:%SZ}".format) | NEARLY_TIMES | st.text())
+@example("2026-02-30T00:00:00Z")
+@example("2026-01-31T24:00:00Z")
+@example("0000-01-01T00:00:00Z")
+@example("2026-01-31T06:00:00Z\n")
+def test_times_are_what_the_openapi_document_says_and_real(
+    fits_parameter, name: str, text: str
+) -> None:
+    # GIVEN any text
+    # WHEN it is read as a time
+    # THEN it is taken exactly if the document allows it and the calendar has it
+    expected = fits_parameter(text, name) and is_in_the_calendar(text)
+    assert accepts(inputs.parse_time, name, text) == expected
+
+
+@given(st.integers(-9, 120).map(str) | st.integers().map(str) | st.text("01-+.e ", max_size=4))
+def test_limits_are_what_the_openapi_document_says(fits_parameter, text: str) -> None:
+    # GIVEN any text
+    # WHEN it is read as a limit
+    # THEN it is taken exactly if it writes a number that the document allows
+    number = int(text) if re.fullmatch(r"0|-?[1-9][0-9]*", text) else None
+    assert accepts(inputs.parse_limit, text) == fits_parameter(number, "limit")
+
+
+@given(st.from_regex(model.LOCATION_SORT_KEY, fullmatch=True) | st.just("x" * 64))
+def test_cursors_are_what_the_openapi_document_says(fits_parameter, sort_key: str) -> None:
+    # GIVEN a cursor
+    cursor = model.encode_cursor(sort_key)
+    # WHEN it comes back
+    # THEN it is taken exactly if the document allows it
+    taken = accepts(inputs.parse_location_listing, {"cursor": [cursor]})
+    assert taken == fits_parameter(cursor, "cursor")
 
 
 def test_all_faults_of_a_listing_are_told_at_once() -> None:

@@ -1,6 +1,7 @@
 """Rules of the operations: every status of each, on a table that moto keeps."""
 
 import base64
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -301,6 +302,32 @@ def test_every_operation_is_500_on_a_bug(module, call, monkeypatch) -> None:
     # THEN it says nothing about it
     assert answer.status == 500
     assert "secret" not in str(answer)
+
+
+@pytest.mark.parametrize("module", OPERATIONS.values(), ids=OPERATIONS)
+def test_every_operation_answers_the_statuses_that_it_documents_and_no_other(
+    paris, call, monkeypatch, module
+) -> None:
+    # GIVEN an observation, and a request of every kind
+    call(put_observation, path={**HERE, "observed_at": "2026-01-31T05:00:00Z"}, body=WARM)
+    body = BODIES.get(module.__name__)
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    kinds: list[dict[str, Any]] = [
+        {"path": HERE, "body": body},
+        {"path": HERE, "body": body},
+        {"path": HERE, "body": COLD if body is WARM else body},
+        {"path": NOWHERE, "body": body},
+        {"path": HERE, "body": body, "query": {"page": "1"}},
+        {"path": HERE, "body": body, "headers": form},
+    ]
+    # WHEN it is sent, and once more while the replica is out of reach, and where there is a bug
+    statuses = {call(module, **kind).status for kind in kinds}
+    for error in (Unavailable("x"), ZeroDivisionError()):
+        monkeypatch.setattr(repository, "client", Broken(error))
+        statuses.add(call(module, path=HERE, body=body).status)
+    # THEN the docstring, of which the OpenAPI document is made, names just those statuses
+    (documented,) = re.findall(r"^Statuses: (.+)\.$", module.__doc__, re.MULTILINE)
+    assert statuses == set(map(int, documented.split(", ")))
 
 
 class Recorder:

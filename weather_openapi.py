@@ -1,0 +1,376 @@
+"""The OpenAPI document of the weather API, composed of what the API itself is made of.
+
+Methods, paths, parameters and who may call come from the operations; texts and statuses from the
+docstrings of their modules, where what follows the statuses is for developers only; bodies and
+parameters from the schemas that the functions validate with. What stands here is which schema a
+function answers with, and what API Gateway answers by itself. `python -m scripts.openapi` writes
+the document to where `get_openapi` reads it.
+
+Source: https://spec.openapis.org/oas/v3.0.3
+"""
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from constructs_lib.api.gateway_responses import SERVED_BY_HEADER
+from constructs_lib.api.operation import Authorization, Operation
+from weather_api import FUNCTIONS
+
+Json = dict[str, Any]
+
+_INFO: Json = {
+    "title": "Weather API",
+    "version": "1.0.0",
+    "description": (
+        "Observations of the weather at registered locations, served by several AWS Regions under "
+        f"one name. Every response names the Region that served it in `{SERVED_BY_HEADER}`.\n\n"
+        "Every operation may be repeated, in any Region: repeat a request that was answered 500, "
+        "502, 503 or 504, or not at all. Look the name up anew then, since it leads to another "
+        "Region after a failover.\n\n"
+        "Errors are problem documents (RFC 9457); look at their `status` or at that of the "
+        "response, and show their `detail` to people."
+    ),
+}
+_SERVERS = [
+    {
+        "url": "https://weather.example.com/v1",
+        "description": "A placeholder: the document that the API serves names its own server.",
+    }
+]
+_TAGS = {
+    "health": "Whether a Region serves, for Route 53.",
+    "openapi": "The API about itself.",
+    "locations": "Where the weather is observed.",
+    "weather": "What was observed.",
+}
+"""What operations are about, by the first segment of their paths."""
+
+_SECURITY: Mapping[Authorization, tuple[str, Json]] = {
+    Authorization.API_KEY: (
+        "api_key",
+        {
+            "type": "apiKey",
+            "in": "header",
+            "name": "x-api-key",
+            "description": "The key of a customer; it holds in every Region.",
+        },
+    ),
+    Authorization.IAM: (
+        "aws_signature",
+        {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "x-amazon-apigateway-authtype": "awsSigv4",
+            "description": (
+                "A signature of an AWS principal that may call `execute-api:Invoke`. Signature "
+                "Version 4 holds for one Region: sign with Version 4A (`SigV4a`, Region set `*`), "
+                "or sign for the Region that the name leads to, and sign anew after a 403."
+            ),
+        },
+    ),
+}
+
+_ANSWERS: Mapping[str, Mapping[int, tuple[str | None, str]]] = {
+    "get_health": {
+        200: ("Health", "The Region serves."),
+        503: ("Health", "The Region does not serve."),
+    },
+    "get_switch": {200: ("Switch", "The switch is engaged.")},
+    "get_openapi": {200: ("OpenApiDocument", "The document.")},
+    "list_locations": {200: ("LocationPage", "A page of locations.")},
+    "put_location": {
+        200: ("WrittenLocation", "The location, which stands in place of an earlier one."),
+        201: ("WrittenLocation", "The location, new to the Region."),
+    },
+    "get_weather": {200: ("Observation", "The latest observation.")},
+    "list_observations": {200: ("ObservationPage", "A page of observations.")},
+    "put_observation": {
+        200: ("WrittenObservation", "The observation, which stood there already."),
+        201: ("WrittenObservation", "The observation, new to the Region."),
+    },
+    "delete_observation": {204: (None, "Nothing of that time is left in the Region.")},
+}
+"""What each operation answers when it is no problem: `{operation: {status: (schema, text)}}`."""
+
+_PROBLEMS = {
+    400: (
+        "InvalidRequest",
+        "The request breaks the rules, and repeating it will not help. `errors` names everything "
+        "that is wrong, except where API Gateway refuses a body with members that are missing or "
+        "unknown: `detail` names those.",
+    ),
+    403: (
+        "Forbidden",
+        "No API key or no signature, or one that does not hold here; or too many requests from one "
+        "address.",
+    ),
+    404: ("NotFound", "Not there, or not there yet; `detail` says what."),
+    409: ("Conflict", "Another observation stands at that location and time."),
+    413: ("TooLarge", "The body has more than 10 MB."),
+    415: ("UnsupportedMediaType", "The body is announced as something other than JSON."),
+    429: ("TooManyRequests", "Over a limit: wait as long as `Retry-After` says."),
+    500: ("InternalError", "The request could not be served. Quote `instance` to report it."),
+    502: ("BadGateway", "The function failed."),
+    503: ("Unavailable", "The data cannot be reached at the moment: repeat the request."),
+    504: ("GatewayTimeout", "The function took too long."),
+}
+"""Refusals that operations share: `{status: (response, text)}`."""
+
+_RETRY_AFTER_STATUSES = {429, 503}
+_BODY = "JSON in UTF-8, at most 4096 bytes; numbers with at most 30 decimal places, kept exactly."
+
+
+def document(operations: Sequence[Operation]) -> Json:
+    """Composes the document.
+
+    Args:
+        operations: What the API serves, each with a module in `lambda_src/`.
+
+    Returns:
+        The document, in the order of the operations.
+
+    Raises:
+        ValueError: The docstring of an operation's module contradicts the operation or lacks a
+            part, or a status of it is described nowhere; the message names the fix.
+    """
+    paths: Json = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.0.3",
+        "info": _INFO,
+        "servers": _SERVERS,
+        "tags": [
+            {"name": tag, "description": _TAGS[tag]}
+            for tag in dict.fromkeys(_tag(operation) for operation in operations)
+        ],
+        "paths": paths,
+        "components": {
+            "securitySchemes": dict(_SECURITY.values()),
+            "parameters": _parameters(operations),
+            "headers": _headers(),
+            "responses": {
+                name: _response(text, _problem(status), retry_after=status in _RETRY_AFTER_STATUSES)
+                for status, (name, text) in _PROBLEMS.items()
+            },
+            "schemas": _schemas(),
+        },
+    }
+
+
+@dataclass(frozen=True)
+class _Documentation:
+    """What the docstring of an operation's module says.
+
+    Attributes:
+        summary: One line.
+        description: Further paragraphs, in CommonMark.
+        statuses: What the function answers.
+    """
+
+    summary: str
+    description: str
+    statuses: frozenset[int]
+
+
+def _documentation(operation: Operation) -> _Documentation:
+    path = FUNCTIONS / f"{operation.name}.py"
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    call = f"{operation.method} {operation.path}"
+    if operation.query_parameters:
+        call += f"?{'&'.join(operation.query_parameters)}"
+    match = re.fullmatch(
+        rf"`{re.escape(call)}`: (?P<summary>[^\n]+)\.\n\n"
+        r"(?P<description>.*?)\n*^Statuses: (?P<statuses>[0-9, ]+)\.$.*",
+        docstring,
+        re.DOTALL | re.MULTILINE,
+    )
+    if not match:
+        raise ValueError(
+            f"{path}: the docstring does not tell customers what the operation does: begin it with "
+            f"'`{call}`: what it does.', and end it with a line such as 'Statuses: 200, 400.'"
+        )
+    return _Documentation(
+        summary=match["summary"][:1].upper() + match["summary"][1:],
+        description=match["description"],
+        statuses=frozenset(map(int, match["statuses"].split(","))),
+    )
+
+
+def _operation(operation: Operation) -> Json:
+    documentation = _documentation(operation)
+    described: Json = {
+        "operationId": operation.name,
+        "tags": [_tag(operation)],
+        "summary": documentation.summary,
+        "description": documentation.description,
+        "security": [],
+    }
+    if operation.authorization is not Authorization.NONE:
+        described["security"] = [{_SECURITY[operation.authorization][0]: []}]
+    if parameters := [*operation.path_parameters, *operation.query_parameters]:
+        described["parameters"] = [_reference("parameters", name) for name in parameters]
+    if operation.request_model is not None:
+        described["requestBody"] = {
+            "required": True,
+            "description": _BODY,
+            "content": _content({"application/json": f"{operation.request_model['title']}Fields"}),
+        }
+    statuses = documentation.statuses | _gateway_statuses(operation)
+    described["responses"] = {
+        str(status): _answer(operation, status) for status in sorted(statuses)
+    }
+    return described
+
+
+def _gateway_statuses(operation: Operation) -> set[int]:
+    """What API Gateway, or its firewall, answers by itself, whatever the function does."""
+    return {403, 429, 500, 502, 503, 504} | ({400, 413} if operation.request_model else set())
+
+
+def _answer(operation: Operation, status: int) -> Json:
+    answers = _ANSWERS.get(operation.name, {})
+    if status not in answers:
+        if status not in _PROBLEMS:
+            raise ValueError(
+                f"operation {operation.name!r}: status {status} is described nowhere: add it to "
+                "_ANSWERS or _PROBLEMS in weather_openapi.py, or take it out of the docstring"
+            )
+        return _reference("responses", _PROBLEMS[status][0])
+    schema, text = answers[status]
+    schemas = {"application/json": schema} if schema else {}
+    # API Gateway may answer an error by itself, where the function's own is no problem document.
+    return _response(text, schemas | (_problem(status) if status in _PROBLEMS else {}))
+
+
+def _problem(status: int) -> dict[str, str]:
+    return {"application/problem+json": "InvalidRequestProblem" if status == 400 else "Problem"}
+
+
+def _response(text: str, schemas: Mapping[str, str], *, retry_after: bool = False) -> Json:
+    """A response with a body of one of the schemas, `{media type: schema}`, or with none."""
+    headers = [SERVED_BY_HEADER, *(["Retry-After"] if retry_after else [])]
+    response: Json = {
+        "description": text,
+        "headers": {name: _reference("headers", name) for name in headers},
+    }
+    if schemas:
+        response["content"] = _content(schemas)
+    return response
+
+
+def _parameters(operations: Sequence[Operation]) -> Json:
+    parameters: Json = {}
+    for operation in operations:
+        for name, place, required in (
+            *((name, "path", True) for name in operation.path_parameters),
+            *((name, "query", required) for name, required in operation.query_parameters.items()),
+        ):
+            rules = _rules(name)
+            parameters[name] = {
+                "name": name,
+                "in": place,
+                "required": required,
+                "description": rules.pop("description"),
+                "schema": rules,
+            }
+    return parameters
+
+
+def _headers() -> Json:
+    return {
+        SERVED_BY_HEADER: {
+            "description": "The Region that served the request.",
+            "required": True,
+            "schema": {"type": "string", "example": "us-east-1"},
+        },
+        "Retry-After": {
+            "description": "Seconds to wait before the request is repeated.",
+            "schema": {"type": "integer", "minimum": 0},
+        },
+    }
+
+
+def _schemas() -> Json:
+    location, observation = _read("location"), _read("observation")
+    where = {"location": _rules("location")}
+    which = where | {name: _rules(name) for name in ("observed_at", "observation_id")}
+    created = {
+        "created": {"type": "boolean", "description": "Whether the Region that answers wrote it."}
+    }
+    return {
+        "LocationFields": _record(location),
+        "Location": _record(location, where),
+        "WrittenLocation": _record(location, where, created),
+        "LocationPage": _page("locations", "Location", "by id"),
+        "ObservationFields": _record(observation),
+        "Observation": _record(observation, which),
+        "WrittenObservation": _record(observation, which, created),
+        "ObservationPage": _page("observations", "Observation", "oldest first"),
+        **_read("answers")["definitions"],
+    }
+
+
+def _record(body: Json, before: Json | None = None, after: Json | None = None) -> Json:
+    """A body, with what answers say before and after its members."""
+    before, after = before or {}, after or {}
+    return {
+        "description": body["description"],
+        "type": "object",
+        "required": [*before, *body["required"], *after],
+        "additionalProperties": False,
+        "properties": {**before, **body["properties"], **after},
+    }
+
+
+def _page(name: str, schema: str, order: str) -> Json:
+    next_cursor = {"description": "The next page's `cursor`; null on the last page."}
+    return {
+        "description": f"A page of {name}, {order}.",
+        "type": "object",
+        "required": [name, "next_cursor"],
+        "additionalProperties": False,
+        "properties": {
+            name: {
+                "type": "array",
+                "items": _reference("schemas", schema),
+                "maxItems": _rules("limit")["maximum"],
+            },
+            "next_cursor": _rules("cursor") | next_cursor | {"nullable": True},
+        },
+    }
+
+
+def _rules(name: str) -> Json:
+    """The schema of a parameter, or of what answers say in its form."""
+    schema = _read("parameters")
+    rules: Json = dict(schema["properties"].get(name) or schema["definitions"][name])
+    if reference := rules.pop("$ref", None):
+        rules = schema["definitions"][reference.rpartition("/")[2]] | rules
+    return rules
+
+
+def _read(name: str) -> Json:
+    """A schema of the functions; it refers to its own definitions as components."""
+    text = (FUNCTIONS / "weather" / f"{name}.schema.json").read_text(encoding="utf-8")
+    schema: Json = json.loads(text.replace("#/definitions/", "#/components/schemas/"))
+    return schema
+
+
+def _tag(operation: Operation) -> str:
+    return operation.path.split("/")[1].removesuffix(".json")
+
+
+def _content(schemas: Mapping[str, str]) -> Json:
+    return {
+        media_type: {"schema": _reference("schemas", name)} for media_type, name in schemas.items()
+    }
+
+
+def _reference(kind: str, name: str) -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
