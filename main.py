@@ -1,7 +1,8 @@
 """Synthesizes Terraform JSON: one stack for every file in environments/.
 
-`FAILOVER_ENVIRONMENT=<name>` synthesizes that environment only. Exit codes: 0 synthesized, 2 an
-environment file or a value in it is wrong, 3 Node cannot run.
+`FAILOVER_ENVIRONMENT=<name>` synthesizes that environment only; `FAILOVER_ENVIRONMENTS=<folder>`
+takes the files from another folder. Exit codes: 0 synthesized, 2 an environment file or a value in
+it is wrong, 3 Node cannot run.
 """
 
 import atexit
@@ -20,10 +21,13 @@ if __name__ == "__main__":
     # Before all other imports: Node starts while Python goes on with them.
     bindings.install()
 
-from constructs_lib.faults import SettingsError, shared_faults
+from constructs_lib.faults import SettingsError
+from constructs_lib.rules import shared_faults
 from constructs_lib.settings import Settings, load
 
-ENVIRONMENTS = Path(__file__).parent / "environments"
+ENVIRONMENTS = Path(
+    os.environ.get("FAILOVER_ENVIRONMENTS") or Path(__file__).parent / "environments"
+)
 
 
 def main() -> int:

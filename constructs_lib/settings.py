@@ -6,7 +6,6 @@ got, what is allowed and the fix.
 """
 
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,11 +14,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from constructs_lib.faults import (
     Fault,
     SettingsError,
-    cross_faults,
     field_faults,
     name_faults,
     unknown_key_fault,
 )
+from constructs_lib.rules import cross_faults
 
 __all__ = ["Settings", "SettingsError", "load"]
 
@@ -66,7 +65,7 @@ class ApiSettings(_Section):
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
     )
     rate_per_second: float = _setting(
-        "Steady requests per second of each method, and of each API key, in each Region.",
+        "Steady requests per second of each method, of all customers together, in each Region.",
         allowed="a number above 0 and up to 10000 (the default quota of an account and Region)",
         fix="set the rate you expect at peak, for example rate_per_second = 100.0",
         default=100.0,
@@ -74,7 +73,7 @@ class ApiSettings(_Section):
         le=10000,
     )
     burst: int = _setting(
-        "Requests of each method, and of each API key, that may arrive at once, in each Region.",
+        "Requests of each method that may arrive at once, in each Region.",
         allowed="a whole number from 1 to 5000 (the default quota of an account and Region)",
         fix="set about twice the rate, for example burst = 200",
         default=200,
@@ -106,6 +105,72 @@ class ApiSettings(_Section):
         allowed="true or false",
         fix="write tracing = true or tracing = false, without quotes",
         default=True,
+    )
+    execute_api_endpoint: bool = _setting(
+        "Answer at the host name that AWS gives the API in each Region, too. With false, each "
+        "Region needs a name of its own: domain.regional_names.",
+        allowed="true, or false together with domain.regional_names = true",
+        fix="write execute_api_endpoint = true or = false, without quotes",
+        default=True,
+    )
+
+
+class PlanSettings(_Section):
+    """What a customer of a plan may call; each API key is counted by itself, in each Region."""
+
+    rate_per_second: float = _setting(
+        "Steady requests per second of each API key, in each Region.",
+        allowed="a number above 0 and up to 10000, not above that of [api]",
+        fix="set the rate that is sold, for example rate_per_second = 50.0",
+        gt=0,
+        le=10000,
+    )
+    burst: int = _setting(
+        "Requests of each API key that may arrive at once, in each Region.",
+        allowed="a whole number from 1 to 5000, not above that of [api]",
+        fix="set about twice the rate, for example burst = 100",
+        ge=1,
+        le=5000,
+    )
+    monthly_quota: int | None = _setting(
+        "Requests of each API key in a month, in each Region; none by default.",
+        allowed="a whole number from 1 to 2147483647",
+        fix="for example monthly_quota = 1000000, or leave it out for no quota",
+        default=None,
+        ge=1,
+        le=2147483647,
+    )
+    daily_quota: int | None = _setting(
+        "The same for a day; a plan has one of the two at most.",
+        allowed="a whole number from 1 to 2147483647",
+        fix="for example daily_quota = 10000, or leave it out for no quota",
+        default=None,
+        ge=1,
+        le=2147483647,
+    )
+
+
+class CustomerSettings(_Section):
+    """Somebody who reads the weather: with an API key that opens every Region."""
+
+    name: str = _setting(
+        "Name of the customer; part of the names of the keys.",
+        allowed="1 to 32 lowercase letters, digits and hyphens, starting with a letter",
+        fix='replace the other characters, for example name = "acme"',
+        pattern=r"^[a-z][a-z0-9-]{0,31}$",
+    )
+    plan: str = _setting(
+        "Name of the customer's plan.",
+        allowed="the name of a plan in this file",
+        fix='for example plan = "standard", with a table [plans.standard]',
+    )
+    keys: tuple[Annotated[int, Field(ge=1, le=9999)], ...] = _setting(
+        "Numbers of the API keys that open the API now: one, and two while a key is rotated.",
+        allowed="one or two different whole numbers from 1 to 9999",
+        fix="write keys = [1], or let python -m ops customers rotate write it",
+        default=(1,),
+        min_length=1,
+        max_length=2,
     )
 
 
@@ -156,6 +221,13 @@ class DomainSettings(_Section):
         fix="write create_zone = true or create_zone = false, without quotes",
         default=False,
     )
+    regional_names: bool = _setting(
+        "Give each Region a name of its own, <region>.<record_name>, for health checks and for "
+        "direct access.",
+        allowed="true or false",
+        fix="write regional_names = true or regional_names = false, without quotes",
+        default=False,
+    )
 
 
 class HealthCheckSettings(_Section):
@@ -174,6 +246,49 @@ class HealthCheckSettings(_Section):
         default=3,
         ge=1,
         le=10,
+    )
+    reserved_concurrency: int | None = _setting(
+        "Concurrent invocations that are kept for each function that health checks call, whatever "
+        "the customers' functions use; taken from the account's quota in each Region. None by "
+        "default.",
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+        allowed="a whole number from 1 to 900; the account keeps 100 for all other functions",
+        fix="set reserved_concurrency = 10, or leave it out where the account's quota is small",
+        default=None,
+        ge=1,
+        le=900,
+    )
+
+
+class EncryptionSettings(_Section):
+    """With which key data and logs are encrypted at rest."""
+
+    customer_managed_key: bool = _setting(
+        "Encrypt the table, its replicas and the log groups with a KMS key of this account: a "
+        "multi-Region key with a replica in each Region. With false, with keys that AWS owns.",
+        allowed="true or false; fixed once the stack is deployed",
+        fix="write customer_managed_key = true or = false, without quotes",
+        default=False,
+    )
+
+
+class WebAclSettings(_Section):
+    """An AWS WAF web ACL in front of the API, in each Region."""
+
+    requests_per_five_minutes: int = _setting(
+        "Requests of one IP address within five minutes, after which it is blocked for a while.",
+        # https://docs.aws.amazon.com/waf/latest/developerguide/waf-rule-statement-type-rate-based.html
+        allowed="a whole number from 10 to 2000000000",
+        fix="for example requests_per_five_minutes = 2000",
+        default=2000,
+        ge=10,
+        le=2000000000,
+    )
+    action: Literal["block", "count"] = _setting(
+        "What becomes of a request that a rule matches; count only counts it, for a first look.",
+        allowed='"block" or "count"',
+        fix='set action = "block"',
+        default="block",
     )
 
 
@@ -256,6 +371,33 @@ class Settings(_Section):
         fix="write [health_check]",
         default=HealthCheckSettings(),
     )
+    encryption: EncryptionSettings = _setting(
+        "Encryption at rest.",
+        allowed="a table",
+        fix="write [encryption]",
+        default=EncryptionSettings(),
+    )
+    web_acl: WebAclSettings | None = _setting(
+        "An AWS WAF web ACL in front of each Region; none without this table.",
+        allowed="a table",
+        fix="write [web_acl], or remove it for none",
+        default=None,
+    )
+    plans: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")], PlanSettings] = _setting(
+        "What is sold: limits by the name of the plan.",
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+        allowed="up to 300 tables [plans.<name>]; names of 1 to 32 lowercase letters, digits and "
+        "hyphens, starting with a letter",
+        fix="for example [plans.standard] with rate_per_second = 50.0 and burst = 100",
+        default={},
+        max_length=300,
+    )
+    customers: tuple[CustomerSettings, ...] = _setting(
+        "Who may read the weather.",
+        allowed="tables [[customers]], each with name and plan",
+        fix='for example [[customers]] with name = "acme" and plan = "standard"',
+        default=(),
+    )
     tags: dict[
         Annotated[
             str,
@@ -321,6 +463,8 @@ def load(path: Path) -> Settings:
     return settings
 
 
-def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+def _with_tuples(value: Any) -> Any:
     """TOML arrays as tuples: a strict model takes nothing else for one, and stays hashable."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    if isinstance(value, dict):
+        return {key: _with_tuples(inner) for key, inner in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value

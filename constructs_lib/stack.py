@@ -4,31 +4,31 @@ What the constructs do is in their own modules; here stands only which one gets 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cdktf import (
-    LocalBackend,
-    S3Backend,
-    TerraformOutput,
-    TerraformStack,
-    TerraformVariable,
-    TerraformVariableValidationConfig,
-)
-from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags
+from cdktf import TerraformOutput, TerraformStack
+from cdktf_cdktf_provider_aws.provider import AwsProvider
 from constructs import Construct
 
-from constructs_lib.api import CustomDomain, FunctionPackage, Operation, RegionalApi, UsagePlan
+from constructs_lib.api import (
+    Authorization,
+    CustomDomain,
+    Customers,
+    FunctionPackage,
+    InvokePolicy,
+    Operation,
+    RegionalApi,
+    WebAcl,
+)
+from constructs_lib.api.custom_domain import RegionalDomainName
+from constructs_lib.customer_access import customers_of, key_values, plans_of
 from constructs_lib.dynamodb import READ_ACTIONS, WRITE_ACTIONS, GlobalTable, Key
-from constructs_lib.route53 import FailoverDns, HealthCheck, RegionalEndpoint
-from constructs_lib.settings import LocalBackend as LocalBackendSettings
+from constructs_lib.kms import MultiRegionKey
+from constructs_lib.route53 import AliasTarget, FailoverDns, HealthCheck, RegionalEndpoint
 from constructs_lib.settings import Settings
-
-PROVIDER_VERSIONS = ">= 5.100.0, < 7.0.0"
-"""From what the tests run on to below the next major version: nothing here needs version 6."""
-
-_ROLES = ("primary", "secondary")
+from constructs_lib.terraform_configuration import ROLES, configure, providers_by_region
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,11 @@ class FailoverApiStack(TerraformStack):
 
     Outputs: `regions` (in order), `api_url`, `record_name`, `health_path`, `routing_policy`,
     `primary_api_endpoint`, `secondary_api_endpoint`, `region_urls`, `api_ids`, `domain_targets`,
-    `certificate_arns`, `health_functions`, `table_name`, `table_arns`, `zone_name`, `zone_id`,
-    `name_servers`, `health_check_ids`, `endpoint_health_check_ids` and, with a switch, `switch`
-    (its Region, URL path, item and health check). Maps are keyed by Region.
+    `certificate_arns`, `health_functions`, `customers` (in order), `api_key_ids` (by name, then
+    Region), `table_name`, `table_arns`, `zone_name`, `zone_id`, `name_servers`,
+    `health_check_ids`, `endpoint_health_check_ids`; with signed operations,
+    `publisher_policy_arn`; with a switch, `switch` (its Region, URL path, item and health check).
+    Maps are keyed by Region.
     """
 
     def __init__(
@@ -90,11 +92,25 @@ class FailoverApiStack(TerraformStack):
             # Without a primary there is nothing to take over from.
             switch = None
         switch_path = base + _path_of(switch.operation, operations) if switch else None
+        called_by_checkers = {health_operation, switch.operation if switch else health_operation}
+        operations = [
+            replace(operation, reserved_concurrency=settings.health_check.reserved_concurrency)
+            if operation.name in called_by_checkers
+            else operation
+            for operation in operations
+        ]
         name = f"{settings.api.name}-{settings.name}"
-        self._configure_terraform(settings)
-        providers = self._providers_by_region(settings)
+        api_url = f"https://{settings.domain.record_name}{base}"
+        configure(self, settings)
+        providers = providers_by_region(self, settings)
         primary = providers[settings.primary_region]
 
+        self.key = (
+            MultiRegionKey(self, "key", name=name, providers=providers)
+            if settings.encryption.customer_managed_key
+            else None
+        )
+        key_arns = self.key.arns if self.key else {}
         self.table = GlobalTable(
             self,
             "table",
@@ -104,6 +120,7 @@ class FailoverApiStack(TerraformStack):
             sort_key=sort_key,
             point_in_time_recovery=settings.table.point_in_time_recovery,
             deletion_protection=settings.table.deletion_protection,
+            kms_key_arns=key_arns,
         )
         self.dns = FailoverDns(
             self,
@@ -114,10 +131,13 @@ class FailoverApiStack(TerraformStack):
             create_zone=settings.domain.create_zone,
         )
         package = FunctionPackage(self, "functions", source=functions)
-        api_key = self._api_key_variable()
+        customers = customers_of(settings)
+        values = key_values(self, customers, environment=settings.name)
 
         self.apis: dict[str, RegionalApi] = {}
         """`{region: API}`."""
+        self.customers: dict[str, Customers] = {}
+        """`{region: plans and keys}`."""
         endpoints = []
         for region, provider in providers.items():
             api = self.apis[region] = RegionalApi(
@@ -129,36 +149,57 @@ class FailoverApiStack(TerraformStack):
                 stage_name=settings.api.stage,
                 operations=operations,
                 package=package,
-                environment={"TABLE_NAME": self.table.table_name},
+                environment={"TABLE_NAME": self.table.table_name, "API_URL": api_url},
                 rate_per_second=settings.api.rate_per_second,
                 burst=settings.api.burst,
                 log_retention_days=settings.api.log_retention_days,
+                log_kms_key_arn=key_arns.get(region),
                 access_logs=settings.api.access_logs,
                 manage_account_log_role=settings.api.manage_account_log_role,
                 tracing=settings.api.tracing,
                 domain=CustomDomain(self.dns.record_name, self.dns.validate_certificate),
+                regional_domain=CustomDomain(
+                    self.dns.regional_name(region), self.dns.validate_certificate
+                )
+                if settings.domain.regional_names
+                else None,
+                execute_api_endpoint=settings.api.execute_api_endpoint,
             )
             for operation in operations:
                 self._grant_table_access(operation, api, region)
-            UsagePlan(
+            self.customers[region] = Customers(
                 self,
-                f"{provider.alias}_usage_plan",
+                f"{provider.alias}_customers",
                 provider=provider,
                 name=name,
                 stage=api.stage.stage,
-                key_values={"default": api_key.string_value},
-                rate_per_second=settings.api.rate_per_second,
-                burst=settings.api.burst,
+                plans=plans_of(settings),
+                customers=customers,
+                key_values=values,
             )
+            if settings.web_acl:
+                self._protect(api, provider, region, name, settings)
             assert api.domain is not None
             endpoints.append(
                 RegionalEndpoint(
                     region=region,
-                    alias_name=api.domain.domain_name.regional_domain_name,
-                    alias_zone_id=api.domain.domain_name.regional_zone_id,
+                    target=_target(api.domain),
                     health_check_host=api.host_name,
+                    own_target=_target(api.regional_domain) if api.regional_domain else None,
                 )
             )
+        self.publisher_policy = (
+            InvokePolicy(
+                self,
+                "publisher",
+                provider=primary,
+                name=f"{name}-publisher",
+                apis=self.apis,
+                operations=operations,
+            )
+            if any(o.authorization is Authorization.IAM for o in operations)
+            else None
+        )
         self.dns.route(
             endpoints,
             routing_policy=settings.routing_policy,
@@ -182,56 +223,19 @@ class FailoverApiStack(TerraformStack):
                 },
             )
 
-    def _configure_terraform(self, settings: Settings) -> None:
-        self.add_override(
-            "terraform.required_providers.aws",
-            {"source": "hashicorp/aws", "version": PROVIDER_VERSIONS},
-        )
-        # S3 lock files are no experiment from this version on.
-        self.add_override("terraform.required_version", ">= 1.11.0")
-        backend = settings.backend
-        if isinstance(backend, LocalBackendSettings):
-            # From cdktf.out/stacks/<name>, where Terraform runs, to beside cdktf.out.
-            LocalBackend(self, path=f"../../../terraform.{settings.name}.tfstate")
-        else:
-            S3Backend(
-                self, bucket=backend.bucket, key=backend.key, region=backend.region, encrypt=True
-            )
-            self.add_override("terraform.backend.s3.use_lockfile", True)
-
-    def _providers_by_region(self, settings: Settings) -> dict[str, AwsProvider]:
-        """One aliased provider per Region and no other: a forgotten alias cannot go unnoticed."""
-        return {
-            region: AwsProvider(
-                self,
-                f"aws_{alias}",
-                alias=alias,
-                region=region,
-                allowed_account_ids=list(settings.allowed_account_ids) or None,
-                default_tags=[
-                    AwsProviderDefaultTags(tags=settings.tags | {"environment": settings.name})
-                ],
-            )
-            for region, alias in zip(
-                settings.regions, (*_ROLES, *settings.regions[len(_ROLES) :]), strict=True
-            )
-        }
-
-    def _api_key_variable(self) -> TerraformVariable:
-        return TerraformVariable(
+    def _protect(
+        self, api: RegionalApi, provider: AwsProvider, region: str, name: str, settings: Settings
+    ) -> None:
+        assert settings.web_acl is not None
+        WebAcl(
             self,
-            "api_key_value",
-            type="string",
-            sensitive=True,
-            description="Value of the customers' API key, the same in every Region: 20 to 128 "
-            "letters and digits. Set it as TF_VAR_api_key_value; it stands in the state.",
-            validation=[
-                TerraformVariableValidationConfig(
-                    condition='${can(regex("^[A-Za-z0-9]{20,128}$", var.api_key_value))}',
-                    error_message="An API key has 20 to 128 letters and digits: set "
-                    "TF_VAR_api_key_value to such a value.",
-                )
-            ],
+            f"{provider.alias}_web_acl",
+            provider=provider,
+            region=region,
+            name=name,
+            stage=api.stage.stage,
+            requests_per_five_minutes=settings.web_acl.requests_per_five_minutes,
+            action=settings.web_acl.action,
         )
 
     def _grant_table_access(self, operation: Operation, api: RegionalApi, region: str) -> None:
@@ -250,13 +254,16 @@ class FailoverApiStack(TerraformStack):
     def _outputs(
         self, settings: Settings, endpoints: Sequence[RegionalEndpoint], health_operation: str
     ) -> None:
-        api_url = f"https://{settings.domain.record_name}/{settings.api.stage}"
         self._output("regions", "Regions in order, the primary first", list(settings.regions))
-        self._output("api_url", "URL that customers call", api_url)
+        self._output(
+            "api_url",
+            "URL that customers call",
+            f"https://{settings.domain.record_name}/{settings.api.stage}",
+        )
         self._output("record_name", "Name that customers resolve", settings.domain.record_name)
         self._output("routing_policy", "How DNS chooses a Region", settings.routing_policy)
         self._output("health_path", "Path that health checks call", self.health_path)
-        for role, region in zip(_ROLES, settings.regions, strict=False):
+        for role, region in zip(ROLES, settings.regions, strict=False):
             self._output(f"{role}_api_endpoint", f"URL in {region} alone", self.apis[region].url)
         self._output("region_urls", "URL by Region", {r: api.url for r, api in self.apis.items()})
         self._output(
@@ -267,7 +274,7 @@ class FailoverApiStack(TerraformStack):
         self._output(
             "domain_targets",
             "Host name behind the domain by Region",
-            {endpoint.region: endpoint.alias_name for endpoint in endpoints},
+            {endpoint.region: endpoint.target.host_name for endpoint in endpoints},
         )
         self._output(
             "certificate_arns",
@@ -282,6 +289,28 @@ class FailoverApiStack(TerraformStack):
                 for region, api in self.apis.items()
             },
         )
+        self._output(
+            "customers",
+            "Customers in order, with plan and names of their keys",
+            [
+                {"name": customer.name, "plan": customer.plan, "keys": list(customer.keys)}
+                for customer in customers_of(settings)
+            ],
+        )
+        self._output(
+            "api_key_ids",
+            "API keys by name, then Region",
+            {
+                name: {region: there.keys[name].id for region, there in self.customers.items()}
+                for name in next(iter(self.customers.values())).keys
+            },
+        )
+        if self.publisher_policy:
+            self._output(
+                "publisher_policy_arn",
+                "Policy for the role of whoever publishes: it allows the signed operations",
+                self.publisher_policy.arn,
+            )
         self._output("table_name", "Table in every Region", self.table.table_name)
         self._output("table_arns", "ARN of the table by Region", self.table.arns)
         self._output("zone_name", "Name of the hosted zone", settings.domain.zone_name)
@@ -298,6 +327,10 @@ class FailoverApiStack(TerraformStack):
 
     def _output(self, name: str, description: str, value: Any) -> None:
         TerraformOutput(self, name, description=description, value=value)
+
+
+def _target(domain: RegionalDomainName) -> AliasTarget:
+    return AliasTarget(domain.domain_name.regional_domain_name, domain.domain_name.regional_zone_id)
 
 
 def _path_of(name: str, operations: Sequence[Operation]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from ops.cli import drill, local, switch, verify
+from ops.cli import customers, drill, local, switch, verify
 from ops.errors import OpsError
 
 
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m ops", description="The operator's tool.")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for verb in (local, verify, drill, switch):
+    for verb in (local, customers, verify, drill, switch):
         verb.add_to(verbs)
     options = parser.parse_args(arguments)
     try:

@@ -20,10 +20,10 @@ from ops import local
 from ops.calls import Network
 from ops.edge.control import EdgeControl
 from ops.errors import ExitCode, OpsError
+from ops.key_values import VARIABLE, KeyFile, default_file, given
 from ops.stand import ENVIRONMENT, REPOSITORY, Workspace
 from ops.terraform import Terraform
 
-API_KEY_VARIABLE = "TF_VAR_api_key_value"
 _MAKING_CLIENTS = Lock()
 
 
@@ -34,39 +34,56 @@ class Environment:
     Attributes:
         name: Its name, that of the environment file.
         outputs: The stack's outputs, as Terraform knows them.
-        given_api_key: Value of a customer's API key, if one was given.
+        key_values: `{name of API key: value}` of the keys that this machine knows.
         session: AWS session of the operator.
         network: Where its names lead.
         endpoint_url: Where the local AWS answers; None on AWS.
         speed: How much faster than AWS its health checks and DNS run; 1 on AWS.
         edge: Breaks and mends the local Regions; None on AWS.
         status_url: Where the local data plane tells its health checks' states; None on AWS.
+        customer: Name of the customer that the tools play; None for the first one.
     """
 
     name: str
     outputs: Mapping[str, Any]
-    given_api_key: str | None
+    key_values: Mapping[str, str]
     session: boto3.Session
     network: Network
     endpoint_url: str | None = None
     speed: float = 1.0
     edge: EdgeControl | None = None
     status_url: str | None = None
+    customer: str | None = None
 
     @property
     def api_key(self) -> str:
-        """Value of a customer's API key.
+        """Value of the API key of the customer that the tools play.
 
         Raises:
-            OpsError: None was given; only calls as a customer need one.
+            OpsError: There is no such customer, or the value of its key is not known here; only
+                calls as a customer need one.
         """
-        if not self.given_api_key:
+        customers = self.outputs["customers"]
+        names = [customer["name"] for customer in customers]
+        if not names or self.customer not in (None, *names):
             raise OpsError(
-                f"{API_KEY_VARIABLE} is not set",
-                next_step="set it to the value that the environment was deployed with",
+                f"the environment {self.name} has no customer {self.customer or 'at all'}",
+                next_step=f"name one of them: {', '.join(names)}"
+                if names
+                else f"add one: python -m ops customers issue NAME --plan PLAN --environment "
+                f"{self.name}, and deploy",
                 exit_code=ExitCode.USAGE,
             )
-        return self.given_api_key
+        played = customers[names.index(self.customer) if self.customer else 0]
+        for key in played["keys"]:
+            if value := self.key_values.get(key):
+                return value
+        raise OpsError(
+            f"the value of the key {played['keys'][0]} is not known on this machine",
+            next_step=f"read it from AWS: python -m ops customers pull --environment {self.name}; "
+            f"or set {VARIABLE} as for the deployment",
+            exit_code=ExitCode.USAGE,
+        )
 
     @property
     def is_local(self) -> bool:
@@ -133,7 +150,11 @@ class Environment:
 
 
 def open_environment(
-    name: str, *, workspace: Workspace | None = None, stack_folder: Path | None = None
+    name: str,
+    *,
+    workspace: Workspace | None = None,
+    stack_folder: Path | None = None,
+    customer: str | None = None,
 ) -> Environment:
     """Opens a deployed environment.
 
@@ -142,6 +163,7 @@ def open_environment(
         workspace: Where the local one is kept.
         stack_folder: Where Terraform knows the state of one on AWS; `cdktf.out/stacks/<name>` by
             default.
+        customer: Name of the customer that the tools play; the first one by default.
 
     Returns:
         The environment.
@@ -150,26 +172,36 @@ def open_environment(
         OpsError: It does not run, is not deployed, or its state cannot be read.
     """
     if name == ENVIRONMENT:
-        return _open_local(workspace or Workspace())
-    return _open_on_aws(name, stack_folder or REPOSITORY / "cdktf.out" / "stacks" / name)
+        return _open_local(workspace or Workspace(), customer)
+    return _open_on_aws(name, stack_folder or default_stack_folder(name), customer)
 
 
-def _open_local(workspace: Workspace) -> Environment:
+def default_stack_folder(name: str) -> Path:
+    """Where Terraform knows the state of an environment on AWS, unless told otherwise.
+
+    Args:
+        name: Name of the environment.
+    """
+    return REPOSITORY / "cdktf.out" / "stacks" / name
+
+
+def _open_local(workspace: Workspace, customer: str | None) -> Environment:
     api = local.status(workspace)
     return Environment(
         name=ENVIRONMENT,
         outputs=api.outputs,
-        given_api_key=api.api_key,
+        key_values=api.key_values,
         session=boto3.Session("test", "test", region_name=api.outputs["regions"][0]),
         network=api.network,
         endpoint_url=api.stand.endpoint_url,
         speed=api.stand.speed,
         edge=EdgeControl(api.stand.control_url),
         status_url=api.stand.status_url,
+        customer=customer,
     )
 
 
-def _open_on_aws(name: str, folder: Path) -> Environment:
+def _open_on_aws(name: str, folder: Path, customer: str | None) -> Environment:
     if not folder.is_dir():
         raise OpsError(
             f"{folder} does not exist",
@@ -186,9 +218,10 @@ def _open_on_aws(name: str, folder: Path) -> Environment:
     return Environment(
         name=name,
         outputs=outputs,
-        given_api_key=os.environ.get(API_KEY_VARIABLE),
+        key_values=KeyFile(default_file(name)).values() | given(os.environ),
         session=boto3.Session(region_name=outputs["regions"][0]),
         network=Network(_addresses_of(outputs["name_servers"]), outputs["zone_name"]),
+        customer=customer,
     )
 
 

@@ -4,6 +4,7 @@ Starts the stand, synthesizes the environment `local`, applies the unmodified JS
 Terraform and the real AWS provider, and registers a few locations through the API itself.
 """
 
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,9 @@ from botocore.credentials import Credentials
 
 from ops import stand
 from ops.calls import Network, signed_headers
+from ops.environment_file import EnvironmentFile
 from ops.errors import ExitCode, OpsError
+from ops.key_values import VARIABLE, KeyFile
 from ops.processes import program
 from ops.stand import ENVIRONMENT, REPOSITORY, Ports, Stand, Workspace
 from ops.terraform import Progress, Terraform
@@ -49,17 +52,24 @@ class LocalApi:
 
     Attributes:
         stand: What serves it.
-        api_key: Value of the customers' API key.
-        region_urls: `{region: URL}`, each without a trailing slash, as they answer from a shell.
+        key_values: `{name of API key: value}`.
+        region_urls: `{region: URL}`, each without a trailing slash, as they answer from a shell;
+            where the Regions have names of their own, those, which `network` leads to.
         outputs: The stack's outputs, as Terraform knows them.
         network: Where its real names lead.
     """
 
     stand: Stand
-    api_key: str
+    key_values: Mapping[str, str]
     region_urls: dict[str, str]
     outputs: dict[str, Any]
     network: Network
+
+    @property
+    def api_key(self) -> str:
+        """Value of the first customer's newest key; empty without customers."""
+        customers = self.outputs["customers"]
+        return self.key_values[customers[0]["keys"][-1]] if customers else ""
 
 
 def up(
@@ -192,12 +202,35 @@ def down(workspace: Workspace) -> bool:
     return ran
 
 
+def key_file(workspace: Workspace) -> KeyFile:
+    """Where the values of the local API's keys are kept.
+
+    Args:
+        workspace: Where everything is kept.
+    """
+    return KeyFile(workspace.folder / "api-keys.json")
+
+
+def key_variable(workspace: Workspace) -> dict[str, str]:
+    """Terraform's variable with the values of all keys, made where they are missing.
+
+    Args:
+        workspace: Where they are kept.
+
+    Returns:
+        `{name of the environment variable: value}`.
+    """
+    file, keys = EnvironmentFile.of(ENVIRONMENT), key_file(workspace)
+    keys.make(name for customer in file.customers for name in customer.keys)
+    return {VARIABLE: json.dumps(keys.values())}
+
+
 def terraform_environment(running: Stand, workspace: Workspace) -> dict[str, str]:
     """The environment in which Terraform works on the local AWS.
 
     Args:
         running: What runs.
-        workspace: Where the API key is kept.
+        workspace: Where the values of API keys are kept.
 
     Returns:
         This process's environment, without any credentials or Region of its own.
@@ -206,11 +239,8 @@ def terraform_environment(running: Stand, workspace: Workspace) -> dict[str, str
     return (
         inherited
         | running.variables
-        | {
-            "TF_VAR_api_key_value": workspace.api_key(),
-            "TF_IN_AUTOMATION": "1",
-            "CHECKPOINT_DISABLE": "1",
-        }
+        | key_variable(workspace)
+        | {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
     )
 
 
@@ -261,9 +291,11 @@ def _local_api(workspace: Workspace, running: Stand, outputs: dict[str, Any]) ->
     addresses = stand.region_addresses(outputs)
     return LocalApi(
         stand=running,
-        api_key=workspace.api_key(),
+        key_values=key_file(workspace).values(),
         region_urls={
-            region: f"{running.endpoint_url}/_aws/execute-api/{outputs['api_ids'][region]}/{stage}"
+            region: outputs["region_urls"][region]
+            if stand.own_names(outputs, region)
+            else f"{running.endpoint_url}/_aws/execute-api/{outputs['api_ids'][region]}/{stage}"
             for region in outputs["regions"]
         },
         outputs=outputs,
@@ -276,6 +308,7 @@ def _local_api(workspace: Workspace, running: Stand, outputs: dict[str, Any]) ->
                 for host in (
                     f"{outputs['api_ids'][region]}.execute-api.{region}.amazonaws.com",
                     outputs["domain_targets"][region],
+                    *stand.own_names(outputs, region),
                 )
             },
             port=running.ports.edge,

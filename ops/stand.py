@@ -5,7 +5,6 @@ of what runs, so that any later command finds them.
 """
 
 import json
-import secrets
 import socket
 import sys
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import urllib3
 
@@ -134,14 +134,6 @@ class Workspace:
     def terraform(self, environment: Mapping[str, str]) -> Terraform:
         """Terraform in the folder of the synthesized stack."""
         return Terraform(self.synthesized / "cdktf.out" / "stacks" / ENVIRONMENT, environment)
-
-    def api_key(self) -> str:
-        """Value of the customers' API key: made once, readable by this user only."""
-        path = self.folder / "api-key"
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_hex(20))
-        return path.read_text()
 
     @property
     def _note(self) -> Path:
@@ -302,10 +294,21 @@ def _regions(outputs: Mapping[str, Any]) -> tuple[Region, ...]:
                 f"{outputs['api_ids'][region]}.execute-api.{region}.amazonaws.com",
                 outputs["domain_targets"][region],
             ),
-            domains=(outputs["record_name"],),
+            domains=(outputs["record_name"], *own_names(outputs, region)),
         )
         for region, address in region_addresses(outputs).items()
     )
+
+
+def own_names(outputs: Mapping[str, Any], region: str) -> tuple[str, ...]:
+    """The name that a Region has of its own beside the one that AWS gives its API, if any.
+
+    Args:
+        outputs: Outputs of the deployed stack.
+        region: The Region.
+    """
+    host = urlsplit(outputs["region_urls"][region]).netloc
+    return () if host.startswith(f"{outputs['api_ids'][region]}.execute-api.") else (host,)
 
 
 def _start(

@@ -29,6 +29,8 @@ OUTPUTS: dict[str, Any] = {
     },
     "certificate_arns": {EAST: "arn:east", WEST: "arn:west"},
     "health_functions": {EAST: "get_health", WEST: "get_health"},
+    "customers": [{"name": "operator", "plan": "standard", "keys": ["operator-1"]}],
+    "api_key_ids": {"operator-1": {EAST: "key-east", WEST: "key-west"}},
     "table_name": "weather",
     "zone_id": "Z1",
     "health_check_ids": {EAST: "calculated", WEST: "endpoint-west"},
@@ -100,7 +102,7 @@ def environment(
     values: dict[str, Any] = {
         "name": "production",
         "outputs": {name: value for name, value in outputs.items() if value is not None},
-        "given_api_key": "a-customers-key-1234567890",
+        "key_values": {"operator-1": "a-customers-key-1234567890"},
         "session": _session(),
         "network": Network((), "example.com"),
         "clients": clients or {},

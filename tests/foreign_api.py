@@ -10,7 +10,7 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider
 
 from constructs_lib.api import Authorization, CustomDomain, FunctionPackage, Operation, RegionalApi
 from constructs_lib.dynamodb import GlobalSecondaryIndex, GlobalTable, Key
-from constructs_lib.route53 import FailoverDns, HealthCheck, RegionalEndpoint
+from constructs_lib.route53 import AliasTarget, FailoverDns, HealthCheck, RegionalEndpoint
 
 REGIONS = ("eu-central-1", "eu-west-1", "ap-southeast-2")
 FUNCTIONS = Path(__file__).parent / "foreign_functions"
@@ -77,8 +77,10 @@ def build(app: App) -> TerraformStack:
         endpoints.append(
             RegionalEndpoint(
                 region,
-                api.domain.domain_name.regional_domain_name,
-                api.domain.domain_name.regional_zone_id,
+                AliasTarget(
+                    api.domain.domain_name.regional_domain_name,
+                    api.domain.domain_name.regional_zone_id,
+                ),
                 api.host_name,
             )
         )

@@ -33,26 +33,33 @@ def roots_of(path: Path) -> set[str]:
     return {name.partition(".")[0] for name in imports_of(path)}
 
 
-OPERATIONS = {path.stem for path in (REPOSITORY / "lambda_src").glob("*.py")}
+FUNCTIONS = REPOSITORY / "lambda_src"
+OPERATIONS = {path.stem for path in FUNCTIONS.glob("*.py")}
+
+
+CONSTRUCTS = {"api", "dynamodb", "kms", "route53"}
 
 
 def test_constructs_import_neither_the_functions_nor_the_tools():
     for path in modules("constructs_lib"):
         assert not roots_of(path) & (
-            {"ops", "main", "weather_api", "weather", "boto3"} | OPERATIONS
+            {"ops", "main", "weather_api", "weather_openapi", "weather", "boto3"} | OPERATIONS
         ), path
 
 
-@pytest.mark.parametrize("construct", ["api", "dynamodb", "route53"])
+@pytest.mark.parametrize("construct", sorted(CONSTRUCTS))
 def test_no_construct_imports_another_one_or_the_stack(construct):
-    others = {"api", "dynamodb", "route53"} - {construct}
+    others = CONSTRUCTS - {construct}
     for path in modules(f"constructs_lib/{construct}"):
         imported = imports_of(path)
         assert not [
             name
             for name in imported
             if name.startswith(
-                ("constructs_lib.stack", "constructs_lib.settings", "constructs_lib.faults")
+                tuple(
+                    f"constructs_lib.{module.stem}"
+                    for module in (REPOSITORY / "constructs_lib").glob("*.py")
+                )
             )
             or any(name.startswith(f"constructs_lib.{other}") for other in others)
         ], path
@@ -70,21 +77,37 @@ def test_the_bindings_can_be_lifted_out():
 
 
 def test_settings_and_operations_need_no_bindings():
-    for name in ("settings.py", "faults.py", "api/operation.py", "api/gateway_responses.py"):
+    for name in (
+        "settings.py",
+        "faults.py",
+        "rules.py",
+        "api/operation.py",
+        "api/gateway_responses.py",
+    ):
         assert not roots_of(REPOSITORY / "constructs_lib" / name) & BINDINGS, name
 
 
 def test_the_tools_run_programs_and_import_neither_constructs_nor_bindings():
     for path in modules("ops"):
-        forbidden = BINDINGS | {"constructs_lib", "main", "weather_api", "weather"} | OPERATIONS
+        infrastructure = {"constructs_lib", "main", "weather_api", "weather_openapi"}
+        forbidden = BINDINGS | infrastructure | {"weather"} | OPERATIONS
         assert not roots_of(path) & forbidden, path
 
 
 def test_the_functions_import_nothing_of_the_infrastructure():
+    infrastructure = {"constructs_lib", "ops", "main", "weather_api", "weather_openapi"}
     for path in modules("lambda_src"):
-        assert not roots_of(path) & (BINDINGS | {"constructs_lib", "ops", "main", "weather_api"}), (
-            path
-        )
+        assert not roots_of(path) & (BINDINGS | infrastructure), path
+
+
+def test_the_openapi_document_is_made_without_importing_the_functions():
+    for name in ("weather_openapi.py", "scripts/openapi.py"):
+        roots = roots_of(REPOSITORY / name)
+        assert not roots & ({"weather", "ops", "boto3"} | OPERATIONS), name
+
+
+def test_the_operation_that_needs_no_table_does_not_connect_to_it():
+    assert not any("repository" in name for name in imports_of(FUNCTIONS / "get_openapi.py"))
 
 
 def test_only_the_repository_knows_aws():

@@ -19,13 +19,13 @@ class CustomDomain:
     """A domain name that an API shall answer to.
 
     Attributes:
-        name: The fully qualified domain name, the same in every Region.
-        validate: Gets the certificate's resource and the Region's provider, and returns the ARN
-            of the certificate once it is issued: `FailoverDns.validate_certificate`.
+        name: The fully qualified domain name.
+        validate: Gets the name, the certificate's resource and the Region's provider, and returns
+            the ARN of the certificate once it is issued: `FailoverDns.validate_certificate`.
     """
 
     name: str
-    validate: Callable[[AcmCertificate, TerraformProvider], str]
+    validate: Callable[[str, AcmCertificate, TerraformProvider], str]
 
 
 class RegionalDomainName(Construct):
@@ -70,14 +70,14 @@ class RegionalDomainName(Construct):
             "domain_name",
             provider=provider,
             domain_name=domain.name,
-            regional_certificate_arn=domain.validate(self.certificate, provider),
+            regional_certificate_arn=domain.validate(domain.name, self.certificate, provider),
             security_policy="TLS_1_2",
             endpoint_configuration=ApiGatewayDomainNameEndpointConfiguration(
                 types=["REGIONAL"], ip_address_type="dualstack"
             ),
             tags=dict(tags),
         )
-        self.domain_name.override_logical_id(f"{scope.node.id}_domain_name")
+        self.domain_name.override_logical_id(f"{scope.node.id}_{id}_name")
         self.mapping = ApiGatewayBasePathMapping(
             self,
             "mapping",

@@ -47,6 +47,8 @@ class Operation:
         burst: Requests that may arrive at once; None for the API's limit.
         timeout_seconds: Time limit of the function, 1 to 29 (API Gateway waits 29).
         memory_megabytes: Memory of the function, 128 to 10240; its CPU grows with it.
+        reserved_concurrency: Concurrent invocations kept for the function, which are also the most
+            that it gets, out of the account's quota in the Region; None shares the quota with all.
 
     Raises:
         ValueError: A value is outside of its limits; the message names it and the fix.
@@ -65,6 +67,7 @@ class Operation:
     burst: int | None = None
     timeout_seconds: int = 20
     memory_megabytes: int = 256
+    reserved_concurrency: int | None = None
 
     def __post_init__(self) -> None:
         rules = [
@@ -99,6 +102,11 @@ class Operation:
                 128 <= self.memory_megabytes <= 10240,
                 f"memory_megabytes {self.memory_megabytes}",
                 "128 to 10240",
+            ),
+            (
+                self.reserved_concurrency is None or self.reserved_concurrency > 0,
+                f"reserved_concurrency {self.reserved_concurrency}",
+                "1 or more; 0 would stop the function",
             ),
         ]
         for holds, value, allowed in rules:

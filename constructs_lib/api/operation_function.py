@@ -48,6 +48,7 @@ class OperationFunction(Construct):
         assume_role_policy: str,
         environment: Mapping[str, str],
         log_retention_days: int,
+        log_kms_key_arn: str | None,
         tracing: bool,
         tags: Mapping[str, str],
     ) -> None:
@@ -64,6 +65,7 @@ class OperationFunction(Construct):
             assume_role_policy: JSON of the policy that lets Lambda take the role.
             environment: Environment variables.
             log_retention_days: Days that its log is kept.
+            log_kms_key_arn: Key that encrypts its log; None for the one of CloudWatch Logs.
             tracing: Send a trace of every sampled request to X-Ray.
             tags: Tags of its resources.
 
@@ -91,6 +93,7 @@ class OperationFunction(Construct):
             provider=provider,
             name=f"/aws/lambda/{function_name}",
             retention_in_days=log_retention_days,
+            kms_key_id=log_kms_key_arn,
             tags=dict(tags),
         )
         self.role = IamRole(
@@ -144,6 +147,7 @@ class OperationFunction(Construct):
             source_code_hash=package.source_code_hash,
             timeout=operation.timeout_seconds,
             memory_size=operation.memory_megabytes,
+            reserved_concurrent_executions=operation.reserved_concurrency,
             environment=LambdaFunctionEnvironment(variables=dict(environment))
             if environment
             else None,

@@ -44,10 +44,13 @@ class RegionalApi(Construct):
         rate_per_second: float = 100.0,
         burst: int = 200,
         log_retention_days: int = 30,
+        log_kms_key_arn: str | None = None,
         access_logs: bool = True,
         manage_account_log_role: bool = False,
         tracing: bool = True,
         domain: CustomDomain | None = None,
+        regional_domain: CustomDomain | None = None,
+        execute_api_endpoint: bool = True,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Creates the API, its functions, its stage and its domain name.
@@ -65,18 +68,27 @@ class RegionalApi(Construct):
             rate_per_second: Steady requests per second of each method before it throttles (429).
             burst: Requests of each method that may arrive at once.
             log_retention_days: Days that logs are kept.
+            log_kms_key_arn: Key in the Region that encrypts all logs; None for the one that
+                CloudWatch Logs owns.
             access_logs: One JSON line per request. It needs the account's log role in the Region.
             manage_account_log_role: Create and set that role; it belongs to the whole account.
             tracing: Trace sampled requests with X-Ray.
-            domain: Domain name in front of the stage; None leaves the execute-api host name only.
+            domain: Domain name in front of the stage, the same in every Region.
+            regional_domain: Domain name of this Region alone, for health checks and direct access.
+            execute_api_endpoint: Answer at the host name that AWS gives the API, too.
             tags: Tags of every resource that takes tags, beside the provider's default tags.
 
         Raises:
-            ValueError: No operation, or two with one name or with one method and path, or a value
-                that an operation's function refuses.
+            ValueError: No operation, or two with one name or with one method and path, a value
+                that an operation's function refuses, or no name at which the API would answer.
         """
         super().__init__(scope, id)
         _check_operations(operations)
+        if not (execute_api_endpoint or domain or regional_domain):
+            raise ValueError(
+                f"API {name!r}: execute_api_endpoint is False and no domain is given: nobody could "
+                "call it; give a domain or leave the endpoint open"
+            )
         self._region, self._stage_name = region, stage_name
         tags = dict(tags or {})
 
@@ -96,9 +108,16 @@ class RegionalApi(Construct):
             ],
         ).json
         self.rest_api = RestApi(
-            self, "rest_api", provider=provider, region=region, name=name, tags=tags
+            self,
+            "rest_api",
+            provider=provider,
+            region=region,
+            name=name,
+            execute_api_endpoint=execute_api_endpoint,
+            tags=tags,
         )
-        execution_arn = self.rest_api.api.execution_arn
+        self.stage_arn = f"{self.rest_api.api.execution_arn}/{stage_name}"
+        """ARN of the stage as permissions to call it name it, before `/METHOD/path`; a token."""
         self.functions: dict[str, OperationFunction] = {}
         """`{operation name: function}`."""
         for operation in operations:
@@ -113,6 +132,7 @@ class RegionalApi(Construct):
                 assume_role_policy=assume_role_policy,
                 environment=environment or {},
                 log_retention_days=log_retention_days,
+                log_kms_key_arn=log_kms_key_arn,
                 tracing=tracing,
                 tags=tags,
             )
@@ -125,8 +145,7 @@ class RegionalApi(Construct):
                 action="lambda:InvokeFunction",
                 function_name=function.function.function_name,
                 principal="apigateway.amazonaws.com",
-                source_arn=f"{execution_arn}/{stage_name}/"
-                f"{operation.method}{operation.path_pattern}",
+                source_arn=f"{self.stage_arn}/{operation.method}{operation.path_pattern}",
             )
         self.stage = Stage(
             self,
@@ -140,29 +159,35 @@ class RegionalApi(Construct):
             burst=burst,
             operations=operations,
             log_retention_days=log_retention_days,
+            log_kms_key_arn=log_kms_key_arn,
             access_logs=access_logs,
             manage_account_log_role=manage_account_log_role,
             tracing=tracing,
             tags=tags,
         )
-        self.domain = (
+        self.domain, self.regional_domain = (
             RegionalDomainName(
                 self,
-                "domain",
-                domain=domain,
+                id,
+                domain=custom,
                 provider=provider,
                 stage=self.stage.stage,
                 base_path=stage_name,
                 tags=tags,
             )
-            if domain
+            if custom
             else None
+            for id, custom in (("domain", domain), ("regional_domain", regional_domain))
         )
+        self._regional_name = regional_domain.name if regional_domain else None
 
     @property
     def host_name(self) -> str:
         """Host name that reaches the API in this Region alone; a token, known at deployment."""
-        return f"{self.rest_api.api.id}.execute-api.{self._region}.amazonaws.com"
+        return (
+            self._regional_name
+            or f"{self.rest_api.api.id}.execute-api.{self._region}.amazonaws.com"
+        )
 
     @property
     def url(self) -> str:

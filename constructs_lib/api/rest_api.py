@@ -50,6 +50,7 @@ class RestApi(Construct):
         provider: TerraformProvider,
         region: str,
         name: str,
+        execute_api_endpoint: bool,
         tags: Mapping[str, str],
     ) -> None:
         """Creates the API without operations.
@@ -60,11 +61,15 @@ class RestApi(Construct):
             provider: Provider of the Region.
             region: Region that refusals name.
             name: Name of the API.
+            execute_api_endpoint: Answer at the host name that AWS gives the API.
             tags: Tags of the API.
         """
         super().__init__(scope, id)
         self._provider = provider
-        self._definition: list[Mapping[str, Any]] = [{"name": name}]
+        # Closing the endpoint takes effect with the next deployment.
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-disable-default-endpoint.html
+        endpoint = {} if execute_api_endpoint else {"disable_execute_api_endpoint": True}
+        self._definition: list[Mapping[str, Any]] = [{"name": name} | endpoint]
         self._resources: list[TerraformResource] = []
         self.api = ApiGatewayRestApi(
             self,
@@ -72,6 +77,9 @@ class RestApi(Construct):
             provider=provider,
             name=name,
             endpoint_configuration=ApiGatewayRestApiEndpointConfiguration(types=["REGIONAL"]),
+            disable_execute_api_endpoint=None if execute_api_endpoint else True,
+            # Its deployments are made so, and with them all that they depend on.
+            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
             tags=dict(tags),
         )
         # Every reading of an attribute asks the kernel.

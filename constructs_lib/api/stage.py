@@ -61,6 +61,7 @@ class Stage(Construct):
         burst: int,
         operations: Sequence[Operation],
         log_retention_days: int,
+        log_kms_key_arn: str | None,
         access_logs: bool,
         manage_account_log_role: bool,
         tracing: bool,
@@ -80,6 +81,7 @@ class Stage(Construct):
             burst: Requests of each method that may arrive at once.
             operations: What is deployed; some may have limits of their own.
             log_retention_days: Days that the access log and the execution log are kept.
+            log_kms_key_arn: Key that encrypts both logs; None for the one of CloudWatch Logs.
             access_logs: Write the access log; the account's log role must be set in the Region.
             manage_account_log_role: Create and set that role.
             tracing: Trace sampled requests with X-Ray.
@@ -105,6 +107,7 @@ class Stage(Construct):
                 provider=provider,
                 name=f"/aws/apigateway/{api_name}",
                 retention_in_days=log_retention_days,
+                kms_key_id=log_kms_key_arn,
                 tags=dict(tags),
             )
             if access_logs
@@ -119,6 +122,7 @@ class Stage(Construct):
                 provider=provider,
                 name=f"API-Gateway-Execution-Logs_{rest_api_id}/{stage_name}",
                 retention_in_days=log_retention_days,
+                kms_key_id=log_kms_key_arn,
                 tags=dict(tags),
             )
             if access_logs

@@ -16,6 +16,7 @@ from cdktf import TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.data_aws_iam_policy_document import (
     DataAwsIamPolicyDocument,
     DataAwsIamPolicyDocumentStatement,
+    DataAwsIamPolicyDocumentStatementCondition,
 )
 from cdktf_cdktf_provider_aws.dynamodb_table import (
     DynamodbTable,
@@ -49,6 +50,23 @@ WRITE_ACTIONS = (
     "dynamodb:UpdateItem",
 )
 """Actions that `grant_write` can give; same source."""
+
+_KEY_ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "read": ("kms:Decrypt", "kms:DescribeKey"),
+    "write": (
+        "kms:Decrypt",
+        "kms:DescribeKey",
+        "kms:Encrypt",
+        "kms:GenerateDataKey",
+        "kms:GenerateDataKeyWithoutPlaintext",
+        "kms:ReEncryptFrom",
+        "kms:ReEncryptTo",
+    ),
+}
+"""What DynamoDB does with a customer-managed key on behalf of whoever reads or writes.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html
+"""
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,7 @@ class GlobalTable(Construct):
         indexes: Sequence[GlobalSecondaryIndex] = (),
         point_in_time_recovery: bool = True,
         deletion_protection: bool = True,
+        kms_key_arns: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Creates the table and its replicas.
@@ -117,17 +136,25 @@ class GlobalTable(Construct):
             indexes: Global secondary indexes.
             point_in_time_recovery: Continuous backups of 35 days, in every Region.
             deletion_protection: Refuse to delete the table, in every Region.
+            kms_key_arns: `{region: ARN}` of the key that encrypts the table there, one for every
+                Region; None for keys that AWS owns. A replica's key is fixed once it is made.
             tags: Tags of the table and of every replica, beside the providers' default tags.
 
         Raises:
-            ValueError: No Region is given.
+            ValueError: No Region is given, or one is given no key while others are.
 
         Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_reqs_bestpractices.html
         """
         super().__init__(scope, id)
         if not providers:
             raise ValueError("providers is empty: give at least {home region: provider}")
+        if kms_key_arns and (without := sorted(set(providers) - set(kms_key_arns))):
+            raise ValueError(
+                f"kms_key_arns has no key for {', '.join(without)}: a replica is encrypted with a "
+                "key of its own Region, so give one for each"
+            )
         (home_region, home_provider), *further = providers.items()
+        self._kms_key_arns = dict(kms_key_arns or {})
         self._providers = dict(providers)
         self._has_indexes = bool(indexes)
         keys = [partition_key, sort_key]
@@ -163,7 +190,9 @@ class GlobalTable(Construct):
             stream_view_type="NEW_AND_OLD_IMAGES",
             point_in_time_recovery=DynamodbTablePointInTimeRecovery(enabled=point_in_time_recovery),
             # false is the key that AWS owns: always encrypted, without a charge per request.
-            server_side_encryption=DynamodbTableServerSideEncryption(enabled=False),
+            server_side_encryption=DynamodbTableServerSideEncryption(
+                enabled=bool(kms_key_arns), kms_key_arn=self._kms_key_arns.get(home_region)
+            ),
             deletion_protection_enabled=deletion_protection,
             tags=dict(tags or {}),
             # The replicas are resources of their own; the table must not try to remove them.
@@ -178,6 +207,7 @@ class GlobalTable(Construct):
                 f"replica_{region}",
                 provider=provider,
                 global_table_arn=self.table.arn,
+                kms_key_arn=self._kms_key_arns.get(region),
                 point_in_time_recovery=point_in_time_recovery,
                 deletion_protection_enabled=deletion_protection,
                 tags=dict(tags or {}),
@@ -256,17 +286,33 @@ class GlobalTable(Construct):
                 f"grant_{kind} cannot grant {refused or 'nothing'}; allowed: {', '.join(allowed)}"
             )
         arn = self._arns[region]
+        statements = [
+            DataAwsIamPolicyDocumentStatement(
+                actions=sorted(actions),
+                resources=[arn, f"{arn}/index/*"] if self._has_indexes else [arn],
+            )
+        ]
+        if region in self._kms_key_arns:
+            statements.append(
+                DataAwsIamPolicyDocumentStatement(
+                    actions=list(_KEY_ACTIONS[kind]),
+                    resources=[self._kms_key_arns[region]],
+                    # Through DynamoDB in this Region only; the key itself opens nothing.
+                    condition=[
+                        DataAwsIamPolicyDocumentStatementCondition(
+                            test="StringEquals",
+                            variable="kms:ViaService",
+                            values=[f"dynamodb.{region}.amazonaws.com"],
+                        )
+                    ],
+                )
+            )
         # A grant lives beside the role it serves, so that its address names both.
         document = DataAwsIamPolicyDocument(
             role,
             f"table_{kind}",
             provider=self._providers[region],
-            statement=[
-                DataAwsIamPolicyDocumentStatement(
-                    actions=sorted(actions),
-                    resources=[arn, f"{arn}/index/*"] if self._has_indexes else [arn],
-                )
-            ],
+            statement=statements,
         )
         return IamRolePolicy(
             role,

@@ -55,22 +55,35 @@ class HealthCheck:
 
 
 @dataclass(frozen=True)
+class AliasTarget:
+    """Where an alias record leads.
+
+    Attributes:
+        host_name: Host name of the target: a custom domain name's regional one.
+        zone_id: Hosted zone id of that host name.
+    """
+
+    host_name: str
+    zone_id: str
+
+
+@dataclass(frozen=True)
 class RegionalEndpoint:
     """One Region behind the name.
 
     Attributes:
         region: The Region.
-        alias_name: Host name that the alias records point to: the domain name's regional one.
-        alias_zone_id: Hosted zone id of that host name.
+        target: Where the name's alias records lead.
         health_check_host: Host name that the health check calls. It must answer there by itself:
             the domain name's regional host name answers 403 to everybody who does not ask for the
-            custom domain, so give the API's own host name.
+            custom domain, so give the API's own host name, or the Region's own name.
+        own_target: Where the Region's own name leads; None for no such name.
     """
 
     region: str
-    alias_name: str
-    alias_zone_id: str
+    target: AliasTarget
     health_check_host: str
+    own_target: AliasTarget | None = None
 
 
 class FailoverDns(Construct):
@@ -117,7 +130,7 @@ class FailoverDns(Construct):
                 self, "zone", provider=provider, name=zone_name, private_zone=False
             )
         self.zone.override_logical_id(f"{id}_zone")
-        self._validation_record: Route53Record | None = None
+        self._validation_records: dict[str, Route53Record] = {}
         self.health_checks: dict[str, Route53HealthCheck] = {}
         """`{region: health check}` of the records, filled by `route`."""
         self.endpoint_health_checks: dict[str, Route53HealthCheck] = {}
@@ -152,26 +165,46 @@ class FailoverDns(Construct):
         """Id of the switch's health check; a token, or None without a switch."""
         return self.switch_health_check.id if self.switch_health_check else None
 
-    def validate_certificate(self, certificate: AcmCertificate, provider: TerraformProvider) -> str:
-        """Proves to ACM that the name is ours.
+    def regional_name(self, region: str) -> str:
+        """The Region's own name, without a trailing dot.
+
+        Args:
+            region: The Region.
+        """
+        return f"{region}.{self.record_name}"
+
+    def validate_certificate(
+        self, name: str, certificate: AcmCertificate, provider: TerraformProvider
+    ) -> str:
+        """Proves to ACM that a name is ours.
 
         The validation CNAME depends on the name and the account, not on the Region: the first call
         declares it and every call refers to it, so that no two resources own one record.
 
         Args:
-            certificate: A certificate for `record_name`, in any Region.
+            name: `record_name`, or a name of one label before it.
+            certificate: A certificate for the name, in any Region.
             provider: Provider of the certificate's Region.
 
         Returns:
             ARN of the certificate, known once it is issued; a token.
 
+        Raises:
+            ValueError: The name is another one.
+
         Source: https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html
         """
-        if self._validation_record is None:
+        label, _, parent = name.partition(".")
+        if name != self.record_name and parent != self.record_name:
+            raise ValueError(
+                f"{name!r} is neither {self.record_name!r} nor a label before it: name one of these"
+            )
+        if name not in self._validation_records:
+            prefix = "" if name == self.record_name else f"{label}_"
             option = certificate.domain_validation_options.get(0)
-            self._validation_record = Route53Record(
+            record = self._validation_records[name] = Route53Record(
                 self,
-                "certificate_validation_record",
+                f"{prefix}certificate_validation_record",
                 provider=self._provider,
                 zone_id=self.zone_id,
                 name=option.resource_record_name,
@@ -179,13 +212,13 @@ class FailoverDns(Construct):
                 records=[option.resource_record_value],
                 ttl=ALIAS_TTL_SECONDS,
             )
-            self._validation_record.override_logical_id(f"{self.node.id}_certificate_validation")
+            record.override_logical_id(f"{self.node.id}_{prefix}certificate_validation")
         validation = AcmCertificateValidation(
             certificate,
             "validation",
             provider=provider,
             certificate_arn=certificate.arn,
-            validation_record_fqdns=[self._validation_record.fqdn],
+            validation_record_fqdns=[self._validation_records[name].fqdn],
         )
         return validation.certificate_arn
 
@@ -197,6 +230,8 @@ class FailoverDns(Construct):
         routing_policy: RoutingPolicy = "failover",
     ) -> None:
         """Creates a health check and an A and an AAAA alias record per Region.
+
+        Regions with a name of their own get the same records for it, without conditions.
 
         Args:
             endpoints: The Regions in order; with failover, the first is the primary.
@@ -234,26 +269,44 @@ class FailoverDns(Construct):
                 primary, secondary, health_check
             )
         for role, endpoint in by_role.items():
-            check = self.health_checks[endpoint.region]
-            for record_type in ("A", "AAAA"):
-                record = Route53Record(
-                    self,
-                    f"{role}_{record_type}",
-                    provider=self._provider,
-                    zone_id=self.zone_id,
-                    name=self.record_name,
-                    type=record_type,
-                    set_identifier=role,
-                    health_check_id=check.id,
-                    alias=Route53RecordAlias(
-                        name=endpoint.alias_name,
-                        zone_id=endpoint.alias_zone_id,
-                        evaluate_target_health=True,
-                    ),
-                    **_routing(routing_policy, role, endpoint.region),
+            self.records += self._alias_records(
+                role,
+                self.record_name,
+                endpoint.target,
+                set_identifier=role,
+                health_check_id=self.health_checks[endpoint.region].id,
+                **_routing(routing_policy, role, endpoint.region),
+            )
+            if endpoint.own_target:
+                self._alias_records(
+                    f"{endpoint.region}_name",
+                    self.regional_name(endpoint.region),
+                    endpoint.own_target,
                 )
-                record.override_logical_id(f"{self.node.id}_{role}_{record_type}")
-                self.records.append(record)
+
+    def _alias_records(
+        self, id: str, name: str, target: AliasTarget, **arguments: Any
+    ) -> list[Route53Record]:
+        records = []
+        for record_type in ("A", "AAAA"):
+            record = Route53Record(
+                self,
+                f"{id}_{record_type}",
+                provider=self._provider,
+                zone_id=self.zone_id,
+                name=name,
+                type=record_type,
+                alias=Route53RecordAlias(
+                    name=target.host_name,
+                    zone_id=target.zone_id,
+                    # Required of failover records; API Gateway tells no health by itself.
+                    evaluate_target_health=True,
+                ),
+                **arguments,
+            )
+            record.override_logical_id(f"{self.node.id}_{id}_{record_type}")
+            records.append(record)
+        return records
 
     def _endpoint_health_check(
         self, role: str, endpoint: RegionalEndpoint, health_check: HealthCheck

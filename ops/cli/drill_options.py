@@ -3,7 +3,11 @@
 import argparse
 from pathlib import Path
 
-from ops.cli.options import add_confirmation_option, add_environment_options
+from ops.cli.options import (
+    add_confirmation_option,
+    add_customer_option,
+    add_environment_options,
+)
 from ops.drill.faults import FAULTS
 from ops.edge.faults import LONGEST_DELAY_SECONDS, STATUSES
 from ops.emulator.faults import ERRORS as SERVICE_ERRORS
@@ -17,6 +21,7 @@ def add_drill_options(parser: argparse.ArgumentParser) -> None:
         parser: The verb's parser.
     """
     add_environment_options(parser)
+    add_customer_option(parser)
     kinds = "; ".join(f"{name}: {kind.help}" for name, kind in FAULTS.items())
     parser.add_argument("--fault", choices=FAULTS, help=f"what to break. {kinds}")
     parser.add_argument(

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -170,8 +171,7 @@ def _env(options: argparse.Namespace) -> int:
             "the local AWS does not run",
             next_step="start it with: python -m ops local up --no-deploy",
         )
-    key = {"TF_VAR_api_key_value": workspace.api_key()}
-    for name, value in (running.variables | key).items():
+    for name, value in (running.variables | local.key_variable(workspace)).items():
         print(f"export {name}={shlex.quote(value)}")
     return ExitCode.PASSED
 
@@ -187,7 +187,9 @@ def _print_api(workspace: Workspace, api: local.LocalApi) -> None:
     for region, url in api.region_urls.items():
         table.add_row(region, url)
     console.print(table)
-    first, *_, last = api.region_urls.values()
+    first, *_, last = (
+        f"{_connected(workspace, api, url)}{url}" for url in api.region_urls.values()
+    )
     ops = "python -m ops local"
     if workspace.folder != DEFAULT_FOLDER:
         ops_folder = f" --folder {shlex.quote(str(workspace.folder))}"
@@ -203,6 +205,15 @@ def _print_api(workspace: Workspace, api: local.LocalApi) -> None:
         f"{api.outputs['api_url']}/health"
     )
     console.print(f"\nEnd it with: {ops} down{ops_folder}")
+
+
+def _connected(workspace: Workspace, api: local.LocalApi, url: str) -> str:
+    """What curl needs to reach a Region by a name of its own; nothing where its URL says it all."""
+    found = api.network.hosts.get(urlsplit(url).netloc)
+    if found is None:
+        return ""
+    ca_file = shlex.quote(_shown(workspace.ca_file))
+    return f"--cacert {ca_file} --connect-to ::{found[0]}:{found[1]} "
 
 
 def _shown(path: Path) -> str:

@@ -52,6 +52,20 @@ def environment_from(options: argparse.Namespace) -> Environment:
         options.environment,
         workspace=Workspace(options.folder.resolve()),
         stack_folder=options.stack_folder.resolve() if options.stack_folder else None,
+        customer=getattr(options, "customer", None),
+    )
+
+
+def add_customer_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that says which customer the tool plays.
+
+    Args:
+        parser: The verb's parser.
+    """
+    parser.add_argument(
+        "--customer",
+        metavar="NAME",
+        help="customer to play; requests count against its limits (default: the first one)",
     )
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ops.cli.options import add_environment_options, environment_from
+from ops.cli.options import add_customer_option, add_environment_options, environment_from
 from ops.errors import ExitCode
 from ops.verification.finding import Finding, Outcome
 from ops.verify import Verification, verify
@@ -34,6 +34,7 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "cannot be looked at.",
     )
     add_environment_options(parser)
+    add_customer_option(parser)
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.set_defaults(run=_verify)
 

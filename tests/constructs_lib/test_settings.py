@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from repository_files import ENVIRONMENTS, REPOSITORY
 
-from constructs_lib.settings import SettingsError, load
+from constructs_lib.settings import CustomerSettings, SettingsError, WebAclSettings, load
 
 pytestmark = pytest.mark.unit
 
+PLAN = "rate_per_second = 10.0\nburst = 20\n"
+ACME = 'name = "acme"\nplan = "gold"\n'
 VALID = {
     "": 'regions = ["us-east-1", "us-west-2"]',
     "api": 'name = "weather"',
@@ -54,18 +56,31 @@ def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
 
     # THEN every key stands in the example
     text = (REPOSITORY / "environments" / "example.toml").read_text()
-    for section in (type(example), *(type(getattr(example, s)) for s in ("api", "table", "domain",
-                    "health_check", "backend"))):  # fmt: skip
-        for key in section.model_fields:
-            assert f"{key} = " in text or f"[{key}]" in text or key == "name", key
+    sections = [example, example.api, example.table, example.domain, example.health_check,
+                example.encryption, example.web_acl, example.backend, example.customers[0],
+                *example.plans.values()]  # fmt: skip
+    for section in sections:
+        for key in type(section).model_fields:
+            # daily_quota is told beside monthly_quota: a plan has one of the two.
+            taught = (f"{key} = ", f"[{key}]", f"[{key}.", f"[[{key}]]", f"# or {key};")
+            assert any(form in text for form in taught) or key == "name", key
     # AND what it calls a default is one
     for line in text.splitlines():
         if line.endswith("# default"):
             key = line.split(" = ")[0]
-            holders = [least, least.api, least.table, least.domain, least.health_check]
+            holders = [
+                least,
+                least.api,
+                least.table,
+                least.domain,
+                least.health_check,
+                least.encryption,
+                WebAclSettings(),
+                CustomerSettings(name="a", plan="b"),
+            ]
             (holder,) = [h for h in holders if key in type(h).model_fields and key != "name"]
             shown = line.split(" = ")[1].removesuffix("# default").strip().strip('"')
-            assert str(getattr(holder, key)).lower() == shown, key
+            assert str(getattr(holder, key)).lower().replace("(1,)", "[1]") == shown, key
 
 
 FAULTS = {
@@ -112,6 +127,76 @@ FAULTS = {
     "unknown key with a near one": (
         {"api": 'name = "weather"\nstge = "v1"'},
         ["api.stge: is not a setting", "write stage instead"],
+    ),
+    "two quotas": (
+        {"plans.gold": PLAN + "monthly_quota = 10\ndaily_quota = 1"},
+        ["plans.gold: has a monthly and a daily quota", "remove monthly_quota or daily_quota"],
+    ),
+    "plan above the method": (
+        {"plans.gold": "rate_per_second = 101.0\nburst = 5"},
+        ["plans.gold.rate_per_second: got 101.0, more than 100.0", "at most api.rate_per_second"],
+    ),
+    "unknown key of a plan": (
+        {"plans.gold": PLAN + "brust = 1"},
+        ["plans.gold.brust: is not a setting", "write burst instead"],
+    ),
+    "key of a plan missing": (
+        {"plans.gold": "burst = 5"},
+        ["plans.gold.rate_per_second: is missing", "set the rate that is sold"],
+    ),
+    "name of a plan": (
+        {"plans.Gold_Plan": PLAN},
+        ["plans.Gold_Plan", "300 tables [plans.<name>]"],
+    ),
+    "unknown plan": (
+        {"plans.gold": PLAN, "[customers]": 'name = "acme"\nplan = "god"'},
+        ['customers[0].plan: "god" is no plan of this file', "one of: gold"],
+    ),
+    "customer twice": (
+        {"plans.gold": PLAN, "[customers]": ACME + f"[[customers]]\n{ACME}"},
+        ['customers[1].name: "acme" stands twice'],
+    ),
+    "customer's name": (
+        {"plans.gold": PLAN, "[customers]": 'name = "Acme Inc."\nplan = "gold"'},
+        ['customers[0].name: got "Acme Inc."', "1 to 32 lowercase letters"],
+    ),
+    "three keys": (
+        {"plans.gold": PLAN, "[customers]": ACME + "keys = [1, 2, 3]"},
+        ["customers[0].keys: got [1, 2, 3]", "one or two different whole numbers"],
+    ),
+    "one key twice": (
+        {"plans.gold": PLAN, "[customers]": ACME + "keys = [4, 4]"},
+        ["customers[0].keys: 4 stands twice", "give the new key the next number"],
+    ),
+    "unknown key of a customer": (
+        {"plans.gold": PLAN, "[customers]": ACME + "plam = 1"},
+        ["customers[0].plam: is not a setting", "write plan instead"],
+    ),
+    "customers is one table": (
+        {"plans.gold": PLAN, "customers": ACME},
+        ["customers: got", "tables [[customers]]"],
+    ),
+    "closed endpoint that health checks call": (
+        {"api": VALID["api"] + "\nexecute_api_endpoint = false"},
+        [
+            "api.execute_api_endpoint: false closes the host name that health checks call",
+            "set regional_names = true in [domain]",
+        ],
+    ),
+    "regional name too long for a certificate": (
+        {
+            "domain": 'zone_name = "example.com"\nregional_names = true\n'
+            f'record_name = "{"w" * 45}.example.com"'
+        },
+        ["domain.regional_names:", "names of up to 64 characters"],
+    ),
+    "no concurrency to reserve": (
+        {"health_check": "reserved_concurrency = 0"},
+        ["health_check.reserved_concurrency: got 0", "1 to 900"],
+    ),
+    "rate of an address": (
+        {"web_acl": "requests_per_five_minutes = 5"},
+        ["web_acl.requests_per_five_minutes: got 5", "10 to 2000000000"],
     ),
     "section missing": ({"table": None}, ["table: is missing", "add [table]"]),
     "section is a value": (

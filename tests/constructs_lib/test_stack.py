@@ -1,5 +1,6 @@
 """The whole stack of each shipped environment, and the foreign API, as parsed JSON."""
 
+import re
 from collections import Counter
 
 import foreign_api
@@ -9,23 +10,29 @@ from repository_files import REPOSITORY, SHIPPED
 from synthesis import Synthesized
 
 import weather_api
-from constructs_lib.dynamodb import Key
+from constructs_lib.api.operation import Authorization
+from constructs_lib.dynamodb import READ_ACTIONS, WRITE_ACTIONS, Key
 from constructs_lib.settings import load
 from constructs_lib.stack import FailoverApiStack, Switch
 
 pytestmark = pytest.mark.unit
 
 GOLDEN = REPOSITORY / "tests" / "constructs_lib" / "addresses"
-STACKS = [*SHIPPED, "orders"]
+HARDENED = REPOSITORY / "tests" / "hardened" / "local.toml"
+STACKS = [*SHIPPED, "hardened", "orders"]
 
 
-def failover_stack(name):
-    return weather_api.build_stack(App(), load(REPOSITORY / "environments" / f"{name}.toml"))
+def failover_stack(path):
+    return weather_api.build_stack(App(), load(path))
 
 
 @pytest.fixture(scope="module")
 def stacks():
-    built = {name: Synthesized(failover_stack(name)) for name in SHIPPED}
+    files = {name: REPOSITORY / "environments" / f"{name}.toml" for name in SHIPPED}
+    built = {
+        name: Synthesized(failover_stack(path))
+        for name, path in (files | {"hardened": HARDENED}).items()
+    }
     return built | {"orders": Synthesized(foreign_api.build(App()))}
 
 
@@ -39,6 +46,11 @@ def local(stacks):
     return stacks["local"]
 
 
+@pytest.fixture(scope="module")
+def hardened(stacks):
+    return stacks["hardened"]
+
+
 def test_only_aliased_providers_are_declared(stack):
     assert all(provider["alias"] for provider in stack.json["provider"]["aws"])
 
@@ -49,15 +61,17 @@ def test_every_resource_names_its_provider_alias(stack):
     assert {arguments.get("provider") for _, arguments in stack.everything()} <= aliases
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [*SHIPPED, "hardened"])
 def test_every_resource_stands_under_the_provider_of_its_own_region(stacks, name):
     for address, arguments in stacks[name].everything():
         logical_id = address.rpartition(".")[2]
-        secondary = logical_id.startswith("secondary_") or logical_id == "table_us-west-2"
+        secondary = logical_id.startswith("secondary_") or re.match(
+            r"(table|key)_.*us-west-2", logical_id
+        )
         assert arguments["provider"] == ("aws.secondary" if secondary else "aws.primary"), address
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", [*SHIPPED, "hardened"])
 def test_both_regions_have_the_same_resources(stacks, name):
     counted = {
         role: Counter(
@@ -105,22 +119,86 @@ def test_addresses_are_the_agreed_ones(stacks, name):
 def test_no_action_and_no_resource_is_a_wildcard_but_where_aws_has_no_finer_grain(stack):
     for document in stack.data("aws_iam_policy_document").values():
         for statement in document["statement"]:
-            assert not [action for action in statement["actions"] if "*" in action]
+            if statement.get("sid") != "AccountDecidesByIam":
+                assert not [action for action in statement["actions"] if "*" in action]
             if "*" in statement.get("resources", []):
-                assert statement["sid"] == "SendTraces"
+                # In the policy of a key, that is the key.
+                assert statement["sid"] in (
+                    "SendTraces", "AccountDecidesByIam", "LogGroupsOfThisAccount",
+                )  # fmt: skip
 
 
-def test_every_function_may_do_on_the_table_what_its_module_says_and_no_more(local):
+@pytest.mark.parametrize("name", [*SHIPPED, "hardened"])
+def test_every_function_may_do_on_the_table_what_its_module_says_and_no_more(stacks, name):
     for operation in weather_api.OPERATIONS:
         for role in ("primary", "secondary"):
             granted = [
                 action
-                for logical_id, document in local.data("aws_iam_policy_document").items()
+                for logical_id, document in stacks[name].data("aws_iam_policy_document").items()
                 if logical_id.startswith(f"{role}_api_{operation.name}_role_table_")
                 for statement in document["statement"]
                 for action in statement["actions"]
+                if not action.startswith("kms:")
             ]
             assert sorted(granted) == sorted(operation.access), operation.name
+
+
+def test_a_function_uses_the_key_of_its_own_region_and_through_dynamodb_only(hardened):
+    keys = {"primary": "aws_kms_key.key_key", "secondary": "aws_kms_replica_key.key_us-west-2"}
+    regions = {"primary": "us-east-1", "secondary": "us-west-2"}
+    seen = 0
+    for logical_id, document in hardened.data("aws_iam_policy_document").items():
+        for statement in document["statement"]:
+            role = logical_id.partition("_")[0]
+            if role in keys and any(a.startswith("kms:") for a in statement["actions"]):
+                seen += 1
+                assert statement["resources"] == [f"${{{keys[role]}.arn}}"]
+                (condition,) = statement["condition"]
+                assert condition["values"] == [f"dynamodb.{regions[role]}.amazonaws.com"]
+    assert seen == 2 * len(
+        [
+            kind
+            for operation in weather_api.OPERATIONS
+            for kind in (READ_ACTIONS, WRITE_ACTIONS)
+            if set(operation.access) & set(kind)
+        ]
+    )
+
+
+def test_table_replica_and_every_log_use_the_customer_managed_key_of_their_region(hardened):
+    keys = {"primary": "${aws_kms_key.key_key.arn}",
+            "secondary": "${aws_kms_replica_key.key_us-west-2.arn}"}  # fmt: skip
+    assert hardened.only("aws_dynamodb_table")["server_side_encryption"] == {
+        "enabled": True, "kms_key_arn": keys["primary"],
+    }  # fmt: skip
+    assert hardened.only("aws_dynamodb_table_replica")["kms_key_arn"] == keys["secondary"]
+    for logical_id, log in hardened.resources("aws_cloudwatch_log_group").items():
+        assert log["kms_key_id"] == keys[logical_id.partition("_")[0]]
+
+
+def test_health_checks_call_the_regions_own_names_where_the_endpoint_is_closed(hardened):
+    apis = hardened.resources("aws_api_gateway_rest_api").values()
+    checks = hardened.resources("aws_route53_health_check").values()
+
+    assert [api["disable_execute_api_endpoint"] for api in apis] == [True, True]
+    assert {check["fqdn"] for check in checks if check["type"] == "HTTPS"} == {
+        "us-east-1.weather.example.com", "us-west-2.weather.example.com",
+    }  # fmt: skip
+    assert hardened.json["output"]["region_urls"]["value"] == {
+        region: f"https://{region}.weather.example.com/v1" for region in ("us-east-1", "us-west-2")
+    }
+
+
+def test_concurrency_is_kept_for_what_health_checks_call_and_for_nothing_else(hardened):
+    reserved = {
+        function["handler"]: function.get("reserved_concurrent_executions")
+        for function in hardened.resources("aws_lambda_function").values()
+    }
+
+    assert {handler for handler, kept in reserved.items() if kept == 10} == {
+        "get_health.handler", "get_switch.handler",
+    }  # fmt: skip
+    assert set(reserved.values()) == {10, None}
 
 
 def test_the_provider_range_covers_what_is_emitted_and_tested(local):
@@ -169,9 +247,10 @@ def test_outputs_cover_what_operators_and_the_original_readme_use(local):
     outputs = local.json["output"]
 
     assert set(outputs) == {
-        "api_ids", "api_url", "certificate_arns", "domain_targets", "endpoint_health_check_ids",
-        "health_check_ids", "health_functions", "health_path", "name_servers",
-        "primary_api_endpoint", "record_name", "region_urls", "regions", "routing_policy",
+        "api_ids", "api_key_ids", "api_url", "certificate_arns", "customers", "domain_targets",
+        "endpoint_health_check_ids", "health_check_ids", "health_functions", "health_path",
+        "name_servers", "primary_api_endpoint", "publisher_policy_arn", "record_name",
+        "region_urls", "regions", "routing_policy",
         "secondary_api_endpoint", "switch", "table_arns", "table_name", "zone_id", "zone_name",
     }  # fmt: skip
     # Terraform sorts the keys of a map: only a list keeps the order of the Regions.
@@ -184,10 +263,38 @@ def test_outputs_cover_what_operators_and_the_original_readme_use(local):
     )
 
 
-def test_the_api_key_is_one_sensitive_value_for_every_region(local):
-    assert local.json["variable"]["api_key_value"]["sensitive"] is True
-    keys = local.resources("aws_api_gateway_api_key").values()
-    assert [key["value"] for key in keys] == ["${var.api_key_value}"] * 2
+def test_a_key_has_the_same_sensitive_value_in_every_region(local):
+    assert local.json["variable"]["api_keys"]["sensitive"] is True
+    keys = local.resources("aws_api_gateway_api_key")
+    for name in ("demo-1", "visitor-1"):
+        here = {id: key["value"] for id, key in keys.items() if f"_{name}_key" in id}
+        assert {id.partition("_")[0] for id in here} == {"primary", "secondary"}
+        assert set(here.values()) == {f'${{var.api_keys["{name}"]}}'}
+
+
+def test_what_is_stored_in_a_key_values_place_says_how_to_mend_it(local):
+    rules = local.json["variable"]["api_keys"]["validation"]
+
+    assert all("python -m ops customers issue --environment local" in r["error_message"]
+               for r in rules)  # fmt: skip
+    assert "demo-1, visitor-1" in rules[0]["error_message"]
+
+
+def test_the_publishers_policy_names_the_signed_methods_of_both_regions_and_nothing_else(local):
+    document = local.data("aws_iam_policy_document")["publisher_document_E6B3EC46"]
+
+    assert {tuple(s["actions"]) for s in document["statement"]} == {("execute-api:Invoke",)}
+    allowed = [
+        resource.partition("execution_arn}/")[2]
+        for statement in document["statement"]
+        for resource in statement["resources"]
+    ]
+    signed = [
+        f"v1/{o.method}{o.path_pattern}"
+        for o in weather_api.OPERATIONS
+        if o.authorization is Authorization.IAM
+    ]
+    assert allowed == signed * 2
 
 
 def test_health_checks_call_the_apis_own_host_name_and_never_the_custom_domains(local):

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from repository_files import ENVIRONMENTS, REPOSITORY
 
+from ops.key_values import VARIABLE
 from ops.stand import Ports, Workspace, start_aws, stop
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("terraform_ready")]
@@ -39,7 +40,7 @@ def run(aws, clone):
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         **aws.variables,
-        "TF_VAR_api_key_value": "k" * 20,
+        VARIABLE: json.dumps({"demo-1": "d" * 20, "visitor-1": "v" * 20}),
         "CHECKPOINT_DISABLE": "1",
     }
 

@@ -37,7 +37,8 @@ def test_env_leads_other_tools_here(api, ops):
     env = ops("local", "env", "--folder", str(api.workspace.folder))
 
     assert f"export AWS_ENDPOINT_URL={api.local.stand.endpoint_url}" in env.stdout
-    assert f"export TF_VAR_api_key_value={api.local.api_key}" in env.stdout
+    assert "export TF_VAR_api_keys=" in env.stdout
+    assert api.local.api_key in env.stdout
 
 
 def test_a_second_plan_shows_no_change_of_ours(api):
@@ -160,8 +161,8 @@ def test_a_wrong_verb_is_a_usage_error(ops):
     assert ops("local", "sideways").returncode == 2
 
 
-def test_the_api_key_is_readable_by_this_user_only(api):
-    assert (api.workspace.folder / "api-key").stat().st_mode & 0o077 == 0
+def test_the_values_of_keys_are_readable_by_this_user_only(api):
+    assert (api.workspace.folder / "api-keys.json").stat().st_mode & 0o077 == 0
 
 
 def test_nothing_of_this_machines_credentials_reaches_the_local_aws(api, monkeypatch):

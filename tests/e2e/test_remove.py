@@ -30,6 +30,7 @@ def left_over(api):
         yield "log group", client("logs").describe_log_groups()["logGroups"]
         yield "certificate", client("acm").list_certificates()["CertificateSummaryList"]
     yield "role", api.client("iam", REGIONS[0]).list_roles()["Roles"]
+    yield "policy", api.client("iam", REGIONS[0]).list_policies(Scope="Local")["Policies"]
     yield "zone", api.client("route53", REGIONS[0]).list_hosted_zones()["HostedZones"]
     yield "health check", api.client("route53", REGIONS[0]).list_health_checks()["HealthChecks"]
 

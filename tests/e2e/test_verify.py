@@ -136,9 +136,9 @@ def test_a_missing_secondary_record_is_named(stand):
 
 @pytest.fixture
 def standby_keys(stand):
-    """API Gateway in the standby, its plan's id and its key's id."""
+    """API Gateway in the standby, the first customer's plan's id and its key's id."""
     gateway = stand.client("apigateway", STANDBY)
-    (plan,) = gateway.get_usage_plans()["items"]
+    (plan,) = [p for p in gateway.get_usage_plans()["items"] if p["name"].endswith("-standard")]
     (key,) = gateway.get_usage_plan_keys(usagePlanId=plan["id"])["items"]
     return gateway, plan["id"], key["id"]
 

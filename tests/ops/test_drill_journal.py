@@ -197,7 +197,7 @@ def environment(the_switch, monkeypatch):
             "health_functions": {EAST: "health-east", WEST: "health-west"},
             "switch": {"region": WEST, "item": {}},
         },
-        given_api_key="key",
+        key_values={},
         session=FakeLambda(),
         network=Network((), "example.com"),
         endpoint_url="http://127.0.0.1:1",

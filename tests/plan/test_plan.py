@@ -12,16 +12,26 @@ import boto3
 import foreign_api
 import pytest
 from cdktf import App
-from repository_files import ENVIRONMENTS
+from repository_files import ENVIRONMENTS, REPOSITORY
 from synthesis import Synthesized
 
 import weather_api
 from constructs_lib.settings import load
+from ops.key_values import VARIABLE
 from ops.stand import Ports, Workspace, start_aws, stop
 
 pytestmark = [pytest.mark.plan, pytest.mark.usefixtures("terraform_ready")]
 
-STACKS = [path.stem for path in ENVIRONMENTS] + ["orders"]
+FILES = {path.stem: path for path in ENVIRONMENTS} | {
+    "hardened": REPOSITORY / "tests" / "hardened" / "local.toml"
+}
+STACKS = [*FILES, "orders"]
+KEY_VALUES = {
+    name: f"{index:a>20}"
+    for index, name in enumerate(
+        ("demo-1", "visitor-1", "operator-1", "acme-1", "acme-2", "globex-1")
+    )
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +50,12 @@ def stack(request, tmp_path_factory, aws):
     if request.param == "orders":
         built = foreign_api.build(app)
     else:
-        (path,) = [path for path in ENVIRONMENTS if path.stem == request.param]
-        settings = load(path)
+        settings = load(FILES[request.param])
         account = next(iter(settings.allowed_account_ids), account)
         built = weather_api.build_stack(app, settings)
     synthesized = Synthesized(built)
     app.synth()
-    folder = tmp_path_factory.getbasetemp() / app.outdir / "stacks" / request.param
+    folder = tmp_path_factory.getbasetemp() / app.outdir / "stacks" / built.node.id
     # The plan needs no state; a bucket, where one is set, is not to be had here.
     (folder / "backend_override.tf.json").write_text('{"terraform": {"backend": {"local": {}}}}')
     environment = {
@@ -54,7 +63,7 @@ def stack(request, tmp_path_factory, aws):
         **aws.variables,
         # The local AWS takes a key of twelve digits for the account.
         "AWS_ACCESS_KEY_ID": account,
-        "TF_VAR_api_key_value": "k" * 20,
+        VARIABLE: json.dumps(KEY_VALUES),
         "CHECKPOINT_DISABLE": "1",
     }
     for zone in synthesized.data("aws_route53_zone").values():
@@ -102,4 +111,5 @@ def test_the_plan_creates_every_resource_and_nothing_else(stack, tmp_path):
 def test_the_plan_shows_no_api_key(stack):
     folder, environment, _ = stack
 
-    assert environment["TF_VAR_api_key_value"] not in terraform(folder, environment, "plan")
+    plan = terraform(folder, environment, "plan")
+    assert not [value for value in KEY_VALUES.values() if value in plan]

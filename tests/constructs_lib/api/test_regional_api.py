@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -318,8 +319,8 @@ def test_a_deployment_waits_for_the_whole_definition_and_replaces_without_a_gap(
 def test_the_domain_has_a_certificate_of_its_own_region_and_tls_1_2():
     asked = []
 
-    def validate(certificate, provider):
-        asked.append((certificate, provider))
+    def validate(name, certificate, provider):
+        asked.append((name, certificate, provider))
         return "arn:validated"
 
     synthesized = synthesize(domain=CustomDomain("shop.example", validate))
@@ -334,6 +335,46 @@ def test_the_domain_has_a_certificate_of_its_own_region_and_tls_1_2():
     assert synthesized.only("aws_acm_certificate")["validation_method"] == "DNS"
     mapping = synthesized.only("aws_api_gateway_base_path_mapping")
     assert mapping["base_path"] == "live"
+
+
+def test_a_closed_api_answers_at_its_domains_alone():
+    # GIVEN an API with a name of its own Region, and no execute-api endpoint
+    stack = new_stack()
+    domain = CustomDomain("eu-west-1.shop.example", lambda *_: "arn:validated")
+    api = api_in(stack, regional_domain=domain, execute_api_endpoint=False)
+    open_api = synthesize()
+    closed = Synthesized(stack)
+
+    # THEN the endpoint is closed, which a deployment makes known
+    assert closed.only("aws_api_gateway_rest_api")["disable_execute_api_endpoint"] is True
+    assert "disable_execute_api_endpoint" not in open_api.only("aws_api_gateway_rest_api")
+    assert (
+        closed.only("aws_api_gateway_deployment")["triggers"]
+        != open_api.only("aws_api_gateway_deployment")["triggers"]
+    )
+    # AND the Region's own name is how it is called
+    assert api.url == "https://eu-west-1.shop.example/live"
+    assert list(closed.resources("aws_api_gateway_domain_name")) == ["api_regional_domain_name"]
+
+
+def test_an_api_without_any_name_is_refused():
+    with pytest.raises(ValueError, match="nobody could call it"):
+        synthesize(execute_api_endpoint=False)
+
+
+def test_every_log_is_encrypted_with_the_key_that_is_given():
+    logs = synthesize(log_kms_key_arn="arn:key").resources("aws_cloudwatch_log_group")
+
+    assert len(logs) == len(OPERATIONS) + 2
+    assert {log["kms_key_id"] for log in logs.values()} == {"arn:key"}
+
+
+def test_concurrency_is_reserved_for_the_operations_that_ask_for_it():
+    ping = dataclasses.replace(OPERATIONS[0], reserved_concurrency=5)
+    functions = synthesize(operations=[ping, OPERATIONS[1]]).resources("aws_lambda_function")
+
+    assert named(functions, "api_ping")["reserved_concurrent_executions"] == 5
+    assert "reserved_concurrent_executions" not in named(functions, "api_place_order")
 
 
 @pytest.mark.parametrize(

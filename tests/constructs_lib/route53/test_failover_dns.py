@@ -2,15 +2,20 @@ import pytest
 from cdktf_cdktf_provider_aws.acm_certificate import AcmCertificate
 from synthesis import Synthesized, new_stack, providers
 
-from constructs_lib.route53 import FailoverDns, HealthCheck, RegionalEndpoint
+from constructs_lib.route53 import AliasTarget, FailoverDns, HealthCheck, RegionalEndpoint
 
 pytestmark = pytest.mark.unit
 
 REGIONS = ("eu-central-1", "eu-west-1", "ap-southeast-2")
 
 
-def endpoint(region):
-    return RegionalEndpoint(region, f"d-1.{region}.example", f"Z-{region}", f"api.{region}.example")
+def endpoint(region, *, named=False):
+    return RegionalEndpoint(
+        region,
+        AliasTarget(f"d-1.{region}.example", f"Z-{region}"),
+        f"api.{region}.example",
+        AliasTarget(f"d-2.{region}.example", f"Z-{region}") if named else None,
+    )
 
 
 def build(
@@ -19,6 +24,7 @@ def build(
     create_zone=True,
     certificates=True,
     switch_path=None,
+    named=False,
 ):
     stack = new_stack()
     by_region = providers(stack, *regions)
@@ -28,17 +34,19 @@ def build(
     )  # fmt: skip
     arns = [
         dns.validate_certificate(
+            name,
             AcmCertificate(
-                stack, f"certificate_{region}", provider=provider, domain_name="api.shop.example",
-                validation_method="DNS",
+                stack, f"certificate_{region}_{name.count('.')}", provider=provider,
+                domain_name=name, validation_method="DNS",
             ),
             provider,
         )
         for region, provider in by_region.items()
+        for name in ("api.shop.example", *([f"{region}.api.shop.example"] if named else []))
         if certificates
     ]  # fmt: skip
     dns.route(
-        [endpoint(region) for region in regions],
+        [endpoint(region, named=named) for region in regions],
         routing_policy=routing_policy,
         health_check=HealthCheck(
             "/live/ping", switch_path, interval_seconds=10, failure_threshold=2
@@ -186,3 +194,30 @@ def test_a_name_is_routed_once():
     _, dns, _ = build()
     with pytest.raises(ValueError, match="routed already"):
         dns.route([], health_check=HealthCheck("/"))
+
+
+@pytest.mark.parametrize("routing_policy", ["failover", "latency"])
+def test_a_region_with_a_name_of_its_own_gets_records_and_a_validation_for_it(routing_policy):
+    synthesized, _, _ = build(named=True, routing_policy=routing_policy)
+    records = synthesized.resources("aws_route53_record")
+
+    for region in REGIONS[:2]:
+        for record_type in ("A", "AAAA"):
+            record = records[f"name_{region}_name_{record_type}"]
+            assert record["name"] == f"{region}.api.shop.example"
+            assert record["alias"]["name"] == f"d-2.{region}.example"
+            assert not {"set_identifier", "health_check_id"} & set(record)
+        assert f"name_{region}_certificate_validation" in records
+    assert len([r for r in records.values() if "ttl" in r]) == 3
+
+
+def test_a_certificate_for_a_foreign_name_is_refused():
+    stack = new_stack()
+    (provider,) = providers(stack, REGIONS[0]).values()
+    dns = FailoverDns(
+        stack, "name", provider=provider, zone_name="shop.example", record_name="api.shop.example"
+    )
+
+    for name in ("shop.example", "a.b.api.shop.example", "api.shop.example.org"):
+        with pytest.raises(ValueError, match="a label before it"):
+            dns.validate_certificate(name, None, provider)

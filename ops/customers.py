@@ -1,0 +1,243 @@
+"""`ops customers`: who may read the weather, and the keys that let them.
+
+Names and plans stand in the environment file, values in the key file; both take effect when the
+environment is deployed, in every Region at once. A key is rotated in two steps, between which the
+old and the new one open the API everywhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops.environment import Environment
+from ops.environment_file import Customer, EnvironmentFile
+from ops.errors import ExitCode, OpsError
+from ops.key_values import KeyFile
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """One key of a customer, as file and AWS know it.
+
+    Attributes:
+        customer: Name of the customer.
+        plan: Name of its plan in the environment file; empty if the file no longer has the key.
+        name: Name of the key.
+        has_value: Whether this machine knows its value.
+        regions: Regions that it is deployed in; None where the deployment cannot be read.
+    """
+
+    customer: str
+    plan: str
+    name: str
+    has_value: bool
+    regions: tuple[str, ...] | None
+
+
+def issue(
+    file: EnvironmentFile,
+    keys: KeyFile,
+    deployed: Mapping[str, Any] | None,
+    *,
+    customer: str | None = None,
+    plan: str | None = None,
+) -> dict[str, str]:
+    """Makes the values that are missing: of one customer, who is added if new, or of all.
+
+    Args:
+        file: The environment's file.
+        keys: Where values are kept.
+        deployed: `{key name: ids}` of the keys that AWS has; None if nobody knows.
+        customer: Name of a customer; None for all in the file.
+        plan: Plan of a new customer.
+
+    Returns:
+        `{key name: value}` of the keys that were made now.
+
+    Raises:
+        OpsError: A new customer without plan, another plan than the file's, or a key that is
+            deployed already, whose new value would lock the customer out.
+    """
+    wanted = file.customers
+    if customer is not None:
+        known = file.customer(customer)
+        if known is None and plan is None:
+            raise OpsError(
+                f"{file.path} has no customer {customer!r}",
+                next_step=f"give --plan to add it: one of {', '.join(file.plans) or 'none yet'}",
+                exit_code=ExitCode.USAGE,
+            )
+        if known is not None and plan not in (None, known.plan):
+            raise OpsError(
+                f"{customer} is on the plan {known.plan}, not {plan}",
+                next_step=f"to change it, edit plan in {file.path}: the key stays the same",
+                exit_code=ExitCode.USAGE,
+            )
+        wanted = (known or file.add(customer, str(plan)),)
+    names = [name for each in wanted for name in each.keys]
+    _refuse_to_replace(names, keys, deployed, file)
+    return keys.make(names)
+
+
+def rotate(
+    file: EnvironmentFile, keys: KeyFile, deployed: Mapping[str, Any] | None, customer: str
+) -> dict[str, str]:
+    """Begins a rotation: a second key beside the one that opens the API now.
+
+    Args:
+        file: The environment's file.
+        keys: Where values are kept; those of keys that ended with an earlier rotation go.
+        deployed: `{key name: ids}` of the keys that AWS has; None if nobody knows.
+        customer: Name of the customer.
+
+    Returns:
+        `{key name: value}` of the new key.
+
+    Raises:
+        OpsError: No such customer, or a rotation is under way.
+    """
+    known = _known(file, customer)
+    if len(known.numbers) > 1:
+        raise OpsError(
+            f"{customer} has two keys already: {', '.join(known.keys)}",
+            next_step=f"when {customer} uses the new one: python -m ops customers rotate "
+            f"{customer} --finish --environment {file.path.stem}",
+            exit_code=ExitCode.USAGE,
+        )
+    number = max(known.numbers) + 1
+    _refuse_to_replace([f"{customer}-{number}"], keys, deployed, file)
+    changed = file.set_keys(customer, (*known.numbers, number))
+    keys.forget_all_but({name for each in file.customers for name in each.keys})
+    return keys.make(changed.keys[-1:])
+
+
+def finish_rotation(file: EnvironmentFile, customer: str) -> tuple[str, str]:
+    """Ends a rotation: the older key goes with the next deployment.
+
+    Args:
+        file: The environment's file.
+        customer: Name of the customer.
+
+    Returns:
+        Names of the key that goes and of the one that stays. The value of the former is kept until
+        the next rotation, should the step be taken back.
+
+    Raises:
+        OpsError: No such customer, or no rotation is under way.
+    """
+    known = _known(file, customer)
+    if len(known.numbers) < 2:
+        raise OpsError(
+            f"{customer} has one key only: {known.keys[0]}",
+            next_step="begin a rotation without --finish, and deploy, first",
+            exit_code=ExitCode.USAGE,
+        )
+    older, newer = sorted(known.numbers)
+    file.set_keys(customer, (newer,))
+    return f"{customer}-{older}", f"{customer}-{newer}"
+
+
+def listed(
+    file: EnvironmentFile, values: Mapping[str, str], deployed: Mapping[str, Any] | None
+) -> list[KeyState]:
+    """Every key that the file names or AWS has.
+
+    Args:
+        file: The environment's file.
+        values: `{key name: value}` that this machine knows.
+        deployed: `{key name: {region: id}}` of the keys that AWS has; None if nobody knows.
+
+    Returns:
+        The keys, in the order of the file.
+    """
+
+    def state(name: str, customer: str, plan: str) -> KeyState:
+        regions = None if deployed is None else tuple(deployed.get(name, {}))
+        return KeyState(customer, plan, name, name in values, regions)
+
+    states = [state(name, c.name, c.plan) for c in file.customers for name in c.keys]
+    leaving = set(deployed or {}) - {each.name for each in states}
+    return states + [state(name, name.rpartition("-")[0], "") for name in sorted(leaving)]
+
+
+def pull(environment: Environment, keys: KeyFile) -> dict[str, str]:
+    """Reads the values of all deployed keys from API Gateway, onto this machine.
+
+    Args:
+        environment: The deployed environment.
+        keys: Where they are kept.
+
+    Returns:
+        `{key name: value}`.
+
+    Raises:
+        OpsError: API Gateway does not give them.
+    """
+    region = environment.primary
+    gateway = environment.client("apigateway", region)
+    try:
+        values = {
+            name: str(gateway.get_api_key(apiKey=ids[region], includeValue=True)["value"])
+            for name, ids in environment.outputs["api_key_ids"].items()
+        }
+    except (BotoCoreError, ClientError) as error:
+        raise OpsError(
+            f"API Gateway in {region} does not give the keys: {error}",
+            next_step="check these credentials: they need apigateway:GET on /apikeys",
+        ) from error
+    keys.keep(values)
+    return values
+
+
+def values_for_terraform(file: EnvironmentFile, values: Mapping[str, str]) -> dict[str, str]:
+    """The values that a deployment of the file needs.
+
+    Args:
+        file: The environment's file.
+        values: `{key name: value}` that this machine knows.
+
+    Returns:
+        Those of the keys that the file names.
+
+    Raises:
+        OpsError: One is not known here.
+    """
+    names = [name for each in file.customers for name in each.keys]
+    if missing := [name for name in names if name not in values]:
+        environment = file.path.stem
+        raise OpsError(
+            f"no value is known here for {', '.join(missing)}",
+            next_step=f"make them if they are new: python -m ops customers issue --environment "
+            f"{environment}; read them if they are deployed: python -m ops customers pull "
+            f"--environment {environment}",
+            exit_code=ExitCode.USAGE,
+        )
+    return {name: values[name] for name in names}
+
+
+def _known(file: EnvironmentFile, name: str) -> Customer:
+    customer = file.customer(name)
+    if customer is None or not customer.numbers:
+        known = ", ".join(each.name for each in file.customers) or "none yet"
+        raise OpsError(
+            f"{file.path} has no customer {name!r} with a key",
+            next_step=f"name one of: {known}",
+            exit_code=ExitCode.USAGE,
+        )
+    return customer
+
+
+def _refuse_to_replace(
+    names: list[str], keys: KeyFile, deployed: Mapping[str, Any] | None, file: EnvironmentFile
+) -> None:
+    known = keys.values()
+    if lost := [name for name in names if name in (deployed or {}) and name not in known]:
+        raise OpsError(
+            f"{', '.join(lost)} is deployed, and its value is not known on this machine: a new "
+            "value would lock the customer out",
+            next_step="read it from AWS: python -m ops customers pull --environment "
+            f"{file.path.stem}",
+            exit_code=ExitCode.USAGE,
+        )
