@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PIPENV_VERBOSITY := -1
 
-.PHONY: up down check test bench setup
+.PHONY: up down check test scan audit audit-python audit-node bench setup
 
 up: .venv/ready
 	python -m ops local up --port $(PORT)
@@ -22,6 +22,20 @@ check: .venv/ready
 test: setup
 	python -m pytest
 
+# The tools of scans/ pin other versions than the project: they have an environment of their own.
+scan: .venv/ready .venv-scans/ready
+	python -m scans
+
+# Asks PyPI and npm for known vulnerabilities: make -k audit asks the second if the first has some.
+audit: audit-python audit-node
+
+audit-python: .venv/ready .venv-scans/ready
+	pipenv requirements --dev > .venv-scans/requirements.txt
+	.venv-scans/bin/pip-audit --strict --no-deps --disable-pip --requirement .venv-scans/requirements.txt
+
+audit-node: .venv/ready
+	npm audit --package-lock-only
+
 bench: setup
 	python -m benchmarks.synthesis
 
@@ -32,6 +46,11 @@ setup: .venv/ready node_modules/ready
 	$(PYTHON) -m venv .venv
 	python -m pip install --quiet pipenv==2026.10.3
 	pipenv sync --dev
+	touch $@
+
+.venv-scans/ready: scans/Pipfile.lock .venv/ready
+	$(PYTHON) -m venv .venv-scans
+	VIRTUAL_ENV=$(CURDIR)/.venv-scans PIPENV_PIPFILE=$(CURDIR)/scans/Pipfile pipenv sync
 	touch $@
 
 node_modules/ready: package-lock.json .venv/ready

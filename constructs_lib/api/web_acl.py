@@ -1,4 +1,4 @@
-"""An AWS WAF web ACL in front of a stage: AWS's common rules, and a limit for each IP address.
+"""An AWS WAF web ACL in front of a stage: AWS's own rules, and a limit for each IP address.
 
 Route 53's health checkers pass before every rule: nobody may make a Region look lost by making a
 rule match. Their addresses come from the prefix list that AWS keeps, read when Terraform plans.
@@ -32,6 +32,14 @@ from cdktf_cdktf_provider_aws.wafv2_web_acl_association import Wafv2WebAclAssoci
 from constructs import Construct
 
 _WINDOW_SECONDS = 300
+_MANAGED_RULE_GROUPS = {
+    "common": "AWSManagedRulesCommonRuleSet",
+    "known-bad-inputs": "AWSManagedRulesKnownBadInputsRuleSet",
+}
+"""AWS's own rules by the name of ours.
+
+Source: https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
+"""
 
 
 class WebAcl(Construct):
@@ -63,8 +71,6 @@ class WebAcl(Construct):
                 it is blocked until it calms down.
             action: `block` what a rule matches, or only `count` it.
             tags: Tags of its resources.
-
-        Source: https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
         """
         super().__init__(scope, id)
         checkers = DataAwsEc2ManagedPrefixList(
@@ -85,27 +91,24 @@ class WebAcl(Construct):
             tags=dict(tags or {}),
         )
         blocks = action == "block"
+        managed_action = (
+            Wafv2WebAclRuleOverrideAction(none=Wafv2WebAclRuleOverrideActionNone())
+            if blocks
+            else Wafv2WebAclRuleOverrideAction(count=Wafv2WebAclRuleOverrideActionCount())
+        )
         rules: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
             (
                 "health-checkers",
                 {"ip_set_reference_statement": {"arn": addresses.arn}},
                 {"action": Wafv2WebAclRuleAction(allow=Wafv2WebAclRuleActionAllow())},
             ),
-            (
-                "common",
-                {
-                    "managed_rule_group_statement": {
-                        "name": "AWSManagedRulesCommonRuleSet",
-                        "vendor_name": "AWS",
-                    }
-                },
-                {
-                    "override_action": Wafv2WebAclRuleOverrideAction(
-                        none=Wafv2WebAclRuleOverrideActionNone()
-                    )
-                    if blocks
-                    else Wafv2WebAclRuleOverrideAction(count=Wafv2WebAclRuleOverrideActionCount())
-                },
+            *(
+                (
+                    rule_name,
+                    {"managed_rule_group_statement": {"name": group, "vendor_name": "AWS"}},
+                    {"override_action": managed_action},
+                )
+                for rule_name, group in _MANAGED_RULE_GROUPS.items()
             ),
             (
                 "rate-per-ip",

@@ -39,12 +39,12 @@ def test_health_checkers_of_the_region_pass_before_every_other_rule(synthesized)
 
 
 def test_common_rules_and_the_rate_of_an_address_block(synthesized):
-    _, common, rate = synthesized.only("aws_wafv2_web_acl")["rule"]
+    _, *managed, rate = synthesized.only("aws_wafv2_web_acl")["rule"]
 
-    assert common["statement"]["managed_rule_group_statement"] == {
-        "name": "AWSManagedRulesCommonRuleSet", "vendor_name": "AWS",
-    }  # fmt: skip
-    assert common["override_action"] == {"none": {}}
+    assert [rule["statement"]["managed_rule_group_statement"]["name"] for rule in managed] == [
+        "AWSManagedRulesCommonRuleSet", "AWSManagedRulesKnownBadInputsRuleSet",
+    ]  # fmt: skip
+    assert [rule["override_action"] for rule in managed] == [{"none": {}}] * 2
     assert rate["statement"]["rate_based_statement"]["limit"] == 500
     assert rate["action"] == {"block": {}}
 
@@ -63,8 +63,8 @@ def test_it_protects_the_stage(synthesized):
 
 
 def test_it_may_count_only():
-    first, common, rate = synthesize(action="count").only("aws_wafv2_web_acl")["rule"]
+    first, *managed, rate = synthesize(action="count").only("aws_wafv2_web_acl")["rule"]
 
     assert first["action"] == {"allow": {}}
-    assert common["override_action"] == {"count": {}}
+    assert [rule["override_action"] for rule in managed] == [{"count": {}}] * 2
     assert rate["action"] == {"count": {}}

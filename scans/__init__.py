@@ -1,0 +1,1 @@
+"""Checks of what is synthesized by tools that know AWS's good practice."""
