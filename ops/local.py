@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,6 +78,7 @@ def up(
     *,
     ports: Ports | None = None,
     speed: float = DEFAULT_SPEED,
+    iam_enforced: bool = False,
     on_step: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> LocalApi:
@@ -86,6 +88,7 @@ def up(
         workspace: Where everything is kept.
         ports: Where the stand answers; one that runs already keeps its own.
         speed: How much faster than AWS health checks and DNS run; one that runs keeps its own.
+        iam_enforced: Check signatures and evaluate IAM policies; one that runs stays as it is.
         on_step: Called with a line before every step.
         on_progress: Called while Terraform applies.
 
@@ -101,19 +104,22 @@ def up(
         # Left-overs of a stand that died, or of an apply that was killed: its state is not whole.
         down(workspace)
         found = None
-    running = start(workspace, ports=ports, speed=speed, on_step=on_step)
+    begin = partial(
+        start, workspace, ports=ports, speed=speed, iam_enforced=iam_enforced, on_step=on_step
+    )
+    running = begin()
     on_step("Synthesizing Terraform JSON for the environment local")
     _synthesize(workspace)
     try:
         terraform = _apply(workspace, running, on_step, on_progress)
     except OpsError as error:
-        if found or not re.search(r"StatusCode: 409|AlreadyExists|already existed", str(error)):
+        if found or not re.search(r"StatusCode: 409|AlreadyExists|already exist", str(error)):
             raise
         # On a busy machine the provider now and then sends a creation twice, and nothing but that
         # can be there already: what was new is made anew, once.
         on_step("Something was created twice; once more on a new local AWS")
         down(workspace)
-        running = start(workspace, ports=ports, speed=speed, on_step=on_step)
+        running = begin()
         _synthesize(workspace)
         terraform = _apply(workspace, running, on_step, on_progress)
 
@@ -126,7 +132,9 @@ def up(
     _await_health(_local_api(workspace, running, outputs))
     on_step("Starting Route 53: health checks and DNS")
     running = stand.start_route53(workspace, running, outputs)
-    return _local_api(workspace, running, outputs)
+    api = _local_api(workspace, running, outputs)
+    _await_dns(api)
+    return api
 
 
 def start(
@@ -134,6 +142,7 @@ def start(
     *,
     ports: Ports | None = None,
     speed: float = DEFAULT_SPEED,
+    iam_enforced: bool = False,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Stand:
     """Starts the local AWS alone, for Terraform or cdktf to deploy to.
@@ -142,6 +151,7 @@ def start(
         workspace: Where everything is kept.
         ports: Where it answers.
         speed: How much faster than AWS health checks and DNS run, once they do.
+        iam_enforced: Check signatures and evaluate IAM policies.
         on_step: Called with a line before it starts.
 
     Returns:
@@ -154,7 +164,7 @@ def start(
         return running
     ports = ports or Ports()
     on_step(f"Starting the local AWS on {stand.HOST}:{ports.aws}")
-    return stand.start_aws(workspace, ports, speed)
+    return stand.start_aws(workspace, ports, speed, iam_enforced=iam_enforced)
 
 
 def status(workspace: Workspace) -> LocalApi:
@@ -347,6 +357,20 @@ def _await_health(api: LocalApi) -> None:
                         "up again",
                     )
                 time.sleep(0.2)
+
+
+def _await_dns(api: LocalApi) -> None:
+    """Waits until DNS leads to the primary: new health checks count as unhealthy for a moment.
+
+    If it does not, something is unhealthy, and `verify` tells what: no reason to fail here.
+    """
+    primary = api.outputs["regions"][0]
+    address = stand.region_addresses(api.outputs)[primary]
+    deadline = time.monotonic() + HEALTH_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if address in api.network.resolve(api.outputs["record_name"]).addresses:
+            return
+        time.sleep(0.1)
 
 
 def _put(api: LocalApi, url: str, body: Mapping[str, Any], region: str) -> None:

@@ -168,13 +168,16 @@ class Workspace:
         self._note.unlink(missing_ok=True)
 
 
-def start_aws(workspace: Workspace, ports: Ports, speed: float) -> Stand:
+def start_aws(
+    workspace: Workspace, ports: Ports, speed: float, *, iam_enforced: bool = False
+) -> Stand:
     """Starts the local AWS and waits until it answers.
 
     Args:
         workspace: Where it is noted.
         ports: Where it shall answer, and later the other programs.
         speed: How much faster than AWS health checks and DNS shall run.
+        iam_enforced: Check signatures and evaluate IAM policies.
 
     Returns:
         The stand with the local AWS alone.
@@ -187,7 +190,8 @@ def start_aws(workspace: Workspace, ports: Ports, speed: float) -> Stand:
     workspace.folder.mkdir(parents=True, exist_ok=True)
     stand = Stand(ports, speed, {})
     return _start(
-        workspace, stand, "aws", ["ops.emulator", "--port", str(ports.aws)],
+        workspace, stand, "aws",
+        ["ops.emulator", "--port", str(ports.aws), *(["--iam-enforced"] if iam_enforced else [])],
         f"{stand.endpoint_url}/_ministack/ready",
     )  # fmt: skip
 

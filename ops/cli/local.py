@@ -54,6 +54,11 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     up.add_argument(
         "--no-deploy", action="store_true", help="start the local AWS alone, and deploy yourself"
     )
+    up.add_argument(
+        "--iam-enforced",
+        action="store_true",
+        help="check signatures and evaluate IAM policies, as AWS does",
+    )
     up.add_argument("--free-ports", action="store_true", help="take ports that nothing uses now")
     up.add_argument(
         "--speed",
@@ -103,7 +108,11 @@ def _up(options: argparse.Namespace) -> int:
             ports = replace(ports, **{field.name: given})
     if options.no_deploy:
         running = local.start(
-            _workspace(options), ports=ports, speed=options.speed, on_step=console.print
+            _workspace(options),
+            ports=ports,
+            speed=options.speed,
+            iam_enforced=options.iam_enforced,
+            on_step=console.print,
         )
         console.print(f"The local AWS answers at {running.endpoint_url}")
         return ExitCode.PASSED
@@ -137,6 +146,7 @@ def _up(options: argparse.Namespace) -> int:
             _workspace(options),
             ports=ports,
             speed=options.speed,
+            iam_enforced=options.iam_enforced,
             on_step=console.print,
             on_progress=show,
         )

@@ -19,6 +19,7 @@ from ops.emulator import corrections, faults, surroundings
 
 SURROUNDINGS_BROKEN = 3
 _GRACE_SECONDS = 1.0
+_LONGEST_WAIT_SECONDS = 3600.0
 _ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -93,6 +94,9 @@ async def _run(application: Any, listener: socket.socket) -> None:
     # One request for each connection: on one that is used again, an answer seems to get lost now
     # and then. The AWS SDK asks again, and a creation then finds its own result.
     config.keep_alive_max_requests = 0
+    # And none is closed while it waits for its request: the SDK opens some in advance, and one that
+    # arrives just then would be carried out without an answer.
+    config.keep_alive_timeout = _LONGEST_WAIT_SECONDS
     config.graceful_timeout = _GRACE_SECONDS
     config.loglevel = "WARNING"
     ended = asyncio.Event()

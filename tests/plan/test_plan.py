@@ -29,7 +29,7 @@ STACKS = [*FILES, "orders"]
 KEY_VALUES = {
     name: f"{index:a>20}"
     for index, name in enumerate(
-        ("demo-1", "visitor-1", "operator-1", "acme-1", "acme-2", "globex-1")
+        ("demo-1", "visitor-1", "operator-1", "acme-1", "globex-1", "globex-2", "initech-1")
     )
 }
 

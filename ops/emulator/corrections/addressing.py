@@ -122,6 +122,47 @@ def api_host_names_belong_to_api_gateway() -> None:
     replace(app, "_handle_execute_api_request", handling)
 
 
+def closed_execute_api_endpoint_answers_nobody() -> None:
+    """An API whose execute-api endpoint is disabled answers at its custom domain names only.
+
+    AWS: 403 "Forbidden" at the host name that AWS gives the API; a patch brings the setting as
+    text, and it is read back as a boolean.
+    MiniStack 1.5.33: answers there all the same, and keeps the text, which no SDK can read.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-disable-default-endpoint.html
+    """
+    app = module("app")
+    gateway = module("services.apigateway_v1")
+
+    def updating(original: Any) -> Any:
+        def update_rest_api(api_id: str, data: dict[str, Any]) -> Any:
+            for operation in data.get("patchOperations", []):
+                if operation.get("path") == "/disableExecuteApiEndpoint" and "value" in operation:
+                    operation["value"] = str(operation["value"]).lower() == "true"
+            return original(api_id, data)
+
+        return update_rest_api
+
+    def handling(original: Any) -> Any:
+        async def handle_execute_api_request(host: str, path: str, *rest: Any, **named: Any) -> Any:
+            address = app._parse_execute_api_url(host, path)
+            if address and _is_closed(address[0]):
+                return _forbidden()
+            return await original(host, path, *rest, **named)
+
+        return handle_execute_api_request
+
+    replace(gateway, "_update_rest_api", updating)
+    replace(app, "_handle_execute_api_request", handling)
+
+
+def _is_closed(api_id: str) -> bool:
+    gateway = module("services.apigateway_v1")
+    scope = gateway.find_api_scope(api_id)
+    api = gateway._rest_apis.get_scoped(*scope[:2], api_id) if scope else None
+    return bool((api or {}).get("disableExecuteApiEndpoint"))
+
+
 def _host_name(host: str) -> str:
     return host.rsplit(":", 1)[0].lower() if ":" in host else host.lower()
 

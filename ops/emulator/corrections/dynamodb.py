@@ -43,6 +43,36 @@ def recovery_period_is_kept() -> None:
     replace(dynamodb, "_describe_continuous_backups", describing)
 
 
+def replica_has_a_key_of_its_own() -> None:
+    """A replica that is made with a KMS key is described with that key.
+
+    AWS: encrypts each replica with the key of its own Region.
+    MiniStack 1.5.33: describes every replica with the key of the table, so every plan wants to
+    replace the replica.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateReplicationGroupMemberAction.html
+    """
+    dynamodb = module("services.dynamodb")
+    responses = module("core.responses")
+
+    def updating(original: Any) -> Any:
+        def apply_replica_updates(name: str, table: Any, updates: list[dict[str, Any]]) -> Any:
+            error = original(name, table, updates)
+            for update in updates:
+                created = update.get("Create", {})
+                if error is None and (key := created.get("KMSMasterKeyId")):
+                    account, region = responses.get_account_id(), created["RegionName"]
+                    replica = dynamodb._tables.get_scoped(account, region, name)
+                    replica["SSEDescription"] = dynamodb._sse_description_from_spec(
+                        {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}
+                    )
+            return error
+
+        return apply_replica_updates
+
+    replace(dynamodb, "_apply_replica_updates", updating)
+
+
 def _with_days(dynamodb: Any, table: str, answer: Any) -> Any:
     status, headers, body = answer
     days = dynamodb._pitr_settings.get(table)

@@ -84,6 +84,31 @@ def see_path_without_mapping(aws):
     assert statuses == [403, 403]
 
 
+@observes(addressing.closed_execute_api_endpoint_answers_nobody)
+def see_closed_endpoint(aws):
+    region = "us-east-1"
+    domain = f"api-{uuid.uuid4().hex[:8]}.example.test"
+    api = aws.rest_api(region)
+    aws.custom_domain(region, domain, api)
+    gateway = aws.client("apigateway", region)
+
+    def statuses():
+        hosts = (f"{api}.execute-api.{region}.amazonaws.com", domain)
+        return [aws.call(host, "/v1/thing").status_code for host in hosts]
+
+    def close(value):
+        path = "/disableExecuteApiEndpoint"
+        gateway.update_rest_api(
+            restApiId=api, patchOperations=[{"op": "replace", "path": path, "value": value}]
+        )
+
+    close("true")
+    assert statuses() == [403, 200]
+    assert gateway.get_rest_api(restApiId=api)["disableExecuteApiEndpoint"] is True
+    close("false")
+    assert statuses() == [200, 200]
+
+
 def domain_in_two_regions(aws):
     domain = f"api-{uuid.uuid4().hex[:8]}.example.test"
     for region in ("us-east-1", "us-west-2"):
@@ -381,6 +406,33 @@ def see_recovery_period(aws):
     recovery = backups["PointInTimeRecoveryDescription"]
     assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
     assert recovery.get("RecoveryPeriodInDays") == 7
+
+
+@observes(dynamodb.replica_has_a_key_of_its_own)
+def see_key_of_replica(aws):
+    keys = {
+        region: aws.client("kms", region).create_key()["KeyMetadata"]["Arn"]
+        for region in ("us-east-1", "us-west-2")
+    }
+    client = aws.client("dynamodb", "us-east-1")
+    name = f"table-{uuid.uuid4().hex[:8]}"
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": keys["us-east-1"]},
+    )
+
+    replica = {"RegionName": "us-west-2", "KMSMasterKeyId": keys["us-west-2"]}
+    client.update_table(TableName=name, ReplicaUpdates=[{"Create": replica}])
+
+    assert {
+        region: aws.client("dynamodb", region).describe_table(TableName=name)["Table"][
+            "SSEDescription"
+        ]["KMSMasterKeyArn"]
+        for region in keys
+    } == keys
 
 
 @observes(kms.aws_managed_keys_are_made_on_first_use)
