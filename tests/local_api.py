@@ -15,6 +15,7 @@ from botocore.credentials import Credentials
 from repository_files import REPOSITORY
 
 from ops import local
+from ops.calls import signed_headers
 from ops.stand import Workspace
 
 REGIONS = ("us-east-1", "us-west-2")
@@ -61,6 +62,21 @@ class Api:
         )
         SigV4Auth(Credentials("test", "test"), "execute-api", region).add_auth(request)
         return self.send(method, request.url, dict(request.headers.items()), request.data)
+
+    def by_name(self, method, region, path, headers=None, body=None, credentials=None):
+        """At the Region's name that the stack gives, over TLS; signed if credentials are given."""
+        url = self.local.outputs["region_urls"][region] + path
+        headers, data = dict(headers or {}), json.dumps(body).encode() if body else None
+        if data:
+            headers["Content-Type"] = "application/json"
+        if credentials:
+            signed, data = signed_headers(
+                method, url, region=region, credentials=credentials, body=body
+            )
+            headers |= signed
+        return self.local.network.request(
+            method, url, headers=headers, body=data, timeout_seconds=30
+        )
 
     def put(self, region, path, body):
         return self.signed("PUT", region, path, body)

@@ -1,0 +1,131 @@
+"""Every door closed that the settings can close, on a local AWS that enforces IAM."""
+
+import json
+
+import pytest
+from local_api import REGIONS, run_ops
+from parliament import analyze_policy_string
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(params=REGIONS)
+def region(request):
+    return request.param
+
+
+def test_a_second_plan_shows_no_change(hardened):
+    plan = hardened.terraform("plan", "-input=false", "-detailed-exitcode", "-no-color")
+
+    assert plan.returncode == 0, plan.stdout[-3000:]
+
+
+def test_verify_finds_everything_in_place(hardened):
+    verified = run_ops("verify", "--folder", str(hardened.workspace.folder), "--json")
+
+    assert verified.returncode == 0, verified.stdout
+    assert json.loads(verified.stdout)["passed"]
+
+
+def test_the_host_name_that_aws_gives_answers_nobody(hardened, region):
+    host = f"{hardened.local.outputs['api_ids'][region]}.execute-api.{region}.amazonaws.com"
+
+    answer = hardened.local.network.request("GET", f"https://{host}/v1/health")
+
+    assert (answer.status, answer.json) == (403, {"message": "Forbidden"})
+
+
+def test_each_region_answers_by_its_own_name_and_only_there(hardened, region):
+    assert hardened.by_name("GET", region, "/health").json == {"status": "ok", "region": region}
+
+    other = next(r for r in REGIONS if r != region)
+    address = hardened.local.network.hosts[f"{other}.weather.example.com"][0]
+    refused = hardened.local.network.request(
+        "GET", f"https://{region}.weather.example.com/v1/health", address=address
+    )
+    assert not refused.ok
+
+
+def test_dns_leads_each_regions_name_to_it(hardened, region):
+    network = hardened.local.network
+    answer = network.resolve(f"{region}.weather.example.com")
+
+    assert answer.addresses == (network.hosts[f"{region}.weather.example.com"][0],)
+
+
+def test_table_replica_and_logs_use_the_key_of_their_region(hardened, region):
+    key = hardened.client("kms", region).describe_key(KeyId="alias/weather-local")["KeyMetadata"]
+    table = hardened.client("dynamodb", region).describe_table(
+        TableName=hardened.local.outputs["table_name"]
+    )["Table"]
+    groups = hardened.client("logs", region).describe_log_groups()["logGroups"]
+
+    assert key["MultiRegion"]
+    assert f":kms:{region}:" in key["Arn"]
+    assert table["SSEDescription"]["KMSMasterKeyArn"] == key["Arn"]
+    assert {group["kmsKeyId"] for group in groups} == {key["Arn"]}
+
+
+def test_the_web_acl_stands_before_the_stage_and_lets_the_checkers_pass_first(hardened, region):
+    waf = hardened.client("wafv2", region)
+    api = hardened.local.outputs["api_ids"][region]
+    stage = f"arn:aws:apigateway:{region}::/restapis/{api}/stages/v1"
+
+    acl = waf.get_web_acl_for_resource(ResourceArn=stage)["WebACL"]
+
+    first, *_ = sorted(acl["Rules"], key=lambda rule: rule["Priority"])
+    assert first["Action"] == {"Allow": {}}
+    addresses = first["Statement"]["IPSetReferenceStatement"]["ARN"]
+    name, id = addresses.split("/")[-2:]
+    checkers = waf.get_ip_set(Name=name, Scope="REGIONAL", Id=id)["IPSet"]["Addresses"]
+    # The local AWS makes them up; on AWS they are Route 53's.
+    assert checkers
+
+
+def policies(api):
+    """`(address, policy)` of everything that gives permissions, as it was applied."""
+    state = json.loads(api.terraform("show", "-json").stdout)
+    for resource in state["values"]["root_module"]["resources"]:
+        if resource["type"] in ("aws_iam_role_policy", "aws_iam_policy"):
+            yield resource["address"], json.loads(resource["values"]["policy"])
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def test_the_linter_finds_nothing_in_any_policy(hardened):
+    applied = dict(policies(hardened))
+
+    found = {
+        address: [str(finding) for finding in analyze_policy_string(json.dumps(policy)).findings]
+        for address, policy in applied.items()
+    }
+
+    assert len(applied) > 30
+    assert {address: findings for address, findings in found.items() if findings} == {}
+
+
+def test_the_linter_would_find_a_wrong_resource_and_a_misspelled_action():
+    table = "arn:aws:dynamodb:us-east-1:111122223333:table/weather"
+    for action in ("logs:PutLogEvents", "dynamodb:GetItems"):
+        statement = {"Effect": "Allow", "Action": [action], "Resource": [table]}
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        assert analyze_policy_string(json.dumps(policy)).findings, action
+
+
+def test_no_policy_has_a_wildcard_but_for_traces_and_none_reaches_another_region(hardened):
+    for address, policy in policies(hardened):
+        for statement in policy["Statement"]:
+            actions, resources = listed(statement["Action"]), listed(statement["Resource"])
+            assert not [action for action in actions if "*" in action], address
+            if resources == ["*"]:
+                # X-Ray has no finer grain.
+                assert set(actions) == {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+                continue
+            regions = {resource.split(":")[3] for resource in resources}
+            if ".primary_" in address or ".secondary_" in address:
+                assert regions == {REGIONS[".secondary_" in address]}, address
+            else:
+                assert "publisher" in address
+                assert regions <= set(REGIONS)

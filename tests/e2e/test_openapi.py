@@ -1,0 +1,166 @@
+"""The API does what its OpenAPI document says, whatever it is sent, in both Regions.
+
+Valid and invalid requests are generated from the document that the API itself serves.
+"""
+
+import json
+from collections import Counter
+
+import pytest
+import requests
+import schemathesis
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import HealthCheck, Phase, given, settings
+from local_api import REGIONS
+from schemathesis import Case, GenerationMode, Response
+from schemathesis.checks import load_all_checks, not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+pytestmark = pytest.mark.e2e
+
+load_all_checks()
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+EXAMPLES = 90
+CASES_REQUIRED = 2000
+
+
+class Caller:
+    """Sends generated cases to one Region, with the credentials that the operation asks for."""
+
+    def __init__(self, api, region, security):
+        self.api, self.region, self.security = api, region, security
+        self.url = api.local.region_urls[region]
+        self.statuses: Counter[int] = Counter()
+        self.acknowledged: set[tuple[str, ...]] = set()
+
+    def __call__(self, case: Case) -> None:
+        prepared = requests.Request(**case.as_transport_kwargs(base_url=self.url)).prepare()
+        body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
+        headers = dict(prepared.headers) | self._credentials(case, prepared, body)
+        answer = self.api.http.request(
+            prepared.method, prepared.url, body=body, headers=headers, retries=False, timeout=30
+        )
+        self.statuses[answer.status] += 1
+        text = answer.data.decode()
+        assert "Traceback" not in text
+        assert 'File "' not in text
+        if prepared.method == "PUT" and answer.status in (200, 201):
+            self.acknowledged.add(key_of(json.loads(text)))
+        case.validate_response(
+            Response(
+                status_code=answer.status,
+                headers={name.lower(): [value] for name, value in answer.headers.items()},
+                content=answer.data,
+                request=prepared,
+                elapsed=0.0,
+                verify=False,
+                encoding="utf-8",
+            ),
+            checks=CHECKS,
+            transport_kwargs={"base_url": self.url},
+        )
+
+    def _credentials(self, case, prepared, body):
+        security = self.security[case.operation.definition.raw["operationId"]]
+        if security == [{"api_key": []}]:
+            return {"x-api-key": self.api.local.api_key}
+        if security == [{"aws_signature": []}]:
+            request = AWSRequest(prepared.method, prepared.url, data=body)
+            SigV4Auth(Credentials("test", "test"), "execute-api", self.region).add_auth(request)
+            return dict(request.headers.items())
+        return {}
+
+
+def key_of(document):
+    """What tells a written document from all others."""
+    names = ("location", "observed_at", "observation_id")
+    return tuple(document[name] for name in names if name in document)
+
+
+def stored(api, region):
+    """Keys of all that stands in a Region's replica, as `key_of` has them."""
+    pages = api.client("dynamodb", region).get_paginator("scan")
+    found = set()
+    for page in pages.paginate(TableName=api.local.outputs["table_name"]):
+        for item in page["Items"]:
+            pk, sk = item["pk"]["S"], item["sk"]["S"]
+            kind, _, location = pk.partition("#")
+            found.add((sk,) if kind == "locations" else (location, *sk.split("#")[1:]))
+    return found
+
+
+def generated(operation, mode, call, examples):
+    @settings(
+        max_examples=examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def run(case):
+        call(case)
+
+    run()
+
+
+@pytest.fixture(scope="module")
+def document(api):
+    answer = api.send("GET", api.url(REGIONS[0], "/openapi.json"))
+    assert answer.status == 200
+    return answer.json
+
+
+def test_both_regions_serve_the_same_document_with_the_name_that_fails_over(api, document):
+    other = api.send("GET", api.url(REGIONS[1], "/openapi.json"))
+
+    assert other.json == document
+    assert document["servers"] == [{"url": api.local.outputs["api_url"]}]
+
+
+def test_every_answer_is_documented_and_no_refused_request_stores_anything(api, document):
+    # GIVEN what stands in the table
+    before = stored(api, REGIONS[0])
+    # AND the document without its credentials: every request is given the right ones
+    security = {}
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        security[operation["operationId"]] = operation.pop("security")
+    del document["components"]["securitySchemes"]
+    callers = [Caller(api, region, security) for region in REGIONS]
+
+    # WHEN requests of every kind are sent to both Regions
+    for found in schemathesis.openapi.from_dict(document).get_all_operations():
+        operation = found.ok()
+        takes_nothing = not operation.definition.raw.get("parameters")
+        for mode in GenerationMode:
+            if takes_nothing and mode is GenerationMode.NEGATIVE:
+                continue
+            for caller in callers:
+                generated(operation, mode, caller, 1 if takes_nothing else EXAMPLES)
+
+    # THEN each answer was as documented, none was a failure of ours, and there were enough
+    statuses = sum((caller.statuses for caller in callers), Counter())
+    print(f"{statuses.total()} requests: {dict(sorted(statuses.items()))}")
+    assert statuses.total() >= CASES_REQUIRED
+    assert {200, 201, 400, 404} <= set(statuses)
+    assert not [status for status in statuses if status >= 500]
+    # AND what was stored is what was acknowledged
+    acknowledged = set.union(*(caller.acknowledged for caller in callers))
+    for region in REGIONS:
+        assert stored(api, region) <= before | acknowledged
