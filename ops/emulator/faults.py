@@ -28,7 +28,12 @@ from ops.emulator.corrections.replacing import module, replace
 
 PATH = "/_local/faults"
 SERVICES = ("dynamodb",)
-STATUSES = {"InternalServerError": 500, "ProvisionedThroughputExceededException": 400}
+STATUSES = {
+    "InternalServerError": 500,
+    "ProvisionedThroughputExceededException": 400,
+    "ThrottlingException": 400,
+    "AccessDeniedException": 400,
+}
 TIMEOUT = "timeout"
 REPLICATION = "replication"
 ERRORS = (*STATUSES, TIMEOUT, REPLICATION)
@@ -41,6 +46,8 @@ _MESSAGES = {
     "InternalServerError": "The request processing has failed because of an unknown error.",
     "ProvisionedThroughputExceededException": "The level of configured provisioned throughput "
     "for the table was exceeded.",
+    "ThrottlingException": "Rate of requests exceeds the allowed throughput.",
+    "AccessDeniedException": "User is not authorized to perform this action.",
 }
 
 Scope = Mapping[str, Any]

@@ -52,7 +52,12 @@ def found(corrected, table, region, pk):
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [("InternalServerError", 500), ("ProvisionedThroughputExceededException", 400)],
+    [
+        ("InternalServerError", 500),
+        ("ProvisionedThroughputExceededException", 400),
+        ("ThrottlingException", 400),
+        ("AccessDeniedException", 400),
+    ],
 )
 def test_a_function_meets_the_error_as_aws_sends_it(corrected, faults, table, error, status):
     faults.inject("dynamodb", "us-east-1", error)

@@ -1,0 +1,126 @@
+"""A table that throttles, hangs or denies: callers learn when to come back, nothing is lost.
+
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+
+import pytest
+from local_api import REGIONS
+
+import weather_api
+from ops.emulator.control import ServiceFaults
+from ops.emulator.faults import STATUSES, TIMEOUT
+
+pytestmark = pytest.mark.e2e
+
+ERRORS = (*STATUSES, TIMEOUT)
+PATHS = {
+    "list_locations": "/locations",
+    "put_location": "/locations/quito",
+    "get_weather": "/weather/quito",
+    "list_observations": "/weather/quito/observations",
+    "put_observation": "/weather/quito/observations/2026-07-01T10:00:00Z",
+    "delete_observation": "/weather/quito/observations/2026-07-01T10:00:00Z",
+}
+BODIES = {
+    "put_location": {"name": "Quito", "latitude_degrees": -0.18, "longitude_degrees": -78.47},
+    "put_observation": {"temperature_celsius": 14},
+}
+ON_THE_TABLE = [o for o in weather_api.OPERATIONS if o.access]
+HEALTH_STATUS_SECONDS = 2.0
+"""How long Route 53 waits for a status."""
+
+
+@contextmanager
+def broken(api, region, error):
+    faults = ServiceFaults(api.local.stand.endpoint_url)
+    injected = faults.inject("dynamodb", region, error)
+    try:
+        yield
+    finally:
+        faults.mend(injected.id)
+
+
+def call(api, region, operation):
+    begun = time.monotonic()
+    if operation.name in ("get_health", "get_switch"):
+        answer = api.send("GET", api.url(region, operation.path))
+    elif operation.method == "GET":
+        answer = api.get(region, PATHS[operation.name])
+    else:
+        body = BODIES.get(operation.name)
+        answer = api.signed(operation.method, region, PATHS[operation.name], body)
+    return answer, time.monotonic() - begun
+
+
+@pytest.mark.parametrize("operation", ON_THE_TABLE, ids=lambda o: o.name)
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_operation_says_in_time_when_to_come_back(api, region, error, operation):
+    # GIVEN a function that runs already: its start is no part of what is measured
+    call(api, region, operation)
+
+    with broken(api, region, error):
+        answer, seconds = call(api, region, operation)
+
+    assert answer.status == 503, answer.text
+    assert answer.headers["X-Served-By-Region"] == region
+    assert error not in answer.text
+    if operation.name == "get_health":
+        # Whoever asks is a health checker; it comes again by itself, and gives up by then.
+        assert seconds < HEALTH_STATUS_SECONDS
+    else:
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert seconds < operation.timeout_seconds
+    # AND it is well again once the table is
+    assert call(api, region, operation)[0].status < 500
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_no_acknowledged_write_is_missing_afterwards(api, error):
+    # GIVEN publishers who write to both Regions without a pause
+    location, numbers, ended = f"faulty-{error.lower()}", itertools.count(), Event()
+    body = {"name": "Faulty", "latitude_degrees": 0, "longitude_degrees": 0}
+    assert api.put(REGIONS[0], f"/locations/{location}", body).status == 201
+
+    def publish(region):
+        acknowledged, failed = [], 0
+        while not ended.is_set():
+            number = next(numbers)
+            moment = f"2026-07-02T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z"
+            path = f"/weather/{location}/observations/{moment}"
+            answer = api.put(region, path, {"temperature_celsius": number % 50})
+            assert answer.status in (201, 503), answer.text
+            if answer.status == 201:
+                acknowledged.append(moment)
+            else:
+                failed += 1
+        return acknowledged, failed
+
+    with ThreadPoolExecutor(len(REGIONS)) as pool:
+        publishers = [pool.submit(publish, region) for region in REGIONS]
+        # WHEN the table of one Region fails for a while, twice
+        try:
+            for _ in range(2):
+                time.sleep(0.5)
+                with broken(api, REGIONS[0], error):
+                    time.sleep(1.5)
+            time.sleep(0.5)
+        finally:
+            ended.set()
+        (east, failed), (west, _) = (publisher.result() for publisher in publishers)
+
+    # THEN writes failed, and every one that was acknowledged stands in both Regions
+    assert failed
+    assert east
+    assert west
+    for region in REGIONS:
+        found, cursor = set(), ""
+        while cursor is not None:
+            query = f"?limit=100{f'&cursor={cursor}' if cursor else ''}"
+            page = api.get(region, f"/weather/{location}/observations{query}").json
+            found |= {observation["observed_at"] for observation in page["observations"]}
+            cursor = page["next_cursor"]
+        assert {*east, *west} <= found
