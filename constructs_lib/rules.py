@@ -32,6 +32,7 @@ def cross_faults(values: Mapping[str, Any]) -> Iterator[Fault]:
     regions = [r for r in regions if isinstance(r, str)] if isinstance(regions, list) else []
     yield from _regions_faults(values, regions)
     yield from _domain_faults(_table(values, "domain"), _table(values, "api"), regions)
+    yield from _monitoring_faults(_table(values, "monitoring"))
     yield from _backend_faults(_table(values, "backend"), regions)
     yield from _plan_faults(_table(values, "plans"), _table(values, "api"))
     yield from _customer_faults(values.get("customers"), _table(values, "plans"))
@@ -101,6 +102,14 @@ def _backend_faults(backend: Mapping[str, Any], regions: Sequence[str]) -> Itera
                 "move the bucket, for example to "
                 + next((r for r in regions if r != bucket_region), "another Region"),
             )  # fmt: skip
+
+
+def _monitoring_faults(monitoring: Mapping[str, Any]) -> Iterator[Fault]:
+    if monitoring.get("emails") and monitoring.get("alarms", False) is False:
+        yield Fault(
+            "monitoring.emails", "is set, and there are no alarms to tell of",
+            "with alarms = true only", "set alarms = true, or remove emails",
+        )  # fmt: skip
 
 
 def _plan_faults(plans: Mapping[str, Any], api: Mapping[str, Any]) -> Iterator[Fault]:

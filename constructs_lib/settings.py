@@ -292,6 +292,30 @@ class WebAclSettings(_Section):
     )
 
 
+class MonitoringSettings(_Section):
+    """What tells people of a failover; failover itself depends on none of it."""
+
+    alarms: bool = _setting(
+        "Create CloudWatch alarms on health checks, APIs, functions, the table and replication, "
+        "and an SNS topic in each Region for them.",
+        allowed="true or false",
+        fix="write alarms = true or alarms = false, without quotes",
+        default=False,
+    )
+    emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")], ...] = _setting(
+        "Who is told of alarms; each confirms a mail that AWS sends for every topic.",
+        allowed="a list of e-mail addresses in quotes, together with alarms = true",
+        fix='for example emails = ["on-call@example.com"]',
+        default=(),
+    )
+    dashboard: bool = _setting(
+        "Create a CloudWatch dashboard with all Regions side by side.",
+        allowed="true or false",
+        fix="write dashboard = true or dashboard = false, without quotes",
+        default=False,
+    )
+
+
 class LocalBackend(_Section):
     """Terraform state in a file beside the synthesized output: for trials, not for a team."""
 
@@ -382,6 +406,12 @@ class Settings(_Section):
         allowed="a table",
         fix="write [web_acl], or remove it for none",
         default=None,
+    )
+    monitoring: MonitoringSettings = _setting(
+        "Alarms and the dashboard.",
+        allowed="a table",
+        fix="write [monitoring]",
+        default=MonitoringSettings(),
     )
     plans: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")], PlanSettings] = _setting(
         "What is sold: limits by the name of the plan.",

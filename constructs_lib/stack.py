@@ -26,6 +26,7 @@ from constructs_lib.api.custom_domain import RegionalDomainName
 from constructs_lib.customer_access import customers_of, key_values, plans_of
 from constructs_lib.dynamodb import READ_ACTIONS, WRITE_ACTIONS, GlobalTable, Key
 from constructs_lib.kms import MultiRegionKey
+from constructs_lib.monitoring import add_alarms, add_dashboard
 from constructs_lib.route53 import AliasTarget, FailoverDns, HealthCheck, RegionalEndpoint
 from constructs_lib.settings import Settings
 from constructs_lib.terraform_configuration import ROLES, configure, providers_by_region
@@ -210,6 +211,29 @@ class FailoverApiStack(TerraformStack):
                 failure_threshold=settings.health_check.failure_threshold,
             ),
         )
+        if settings.monitoring.alarms:
+            add_alarms(
+                self,
+                settings=settings,
+                name=name,
+                providers=providers,
+                apis=self.apis,
+                operations=operations,
+                table=self.table,
+                dns=self.dns,
+                key_arns=key_arns,
+            )
+        if settings.monitoring.dashboard:
+            add_dashboard(
+                self,
+                settings=settings,
+                name=name,
+                provider=primary,
+                apis=self.apis,
+                operations=operations,
+                table=self.table,
+                dns=self.dns,
+            )
         self._outputs(settings, endpoints, health_operation)
         if switch:
             self._output(

@@ -37,6 +37,25 @@ def configure(stack: TerraformStack, settings: Settings) -> None:
         stack.add_override("terraform.backend.s3.use_lockfile", True)
 
 
+def provider_of(stack: TerraformStack, settings: Settings, region: str, alias: str) -> AwsProvider:
+    """The aliased provider of one Region.
+
+    Args:
+        stack: The stack.
+        settings: The environment.
+        region: The Region.
+        alias: Its alias.
+    """
+    return AwsProvider(
+        stack,
+        f"aws_{alias}",
+        alias=alias,
+        region=region,
+        allowed_account_ids=list(settings.allowed_account_ids) or None,
+        default_tags=[AwsProviderDefaultTags(tags=settings.tags | {"environment": settings.name})],
+    )
+
+
 def providers_by_region(stack: TerraformStack, settings: Settings) -> dict[str, AwsProvider]:
     """One aliased provider per Region and no other: a forgotten alias cannot go unnoticed.
 
@@ -48,16 +67,7 @@ def providers_by_region(stack: TerraformStack, settings: Settings) -> dict[str, 
         `{region: provider}`, the primary first.
     """
     return {
-        region: AwsProvider(
-            stack,
-            f"aws_{alias}",
-            alias=alias,
-            region=region,
-            allowed_account_ids=list(settings.allowed_account_ids) or None,
-            default_tags=[
-                AwsProviderDefaultTags(tags=settings.tags | {"environment": settings.name})
-            ],
-        )
+        region: provider_of(stack, settings, region, alias)
         for region, alias in zip(
             settings.regions, (*ROLES, *settings.regions[len(ROLES) :]), strict=True
         )

@@ -37,7 +37,7 @@ FUNCTIONS = REPOSITORY / "lambda_src"
 OPERATIONS = {path.stem for path in FUNCTIONS.glob("*.py")}
 
 
-CONSTRUCTS = {"api", "dynamodb", "kms", "route53"}
+CONSTRUCTS = {"api", "cloudwatch", "dynamodb", "kms", "route53"}
 
 
 def test_constructs_import_neither_the_functions_nor_the_tools():

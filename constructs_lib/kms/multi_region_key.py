@@ -1,8 +1,8 @@
 """One customer-managed KMS key for data and logs: a multi-Region key, replicated to every Region.
 
 A replica works while the primary key's Region is down: encryption never reaches across Regions. The
-key policy lets IAM decide in this account, and CloudWatch Logs use the key for log groups of this
-account; which roles may use the key through DynamoDB is granted where the table is.
+key policy lets IAM decide in this account, and CloudWatch use the key for log groups and alarms of
+this account; which roles may use the key through DynamoDB is granted where the table is.
 
 Limits: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
 """
@@ -137,6 +137,24 @@ class MultiRegionKey(Construct):
                             test="ArnLike",
                             variable="kms:EncryptionContext:aws:logs:arn",
                             values=[f"arn:aws:logs:{region}:{account_id}:log-group:*"],
+                        )
+                    ],
+                ),
+                # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+                DataAwsIamPolicyDocumentStatement(
+                    sid="AlarmsOfThisAccount",
+                    actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                    resources=["*"],
+                    principals=[
+                        DataAwsIamPolicyDocumentStatementPrincipals(
+                            type="Service", identifiers=["cloudwatch.amazonaws.com"]
+                        )
+                    ],
+                    condition=[
+                        DataAwsIamPolicyDocumentStatementCondition(
+                            test="StringEquals",
+                            variable="aws:SourceAccount",
+                            values=[account_id],
                         )
                     ],
                 ),

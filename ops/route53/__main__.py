@@ -18,6 +18,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from ops.route53 import metrics
 from ops.route53.dataplane import ClientNetwork, DataPlane
 from ops.route53.endpoints import EndpointsFile
 from ops.route53.reader import Configuration, accept_python_booleans, read_configuration
@@ -72,18 +73,26 @@ async def _run(options: argparse.Namespace) -> None:
             flush=True,
         )
         refreshing = asyncio.create_task(plane.run(options.refresh_seconds))
+        publishing = asyncio.create_task(
+            metrics.publish_forever(
+                _publishing(options.endpoint_url),
+                lambda: {check: status.healthy for check, status in plane.statuses.items()},
+                period_seconds=metrics.PERIOD_SECONDS / options.speed,
+            )
+        )
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((refreshing, stopping), return_when=asyncio.FIRST_COMPLETED)
-        refreshing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await refreshing
+        for task in (publishing, refreshing):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
     finally:
         await dns.close()
         await status.close()
 
 
-def _reading(endpoint_url: str, zone_names: Sequence[str]) -> Callable[[], Configuration]:
-    """Make the function that reads the configuration from one API endpoint."""
+def _clients(endpoint_url: str) -> Callable[[str, str], Any]:
+    """Make the function that gives a client of a service in a Region, at one API endpoint."""
     session = boto3.Session(
         aws_access_key_id=os.environ.get("AWS_ACCESS_KEY_ID", "test"),
         aws_secret_access_key=os.environ.get("AWS_SECRET_ACCESS_KEY", "test"),
@@ -95,6 +104,18 @@ def _reading(endpoint_url: str, zone_names: Sequence[str]) -> Callable[[], Confi
     def client(service: str, region: str) -> Any:
         return session.client(service, region, endpoint_url=endpoint_url, config=config)
 
+    return client
+
+
+def _publishing(endpoint_url: str) -> Callable[[list[dict[str, Any]]], None]:
+    """Make the function that sends metrics to one API endpoint."""
+    cloudwatch = _clients(endpoint_url)("cloudwatch", metrics.REGION)
+    return lambda data: cloudwatch.put_metric_data(Namespace=metrics.NAMESPACE, MetricData=data)
+
+
+def _reading(endpoint_url: str, zone_names: Sequence[str]) -> Callable[[], Configuration]:
+    """Make the function that reads the configuration from one API endpoint."""
+    client = _clients(endpoint_url)
     route53 = client("route53", "us-east-1")
     accept_python_booleans(route53)
     return lambda: read_configuration(

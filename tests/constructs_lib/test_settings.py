@@ -57,8 +57,8 @@ def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
     # THEN every key stands in the example
     text = (REPOSITORY / "environments" / "example.toml").read_text()
     sections = [example, example.api, example.table, example.domain, example.health_check,
-                example.encryption, example.web_acl, example.backend, example.customers[0],
-                *example.plans.values()]  # fmt: skip
+                example.encryption, example.web_acl, example.monitoring, example.backend,
+                example.customers[0], *example.plans.values()]  # fmt: skip
     for section in sections:
         for key in type(section).model_fields:
             # daily_quota is told beside monthly_quota: a plan has one of the two.
@@ -197,6 +197,14 @@ FAULTS = {
     "rate of an address": (
         {"web_acl": "requests_per_five_minutes = 5"},
         ["web_acl.requests_per_five_minutes: got 5", "10 to 2000000000"],
+    ),
+    "mails without alarms": (
+        {"monitoring": 'emails = ["a@example.com"]'},
+        ["monitoring.emails: is set, and there are no alarms", "set alarms = true"],
+    ),
+    "no mail address": (
+        {"monitoring": 'alarms = true\nemails = ["on-call"]'},
+        ['monitoring.emails[0]: got "on-call"', "a list of e-mail addresses"],
     ),
     "section missing": ({"table": None}, ["table: is missing", "add [table]"]),
     "section is a value": (

@@ -1,4 +1,4 @@
-"""A table that throttles, hangs or denies: callers learn when to come back, nothing is lost.
+"""A failing table: callers learn in time when to come back, and nothing is lost."""
 
 import itertools
 import time

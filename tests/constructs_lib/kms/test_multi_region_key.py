@@ -34,7 +34,7 @@ def test_every_region_has_the_alias(synthesized):
     }
 
 
-def test_only_log_groups_of_this_account_and_region_use_it_besides_iam(synthesized):
+def test_only_logs_and_alarms_of_this_account_use_it_besides_iam(synthesized):
     for region in REGIONS:
         (document,) = [
             d
@@ -42,7 +42,9 @@ def test_only_log_groups_of_this_account_and_region_use_it_besides_iam(synthesiz
             if f"policy_{region}" in id
         ]
         by_sid = {statement["sid"]: statement for statement in document["statement"]}
-        assert set(by_sid) == {"AccountDecidesByIam", "LogGroupsOfThisAccount"}
+        assert set(by_sid) == {
+            "AccountDecidesByIam", "LogGroupsOfThisAccount", "AlarmsOfThisAccount",
+        }  # fmt: skip
         (principal,) = by_sid["LogGroupsOfThisAccount"]["principals"]
         assert principal["identifiers"] == [f"logs.{region}.amazonaws.com"]
         (condition,) = by_sid["LogGroupsOfThisAccount"]["condition"]

@@ -1,0 +1,130 @@
+"""Where the alarms of one Region go: an SNS topic, with e-mail subscribers.
+
+An alarm acts in its own Region only, so each Region with alarms has a topic.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cdktf import TerraformProvider
+from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
+from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
+from cdktf_cdktf_provider_aws.sns_topic_subscription import SnsTopicSubscription
+from constructs import Construct
+
+PERIOD_SECONDS = 60
+EVALUATED_PERIODS = 5
+BREACHING_PERIODS = 3
+"""An alarm goes off when so many of the evaluated periods breach: one bad minute wakes nobody."""
+
+
+class AlarmTopic(Construct):
+    """A topic of one Region, and the alarms that publish to it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        provider: TerraformProvider,
+        name: str,
+        emails: Sequence[str] = (),
+        kms_key_arn: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Creates the topic and its subscriptions.
+
+        Args:
+            scope: The construct that owns it.
+            id: Unique within `scope`.
+            provider: Provider of the Region.
+            name: Name of the topic, and prefix of the alarms' names.
+            emails: Who is told; each confirms a mail that AWS sends first.
+            kms_key_arn: Key in the Region that encrypts messages, which CloudWatch may use; None
+                for no key.
+            tags: Tags of the topic and the alarms.
+
+        Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+        """
+        super().__init__(scope, id)
+        self._provider, self._name, self._tags = provider, name, dict(tags or {})
+        self.topic = SnsTopic(
+            self,
+            "topic",
+            provider=provider,
+            name=f"{name}-alarms",
+            kms_master_key_id=kms_key_arn,
+            tags=self._tags,
+        )
+        self._arn = self.topic.arn
+        for number, email in enumerate(emails):
+            SnsTopicSubscription(
+                self,
+                f"email_{number}",
+                provider=provider,
+                topic_arn=self._arn,
+                protocol="email",
+                endpoint=email,
+            )
+
+    def alarm(
+        self,
+        id: str,
+        *,
+        description: str,
+        namespace: str,
+        metric: str,
+        dimensions: Mapping[str, str],
+        threshold: float,
+        statistic: str,
+        comparison: str = "GreaterThanThreshold",
+        missing: str = "notBreaching",
+        evaluated_periods: int = EVALUATED_PERIODS,
+        breaching_periods: int = BREACHING_PERIODS,
+    ) -> CloudwatchMetricAlarm:
+        """Adds an alarm that publishes to the topic when it goes off and when it is over.
+
+        Args:
+            id: Unique within the topic; part of the alarm's name.
+            description: What it means, and where to look: the text of the mail.
+            namespace: Namespace of the metric.
+            metric: Name of the metric.
+            dimensions: `{name: value}` of the metric.
+            threshold: What a period's value is compared with.
+            statistic: `Sum`, `Average`, `Minimum`, `Maximum`, or a percentile such as `p99`.
+            comparison: CloudWatch's name of the comparison.
+            missing: What a period without data counts as.
+            evaluated_periods: How many minutes are looked at.
+            breaching_periods: How many of them must breach.
+
+        Returns:
+            The alarm.
+        """
+        percentile = statistic.startswith("p")
+        return CloudwatchMetricAlarm(
+            self,
+            id,
+            provider=self._provider,
+            alarm_name=f"{self._name}-{id.replace('_', '-')}",
+            alarm_description=description,
+            namespace=namespace,
+            metric_name=metric,
+            dimensions=dict(dimensions),
+            statistic=None if percentile else statistic,
+            extended_statistic=statistic if percentile else None,
+            period=PERIOD_SECONDS,
+            evaluation_periods=evaluated_periods,
+            datapoints_to_alarm=breaching_periods,
+            threshold=threshold,
+            comparison_operator=comparison,
+            treat_missing_data=missing,
+            alarm_actions=[self._arn],
+            ok_actions=[self._arn],
+            tags=self._tags,
+            **_evaluate_percentile(percentile),
+        )
+
+
+def _evaluate_percentile(percentile: bool) -> dict[str, Any]:
+    """With few requests a percentile is one request: it is not worth waking anybody."""
+    return {"evaluate_low_sample_count_percentiles": "ignore"} if percentile else {}

@@ -1,0 +1,125 @@
+"""Alarms and dashboard of whole environments: every metric is of something that exists."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from cdktf import App
+from repository_files import REPOSITORY
+from synthesis import Synthesized
+
+import weather_api
+from constructs_lib.settings import load
+
+pytestmark = pytest.mark.unit
+
+HARDENED = REPOSITORY / "tests" / "hardened" / "local.toml"
+
+
+def synthesize(path: Path) -> Synthesized:
+    return Synthesized(weather_api.build_stack(App(), load(path)))
+
+
+@pytest.fixture(scope="module")
+def monitored():
+    return synthesize(HARDENED)
+
+
+@pytest.fixture(scope="module")
+def far_away(tmp_path_factory):
+    """Three Regions without us-east-1, latency routing."""
+    text = HARDENED.read_text().replace(
+        'regions = ["us-east-1", "us-west-2"]',
+        'regions = ["eu-west-1", "eu-central-1", "ap-southeast-2"]\nrouting_policy = "latency"',
+    )
+    path = tmp_path_factory.mktemp("environments") / "far.toml"
+    path.write_text(text)
+    return synthesize(path)
+
+
+def metrics_of(synthesized):
+    """`(region, namespace, metric, dimensions)` of everything on the dashboard."""
+    body = json.loads(synthesized.only("aws_cloudwatch_dashboard")["dashboard_body"])
+    for widget in body["widgets"]:
+        for namespace, metric, *dimensions, _ in widget["properties"]["metrics"]:
+            named = dict(zip(dimensions[::2], dimensions[1::2], strict=True))
+            yield widget["properties"]["region"], namespace, metric, named
+
+
+def alarmed(synthesized):
+    """The same of every alarm."""
+    regions = {p["alias"]: p["region"] for p in synthesized.json["provider"]["aws"]}
+    for alarm in synthesized.resources("aws_cloudwatch_metric_alarm").values():
+        region = regions[alarm["provider"].removeprefix("aws.")]
+        yield region, alarm["namespace"], alarm["metric_name"], alarm["dimensions"]
+
+
+DIMENSIONS = {
+    "ApiName": "aws_api_gateway_rest_api",
+    "FunctionName": "aws_lambda_function",
+    "TableName": "aws_dynamodb_table",
+    "HealthCheckId": "aws_route53_health_check",
+}
+
+
+@pytest.mark.parametrize("stack", ["monitored", "far_away"])
+@pytest.mark.parametrize("source", [metrics_of, alarmed])
+def test_every_metric_is_of_a_resource_of_the_stack_in_its_region(request, stack, source):
+    synthesized = request.getfixturevalue(stack)
+    regions = {p["alias"]: p["region"] for p in synthesized.json["provider"]["aws"]}
+    stack_regions = synthesized.json["output"]["regions"]["value"]
+    seen = 0
+
+    for region, namespace, _, dimensions in source(synthesized):
+        seen += 1
+        for name, value in dimensions.items():
+            if name == "Stage":
+                assert value == "v1"
+            elif name == "ReceivingRegion":
+                assert value in stack_regions
+                assert value != region
+            else:
+                type, logical_id = re.fullmatch(r"\$\{(\w+)\.([\w-]+)\.\w+\}", value).groups()
+                assert type == DIMENSIONS[name]
+                resource = synthesized.resources(type)[logical_id]
+                if namespace == "AWS/Route53":
+                    assert region == "us-east-1"
+                elif type != "aws_dynamodb_table":
+                    assert regions[resource["provider"].removeprefix("aws.")] == region
+    assert seen > 40
+
+
+def test_health_alarms_stand_in_us_east_1_under_a_provider_of_their_own_if_need_be(far_away):
+    (health_provider,) = [
+        p for p in far_away.json["provider"]["aws"] if p["alias"] == "health_metrics"
+    ]
+    assert health_provider["region"] == "us-east-1"
+    of_health = [
+        alarm
+        for alarm in far_away.resources("aws_cloudwatch_metric_alarm").values()
+        if alarm["namespace"] == "AWS/Route53"
+    ]
+    assert len(of_health) == 3
+    assert {alarm["provider"] for alarm in of_health} == {"aws.health_metrics"}
+    assert len(far_away.resources("aws_sns_topic")) == 4
+
+
+def test_without_alarms_and_dashboard_there_is_nothing_of_them(tmp_path):
+    text = HARDENED.read_text()
+    start, end = text.index("[monitoring]"), text.index("[plans.monthly]")
+    (tmp_path / "local.toml").write_text(text[:start] + text[end:])
+    synthesized = synthesize(tmp_path / "local.toml")
+
+    for type in ("aws_cloudwatch_metric_alarm", "aws_cloudwatch_dashboard", "aws_sns_topic"):
+        assert synthesized.resources(type) == {}
+
+
+def test_the_dashboard_shows_the_regions_side_by_side(monitored):
+    body = json.loads(monitored.only("aws_cloudwatch_dashboard")["dashboard_body"])
+    columns = {w["properties"]["region"]: w["x"] for w in body["widgets"][1:]}
+
+    assert columns == {"us-east-1": 0, "us-west-2": 12}
+    places = [(w["x"], w["y"]) for w in body["widgets"]]
+    assert len(places) == len(set(places))
+    assert body["widgets"][1]["properties"]["title"] == "us-east-1 (primary): requests and errors"
