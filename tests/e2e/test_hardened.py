@@ -1,10 +1,14 @@
 """Every door closed that the settings can close, on a local AWS that enforces IAM."""
 
 import json
+import time
 
 import pytest
 from local_api import REGIONS, run_ops
 from parliament import analyze_policy_string
+
+from ops.edge.control import EdgeControl
+from ops.edge.faults import Fault
 
 pytestmark = pytest.mark.e2e
 
@@ -129,3 +133,35 @@ def test_no_policy_has_a_wildcard_but_for_traces_and_none_reaches_another_region
             else:
                 assert "publisher" in address
                 assert regions <= set(REGIONS)
+
+
+def test_alarms_and_dashboard_stand_in_their_regions(hardened, region):
+    cloudwatch = hardened.client("cloudwatch", region)
+    alarms = cloudwatch.describe_alarms(MaxRecords=100)["MetricAlarms"]
+
+    of_health = [alarm for alarm in alarms if alarm["Namespace"] == "AWS/Route53"]
+    assert len(of_health) == (3 if region == "us-east-1" else 0)
+    assert len(alarms) == 23 + len(of_health)
+    (topic,) = hardened.client("sns", region).list_topics()["Topics"]
+    assert {action for alarm in alarms for action in alarm["AlarmActions"]} == {topic["TopicArn"]}
+    if region == "us-east-1":
+        (dashboard,) = cloudwatch.list_dashboards()["DashboardEntries"]
+        assert dashboard["DashboardName"] == "weather-local"
+
+
+def test_a_lost_region_turns_the_alarm_of_its_health_check(hardened):
+    cloudwatch = hardened.client("cloudwatch", "us-east-1")
+    lost = REGIONS[0]
+    alarm = f"weather-local-health-of-{lost}"
+
+    def await_state(state):
+        deadline = time.monotonic() + 60
+        while (
+            cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"] != state
+        ):
+            assert time.monotonic() < deadline, f"{alarm} is not {state}"
+            time.sleep(0.2)
+
+    await_state("OK")
+    with EdgeControl(hardened.local.stand.control_url).broken(Fault(lost, "refuse")):
+        await_state("ALARM")

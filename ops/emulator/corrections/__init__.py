@@ -10,7 +10,15 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 
-from ops.emulator.corrections import addressing, api_gateway, dynamodb, kms, route53, speed
+from ops.emulator.corrections import (
+    addressing,
+    api_gateway,
+    cloudwatch,
+    dynamodb,
+    kms,
+    route53,
+    speed,
+)
 
 MINISTACK_VERSION = "1.5.33"
 
@@ -26,6 +34,8 @@ CORRECTIONS: tuple[Callable[[], None], ...] = (
     api_gateway.disabled_api_key_stays_disabled,
     api_gateway.iam_method_refuses_what_is_no_signature,
     api_gateway.validation_error_is_described,
+    cloudwatch.alarm_is_described_whole,
+    cloudwatch.alarm_looks_at_its_own_dimensions,
     dynamodb.recovery_period_is_kept,
     dynamodb.replica_has_a_key_of_its_own,
     kms.aws_managed_keys_are_made_on_first_use,

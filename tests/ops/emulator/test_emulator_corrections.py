@@ -5,15 +5,25 @@ must fail on the uncorrected one: once it no longer fails there, MiniStack has b
 """
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 
 from ops.emulator import corrections
-from ops.emulator.corrections import addressing, api_gateway, dynamodb, kms, route53, speed
+from ops.emulator.corrections import (
+    addressing,
+    api_gateway,
+    cloudwatch,
+    dynamodb,
+    kms,
+    route53,
+    speed,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -386,6 +396,70 @@ def test_refusal_without_validation_leaves_the_variable_empty(corrected):
 
 
 # --- DynamoDB, KMS, Route 53
+
+
+# --- CloudWatch
+
+
+def alarm(aws, dimension):
+    """An alarm on a metric of this call's own, and how to describe it by the query protocol."""
+    name = f"alarm-{uuid.uuid4().hex[:8]}"
+    aws.client("cloudwatch").put_metric_alarm(
+        AlarmName=name, AlarmDescription="a & b", Namespace="Shop", MetricName="Sold",
+        Dimensions=[{"Name": "Shop", "Value": dimension}], Statistic="Sum", Period=60,
+        EvaluationPeriods=2, Threshold=1, ComparisonOperator="LessThanThreshold",
+        TreatMissingData="breaching", AlarmActions=["arn:aws:sns:us-east-1:000000000000:t"],
+    )  # fmt: skip
+    return name
+
+
+@observes(cloudwatch.alarm_is_described_whole)
+def see_whole_alarm(aws):
+    name = alarm(aws, "corner")
+
+    answer = requests.post(
+        aws.url,
+        data={"Action": "DescribeAlarms", "Version": "2010-08-01", "AlarmNames.member.1": name},
+        headers={
+            "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/monitoring/"
+            "aws4_request, SignedHeaders=host, Signature=0"
+        },
+        timeout=10,
+    ).text
+
+    assert f"<AlarmName>{name}</AlarmName>" in answer
+    assert re.search(r"<StateUpdatedTimestamp>\d{4}-\d\d-\d\dT[\d:.]+Z<", answer)
+    for part in (
+        "<Period>60</Period>", "<Statistic>Sum</Statistic>", "<ActionsEnabled>true<",
+        "<TreatMissingData>breaching<", "<AlarmDescription>a &amp; b<",
+        "<AlarmActions><member>arn:aws:sns:us-east-1:000000000000:t</member>",
+        "<Dimensions><member><Name>Shop</Name><Value>corner</Value></member>",
+    ):  # fmt: skip
+        assert part in answer
+
+
+@observes(cloudwatch.alarm_looks_at_its_own_dimensions)
+def see_alarm_of_one_dimension(aws):
+    client = aws.client("cloudwatch")
+    names = {shop: alarm(aws, shop) for shop in (uuid.uuid4().hex, uuid.uuid4().hex)}
+    open_shop, shut_shop = names
+
+    for shop, value in ((open_shop, 5), (shut_shop, 0)):
+        client.put_metric_data(
+            Namespace="Shop",
+            MetricData=[
+                {
+                    "MetricName": "Sold",
+                    "Dimensions": [{"Name": "Shop", "Value": shop}],
+                    "Value": value,
+                }
+            ],
+        )
+
+    found = client.describe_alarms(AlarmNames=list(names.values()))["MetricAlarms"]
+    assert {a["AlarmName"]: a["StateValue"] for a in found} == {
+        names[open_shop]: "OK", names[shut_shop]: "ALARM",
+    }  # fmt: skip
 
 
 @observes(dynamodb.recovery_period_is_kept)
