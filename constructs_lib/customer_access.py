@@ -57,7 +57,7 @@ def key_values(
     Args:
         scope: The stack.
         customers: Who has keys.
-        environment: Name of the environment, for the fix in Terraform's message.
+        environment: Name of the environment: the variable may bring those of others, too.
 
     Returns:
         `{key name: value}`; tokens. Without any key there is no variable.
@@ -65,23 +65,25 @@ def key_values(
     names = [name for customer in customers for name in customer.keys]
     if not names:
         return {}
-    listed = f"[for name in {json.dumps(names)} : var.{KEYS_VARIABLE}[name]]"
+    values = f"var.{KEYS_VARIABLE}[{json.dumps(environment)}]"
+    listed = f"[for name in {json.dumps(names)} : {values}[name]]"
     make = f"Make them with: python -m ops customers issue --environment {environment}; then "
     make += f'eval "$(python -m ops customers env --environment {environment})".'
     TerraformVariable(
         scope,
         KEYS_VARIABLE,
-        type="map(string)",
+        type="map(map(string))",
         sensitive=True,
-        description="Values of the customers' API keys by name, the same in every Region: "
-        f"{', '.join(names)}. Set it as TF_VAR_{KEYS_VARIABLE}; it stands in the state.",
+        description=f"Values of the customers' API keys, in {json.dumps(environment)} by name, the "
+        f"same in every Region: {', '.join(names)}. Set it as TF_VAR_{KEYS_VARIABLE}; it stands in "
+        "the state.",
         validation=[
             TerraformVariableValidationConfig(
                 condition="${alltrue([for name in "
                 + json.dumps(names)
-                + f' : can(regex("^[A-Za-z0-9]{{20,128}}$", var.{KEYS_VARIABLE}[name]))])}}',
+                + f' : can(regex("^[A-Za-z0-9]{{20,128}}$", {values}[name]))])}}',
                 error_message=f"Each of {', '.join(names)} needs a value of 20 to 128 letters and "
-                f"digits. {make}",
+                f"digits, in the environment {environment}. {make}",
             ),
             TerraformVariableValidationConfig(
                 condition=f"${{try(length(distinct({listed})) == {len(names)}, true)}}",
@@ -90,4 +92,4 @@ def key_values(
             ),
         ],
     )
-    return {name: f"${{var.{KEYS_VARIABLE}[{json.dumps(name)}]}}" for name in names}
+    return {name: f"${{{values}[{json.dumps(name)}]}}" for name in names}

@@ -63,7 +63,12 @@ def field_faults(error: ValidationError, root: type[BaseModel]) -> Iterator[Faul
         root: The model of the whole file; its fields say what is allowed and how a fault is mended.
     """
     for detail in error.errors(include_url=False):
-        location = tuple(part for part in detail["loc"] if part not in ("[key]", "local", "s3"))
+        # Which of the two backends was tried is no part of the key.
+        location = tuple(
+            part
+            for place, part in enumerate(detail["loc"])
+            if part != "[key]" and not (place == 1 and detail["loc"][0] == "backend")
+        )
         kind = detail["type"]
         if kind == "extra_forbidden":
             yield unknown_key_fault(location, root)

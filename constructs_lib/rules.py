@@ -87,7 +87,7 @@ def _domain_faults(
             "api.execute_api_endpoint", "false closes the host name that health checks call",
             "true, or false together with domain.regional_names = true",
             "set regional_names = true in [domain]: each Region is then called by a name of its "
-            "own, such as " + f"{longest or 'us-east-1'}.{record}",
+            f"own, such as {longest or 'us-east-1'}.{record or 'weather.example.com'}",
         )  # fmt: skip
 
 

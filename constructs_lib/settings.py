@@ -248,15 +248,16 @@ class HealthCheckSettings(_Section):
         le=10,
     )
     reserved_concurrency: int | None = _setting(
-        "Concurrent invocations that are kept for each function that health checks call, whatever "
-        "the customers' functions use; taken from the account's quota in each Region. None by "
-        "default.",
+        "Concurrent invocations that are kept for each of the two functions that health checks "
+        "call, whatever the customers' functions use, and the most that each gets; taken from the "
+        "account's quota in each Region. None by default.",
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
-        allowed="a whole number from 1 to 900; the account keeps 100 for all other functions",
+        allowed="a whole number from 1 to 450: of the usual quota of 1000, two functions take it "
+        "and 100 stay for all others",
         fix="set reserved_concurrency = 10, or leave it out where the account's quota is small",
         default=None,
         ge=1,
-        le=900,
+        le=450,
     )
 
 

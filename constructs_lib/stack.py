@@ -187,6 +187,7 @@ class FailoverApiStack(TerraformStack):
                     target=_target(api.domain),
                     health_check_host=api.host_name,
                     own_target=_target(api.regional_domain) if api.regional_domain else None,
+                    ready=[api.regional_domain.mapping if api.regional_domain else api.stage.stage],
                 )
             )
         self.publisher_policy = (

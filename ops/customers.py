@@ -3,18 +3,24 @@
 Names and plans stand in the environment file, values in the key file; both take effect when the
 environment is deployed, in every Region at once. A key is rotated in two steps, between which the
 old and the new one open the API everywhere.
+
+What AWS has is asked before anything is changed: a new value for a key that is deployed would lock
+the customer out. Values are kept before the file names their keys, so a failure in between leaves
+a value too many and never one too few.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.environment import Environment
-from ops.environment_file import Customer, EnvironmentFile
+from ops.environment_file import Customer, EnvironmentFile, key_name
 from ops.errors import ExitCode, OpsError
 from ops.key_values import KeyFile
+
+Deployed = Mapping[str, Mapping[str, str]]
+"""`{key name: {region: id}}` of the keys that AWS has."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class KeyState:
 def issue(
     file: EnvironmentFile,
     keys: KeyFile,
-    deployed: Mapping[str, Any] | None,
+    deployed: Deployed,
     *,
     customer: str | None = None,
     plan: str | None = None,
@@ -49,7 +55,7 @@ def issue(
     Args:
         file: The environment's file.
         keys: Where values are kept.
-        deployed: `{key name: ids}` of the keys that AWS has; None if nobody knows.
+        deployed: The keys that AWS has.
         customer: Name of a customer; None for all in the file.
         plan: Plan of a new customer.
 
@@ -60,8 +66,11 @@ def issue(
         OpsError: A new customer without plan, another plan than the file's, or a key that is
             deployed already, whose new value would lock the customer out.
     """
-    wanted = file.customers
-    if customer is not None:
+    with keys.locked():
+        if customer is None:
+            names = [name for each in file.customers for name in each.keys]
+            _refuse_to_replace(names, keys, deployed, file)
+            return keys.make(names)
         known = file.customer(customer)
         if known is None and plan is None:
             raise OpsError(
@@ -75,22 +84,31 @@ def issue(
                 next_step=f"to change it, edit plan in {file.path}: the key stays the same",
                 exit_code=ExitCode.USAGE,
             )
-        wanted = (known or file.add(customer, str(plan)),)
-    names = [name for each in wanted for name in each.keys]
-    _refuse_to_replace(names, keys, deployed, file)
-    return keys.make(names)
+        text = None if known else file.with_customer(customer, str(plan))
+        names = list(known.keys if known else (key_name(customer, 1),))
+        _refuse_to_replace(names, keys, deployed, file)
+        made = keys.make(names)
+        if text:
+            file.write(text)
+        return made
 
 
 def rotate(
-    file: EnvironmentFile, keys: KeyFile, deployed: Mapping[str, Any] | None, customer: str
+    file: EnvironmentFile,
+    keys: KeyFile,
+    deployed: Deployed,
+    customer: str,
+    *,
+    at_once: bool = False,
 ) -> dict[str, str]:
-    """Begins a rotation: a second key beside the one that opens the API now.
+    """Gives a customer a new key: beside the one that opens the API now, or in its place.
 
     Args:
         file: The environment's file.
-        keys: Where values are kept; those of keys that ended with an earlier rotation go.
-        deployed: `{key name: ids}` of the keys that AWS has; None if nobody knows.
+        keys: Where values are kept; those of the customer's keys that ended earlier go.
+        deployed: The keys that AWS has.
         customer: Name of the customer.
+        at_once: The old keys end with the same deployment: one of them leaked.
 
     Returns:
         `{key name: value}` of the new key.
@@ -98,26 +116,36 @@ def rotate(
     Raises:
         OpsError: No such customer, or a rotation is under way.
     """
-    known = _known(file, customer)
-    if len(known.numbers) > 1:
-        raise OpsError(
-            f"{customer} has two keys already: {', '.join(known.keys)}",
-            next_step=f"when {customer} uses the new one: python -m ops customers rotate "
-            f"{customer} --finish --environment {file.path.stem}",
-            exit_code=ExitCode.USAGE,
-        )
-    number = max(known.numbers) + 1
-    _refuse_to_replace([f"{customer}-{number}"], keys, deployed, file)
-    changed = file.set_keys(customer, (*known.numbers, number))
-    keys.forget_all_but({name for each in file.customers for name in each.keys})
-    return keys.make(changed.keys[-1:])
+    with keys.locked():
+        known = _known(file, customer)
+        if len(known.numbers) > 1 and not at_once:
+            raise OpsError(
+                f"{customer} has two keys already: {', '.join(known.keys)}",
+                next_step=f"when {customer} uses the new one: python -m ops customers rotate "
+                f"{customer} --finish --environment {file.environment}",
+                exit_code=ExitCode.USAGE,
+            )
+        ever = _numbers(customer, {*known.keys, *keys.values(), *deployed})
+        # Never a number that was used: its value may be the one that leaked.
+        number = max(ever) + 1
+        numbers = (number,) if at_once else (*known.numbers, number)
+        text = file.with_keys(customer, numbers)
+        made = keys.make([key_name(customer, number)])
+        file.write(text)
+        ended = {key_name(customer, n) for n in ever} - {*known.keys, *deployed}
+        keys.forget(ended)
+        return made
 
 
-def finish_rotation(file: EnvironmentFile, customer: str) -> tuple[str, str]:
+def finish_rotation(
+    file: EnvironmentFile, keys: KeyFile, deployed: Deployed, customer: str
+) -> tuple[str, str]:
     """Ends a rotation: the older key goes with the next deployment.
 
     Args:
         file: The environment's file.
+        keys: Where values are kept; it is not changed.
+        deployed: The keys that AWS has.
         customer: Name of the customer.
 
     Returns:
@@ -125,29 +153,38 @@ def finish_rotation(file: EnvironmentFile, customer: str) -> tuple[str, str]:
         the next rotation, should the step be taken back.
 
     Raises:
-        OpsError: No such customer, or no rotation is under way.
+        OpsError: No such customer, no rotation is under way, or the newer key is not deployed
+            wherever the older one is.
     """
-    known = _known(file, customer)
-    if len(known.numbers) < 2:
-        raise OpsError(
-            f"{customer} has one key only: {known.keys[0]}",
-            next_step="begin a rotation without --finish, and deploy, first",
-            exit_code=ExitCode.USAGE,
-        )
-    older, newer = sorted(known.numbers)
-    file.set_keys(customer, (newer,))
-    return f"{customer}-{older}", f"{customer}-{newer}"
+    with keys.locked():
+        known = _known(file, customer)
+        if len(known.numbers) < 2:
+            raise OpsError(
+                f"{customer} has one key only: {known.keys[0]}",
+                next_step="begin a rotation without --finish, and deploy, first",
+                exit_code=ExitCode.USAGE,
+            )
+        older, newer = (key_name(customer, number) for number in sorted(known.numbers))
+        if missing := set(deployed.get(older, {})) - set(deployed.get(newer, {})):
+            raise OpsError(
+                f"{newer} is not deployed in {', '.join(sorted(missing))}: {customer} cannot use "
+                "it there yet",
+                next_step=f"deploy {file.environment}, tell the customer, then finish",
+                exit_code=ExitCode.USAGE,
+            )
+        file.write(file.with_keys(customer, (max(known.numbers),)))
+        return older, newer
 
 
 def listed(
-    file: EnvironmentFile, values: Mapping[str, str], deployed: Mapping[str, Any] | None
+    file: EnvironmentFile, values: Mapping[str, str], deployed: Deployed | None
 ) -> list[KeyState]:
     """Every key that the file names or AWS has.
 
     Args:
         file: The environment's file.
         values: `{key name: value}` that this machine knows.
-        deployed: `{key name: {region: id}}` of the keys that AWS has; None if nobody knows.
+        deployed: The keys that AWS has; None if nobody knows.
 
     Returns:
         The keys, in the order of the file.
@@ -173,22 +210,25 @@ def pull(environment: Environment, keys: KeyFile) -> dict[str, str]:
         `{key name: value}`.
 
     Raises:
-        OpsError: API Gateway does not give them.
+        OpsError: API Gateway gives them in no Region.
     """
-    region = environment.primary
-    gateway = environment.client("apigateway", region)
-    try:
-        values = {
-            name: str(gateway.get_api_key(apiKey=ids[region], includeValue=True)["value"])
-            for name, ids in environment.outputs["api_key_ids"].items()
-        }
-    except (BotoCoreError, ClientError) as error:
-        raise OpsError(
-            f"API Gateway in {region} does not give the keys: {error}",
-            next_step="check these credentials: they need apigateway:GET on /apikeys",
-        ) from error
-    keys.keep(values)
-    return values
+    failures = []
+    for region in environment.regions:
+        gateway = environment.client("apigateway", region)
+        try:
+            values = {
+                name: str(gateway.get_api_key(apiKey=ids[region], includeValue=True)["value"])
+                for name, ids in environment.outputs["api_key_ids"].items()
+            }
+        except (BotoCoreError, ClientError) as error:
+            failures.append(f"{region}: {error}")
+            continue
+        keys.keep(values)
+        return values
+    raise OpsError(
+        f"API Gateway gives the keys in no Region: {'; '.join(failures)}",
+        next_step="check these credentials: they need apigateway:GET on /apikeys",
+    )
 
 
 def values_for_terraform(file: EnvironmentFile, values: Mapping[str, str]) -> dict[str, str]:
@@ -206,12 +246,11 @@ def values_for_terraform(file: EnvironmentFile, values: Mapping[str, str]) -> di
     """
     names = [name for each in file.customers for name in each.keys]
     if missing := [name for name in names if name not in values]:
-        environment = file.path.stem
         raise OpsError(
             f"no value is known here for {', '.join(missing)}",
             next_step=f"make them if they are new: python -m ops customers issue --environment "
-            f"{environment}; read them if they are deployed: python -m ops customers pull "
-            f"--environment {environment}",
+            f"{file.environment}; read them if they are deployed: python -m ops customers pull "
+            f"--environment {file.environment}",
             exit_code=ExitCode.USAGE,
         )
     return {name: values[name] for name in names}
@@ -229,15 +268,20 @@ def _known(file: EnvironmentFile, name: str) -> Customer:
     return customer
 
 
+def _numbers(customer: str, names: set[str]) -> set[int]:
+    parts = (name.rpartition("-") for name in names)
+    return {int(number) for owner, _, number in parts if owner == customer and number.isdecimal()}
+
+
 def _refuse_to_replace(
-    names: list[str], keys: KeyFile, deployed: Mapping[str, Any] | None, file: EnvironmentFile
+    names: list[str], keys: KeyFile, deployed: Deployed, file: EnvironmentFile
 ) -> None:
     known = keys.values()
-    if lost := [name for name in names if name in (deployed or {}) and name not in known]:
+    if lost := [name for name in names if name in deployed and name not in known]:
         raise OpsError(
             f"{', '.join(lost)} is deployed, and its value is not known on this machine: a new "
             "value would lock the customer out",
             next_step="read it from AWS: python -m ops customers pull --environment "
-            f"{file.path.stem}",
+            f"{file.environment}",
             exit_code=ExitCode.USAGE,
         )

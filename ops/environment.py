@@ -201,7 +201,19 @@ def _open_local(workspace: Workspace, customer: str | None) -> Environment:
     )
 
 
-def _open_on_aws(name: str, folder: Path, customer: str | None) -> Environment:
+def outputs_of(folder: Path, name: str) -> dict[str, Any]:
+    """What Terraform knows of an environment on AWS.
+
+    Args:
+        folder: Where Terraform knows its state.
+        name: Name of the environment.
+
+    Returns:
+        The stack's outputs; empty if nothing is deployed.
+
+    Raises:
+        OpsError: The folder does not exist, or the state cannot be read.
+    """
     if not folder.is_dir():
         raise OpsError(
             f"{folder} does not exist",
@@ -209,7 +221,11 @@ def _open_on_aws(name: str, folder: Path, customer: str | None) -> Environment:
             "terraform init there",
             exit_code=ExitCode.USAGE,
         )
-    outputs = Terraform(folder, os.environ).outputs()
+    return Terraform(folder, os.environ).outputs()
+
+
+def _open_on_aws(name: str, folder: Path, customer: str | None) -> Environment:
+    outputs = outputs_of(folder, name)
     if "regions" not in outputs:
         raise OpsError(
             f"the environment {name} is not deployed, or by an older version",
@@ -218,7 +234,7 @@ def _open_on_aws(name: str, folder: Path, customer: str | None) -> Environment:
     return Environment(
         name=name,
         outputs=outputs,
-        key_values=KeyFile(default_file(name)).values() | given(os.environ),
+        key_values=given(os.environ, name) | KeyFile(default_file(name), name).values(),
         session=boto3.Session(region_name=outputs["regions"][0]),
         network=Network(_addresses_of(outputs["name_servers"]), outputs["zone_name"]),
         customer=customer,

@@ -108,13 +108,18 @@ class Terraform:
     def _run(
         self, arguments: Sequence[str], *, folder: Path | None = None, next_step: str = ""
     ) -> str:
-        done = subprocess.run(
-            ["terraform", *arguments],
-            cwd=folder or self.folder,
-            env=dict(self.environment),
-            capture_output=True,
-            text=True,
-        )
+        try:
+            done = subprocess.run(
+                ["terraform", *arguments],
+                cwd=folder or self.folder,
+                env=dict(self.environment),
+                capture_output=True,
+                text=True,
+            )
+        except FileNotFoundError as error:
+            raise _failure(
+                arguments, str(error), "install Terraform 1.11 or newer, and put it on the PATH"
+            ) from error
         if done.returncode:
             raise _failure(arguments, done.stderr or done.stdout, next_step)
         return done.stdout

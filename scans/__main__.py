@@ -1,4 +1,4 @@
-"""`python -m scans`: checkov over the synthesized JSON of every environment.
+"""`python -m scans`: checkov over every environment, and a client from the OpenAPI document.
 
 A failed check must be explained in `accepted.toml`, one by one. Exit codes: 0 nothing unexplained,
 1 a failed check without explanation or an explanation without a failed check, 3 checkov cannot run.
@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).parent.parent
 ENVIRONMENTS = (REPOSITORY / "environments", REPOSITORY / "tests" / "hardened")
 """Folders of environment files: what is shipped, and one with every option on."""
 CHECKOV = REPOSITORY / ".venv-scans" / "bin" / "checkov"
+CLIENT_GENERATOR = CHECKOV.with_name("openapi-python-client")
 SURROUNDINGS_BROKEN = 3
 
 
@@ -39,11 +40,30 @@ def main() -> int:
                 for stack in _synthesized(environments, Path(folder))
                 for check in _scanned(stack)
             ]
+        _generate_client()
     except ScanError as error:
         print(error, file=sys.stderr)
         return SURROUNDINGS_BROKEN
     accepted = read_accepted(Path(__file__).with_name("accepted.toml"))
     return _told(*compare(failed, accepted), failed)
+
+
+def _generate_client() -> None:
+    """A client generator takes the OpenAPI document without a warning."""
+    with tempfile.TemporaryDirectory(prefix="scans-") as folder:
+        done = subprocess.run(
+            [
+                *(str(CLIENT_GENERATOR), "generate", "--fail-on-warning", "--meta", "none"),
+                *("--path", str(REPOSITORY / "lambda_src" / "weather" / "openapi.json")),
+                *("--output-path", str(Path(folder) / "client")),
+            ],
+            # The generator formats with ruff.
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        raise ScanError(f"the OpenAPI document does not please the generator:\n{done.stdout}")
 
 
 def _told(unexplained: list[FailedCheck], stale: list[Accepted], failed: list[FailedCheck]) -> int:
@@ -88,7 +108,14 @@ def _scanned(stack: Path) -> Iterator[FailedCheck]:
                 *(str(CHECKOV), "--framework", "terraform_json", "--file", str(stack)),
                 *("--skip-download", "--compact", "--output", "json"),
             ],
-            env=os.environ | {"CKV_PARSE_ERROR_FAIL": "true"},
+            # Settings of this machine must not skip a check.
+            cwd=stack.parent,
+            env={
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("CKV_", "CHECKOV_", "BC_", "PRISMA_"))
+            }
+            | {"CKV_PARSE_ERROR_FAIL": "true", "HOME": str(stack.parent)},
             capture_output=True,
             text=True,
         )

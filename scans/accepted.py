@@ -32,11 +32,14 @@ class Accepted:
         check: Checkov's id.
         resources: Address of the resource, with `*` for any characters.
         reason: Why it is accepted.
+        environments: Folder and name of the environments, with `*` for any characters; all by
+            default.
     """
 
     check: str
     resources: str
     reason: str
+    environments: str = "*"
 
     def covers(self, failed: FailedCheck) -> bool:
         """Whether it explains a failed check.
@@ -44,7 +47,11 @@ class Accepted:
         Args:
             failed: The failed check.
         """
-        return self.check == failed.id and fnmatchcase(failed.address, self.resources)
+        return (
+            self.check == failed.id
+            and fnmatchcase(failed.address, self.resources)
+            and fnmatchcase(failed.environment, self.environments)
+        )
 
 
 def read_accepted(path: Path) -> list[Accepted]:
@@ -61,8 +68,11 @@ def read_accepted(path: Path) -> list[Accepted]:
     """
     entries = list(tomllib.loads(path.read_text(encoding="utf-8")).get("accepted", []))
     for entry in entries:
-        if set(entry) != {"check", "resources", "reason"} or not entry["reason"].strip():
-            raise ValueError(f"{path}: {entry} needs check, resources and a reason, nothing else")
+        names = set(entry) - {"environments"}
+        if names != {"check", "resources", "reason"} or not entry["reason"].strip():
+            raise ValueError(
+                f"{path}: {entry} needs check, resources and a reason, and may name environments"
+            )
     return [Accepted(**entry) for entry in entries]
 
 

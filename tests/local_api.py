@@ -89,7 +89,7 @@ class Api:
 
     def terraform(self, *arguments):
         terraform = self.workspace.terraform(
-            local.terraform_environment(self.local.stand, self.workspace)
+            local.terraform_environment(self.local.stand) | local.key_variable(self.workspace)
         )
         return subprocess.run(
             ["terraform", *arguments], cwd=terraform.folder, env=terraform.environment,

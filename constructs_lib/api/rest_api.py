@@ -68,8 +68,10 @@ class RestApi(Construct):
         self._provider = provider
         # Closing the endpoint takes effect with the next deployment.
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-disable-default-endpoint.html
-        endpoint = {} if execute_api_endpoint else {"disable_execute_api_endpoint": True}
-        self._definition: list[Mapping[str, Any]] = [{"name": name} | endpoint]
+        closed = not execute_api_endpoint
+        self._definition: list[Mapping[str, Any]] = [
+            {"name": name, "disable_execute_api_endpoint": closed}
+        ]
         self._resources: list[TerraformResource] = []
         self.api = ApiGatewayRestApi(
             self,
@@ -77,7 +79,8 @@ class RestApi(Construct):
             provider=provider,
             name=name,
             endpoint_configuration=ApiGatewayRestApiEndpointConfiguration(types=["REGIONAL"]),
-            disable_execute_api_endpoint=None if execute_api_endpoint else True,
+            # Left out, it would stay as it is: a closed endpoint could not be opened again.
+            disable_execute_api_endpoint=closed,
             # Its deployments are made so, and with them all that they depend on.
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
             tags=dict(tags),

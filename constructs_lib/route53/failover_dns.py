@@ -8,10 +8,10 @@ How Route 53 chooses: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from cdktf import TerraformProvider, TerraformResourceLifecycle
+from cdktf import ITerraformDependable, TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.acm_certificate import AcmCertificate
 from cdktf_cdktf_provider_aws.acm_certificate_validation import AcmCertificateValidation
 from cdktf_cdktf_provider_aws.data_aws_route53_zone import DataAwsRoute53Zone
@@ -78,12 +78,15 @@ class RegionalEndpoint:
             the domain name's regional host name answers 403 to everybody who does not ask for the
             custom domain, so give the API's own host name, or the Region's own name.
         own_target: Where the Region's own name leads; None for no such name.
+        ready: What must stand before the Region answers at `health_check_host`: a check that is
+            moved there sooner would find a healthy Region lost.
     """
 
     region: str
     target: AliasTarget
     health_check_host: str
     own_target: AliasTarget | None = None
+    ready: Sequence[ITerraformDependable] = ()
 
 
 class FailoverDns(Construct):
@@ -257,6 +260,19 @@ class FailoverDns(Construct):
                 f"{routing_policy} routing has no primary to switch off: leave out "
                 "switch_path, or use failover"
             )
+        own_records = {
+            endpoint.region: self._alias_records(
+                f"{endpoint.region}_name",
+                self.regional_name(endpoint.region),
+                endpoint.own_target,
+            )
+            for endpoint in endpoints
+            if endpoint.own_target
+        }
+        endpoints = [
+            replace(endpoint, ready=[*endpoint.ready, *own_records.get(endpoint.region, ())])
+            for endpoint in endpoints
+        ]
         roles = _FAILOVER_ROLES if routing_policy == "failover" else [e.region for e in endpoints]
         by_role = dict(zip(roles, endpoints, strict=True))
         for role, endpoint in by_role.items():
@@ -277,12 +293,6 @@ class FailoverDns(Construct):
                 health_check_id=self.health_checks[endpoint.region].id,
                 **_routing(routing_policy, role, endpoint.region),
             )
-            if endpoint.own_target:
-                self._alias_records(
-                    f"{endpoint.region}_name",
-                    self.regional_name(endpoint.region),
-                    endpoint.own_target,
-                )
 
     def _alias_records(
         self, id: str, name: str, target: AliasTarget, **arguments: Any
@@ -380,4 +390,5 @@ def _https(endpoint: RegionalEndpoint, path: str, health_check: HealthCheck) -> 
         "failure_threshold": health_check.failure_threshold,
         "enable_sni": True,
         "measure_latency": True,
+        "depends_on": list(endpoint.ready) or None,
     }

@@ -1,12 +1,10 @@
 """`python -m ops customers`: API keys made, listed and rotated."""
 
 import argparse
-import json
 import os
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,10 +12,11 @@ from rich.text import Text
 
 from ops import customers, local
 from ops.cli.options import add_environment_options, environment_from
+from ops.environment import default_stack_folder, outputs_of
 from ops.environment_file import EnvironmentFile
 from ops.errors import ExitCode, OpsError
-from ops.key_values import VARIABLE, KeyFile, default_file, given
-from ops.stand import ENVIRONMENT, Workspace
+from ops.key_values import KeyFile, as_variable, default_file, given
+from ops.stand import DEFAULT_FOLDER, ENVIRONMENT, Workspace
 
 console = Console(highlight=False, soft_wrap=True, markup=False)
 notes = Console(highlight=False, soft_wrap=True, markup=False, stderr=True)
@@ -48,7 +47,8 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
             "--keys-file",
             metavar="FILE",
             type=Path,
-            help="where values are kept (default: .secrets/NAME.api-keys.json in the repository)",
+            help="where values are kept (default: .secrets/NAME.api-keys.tfvars.json in the "
+            "repository; not for the local one)",
         )
         return verb
 
@@ -67,10 +67,19 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         _rotate,
         "give a customer a second key; with --finish, end the first one",
         "Gives a customer a second key: after a deployment, old and new open every Region. With "
-        "--finish the older one ends with the next deployment.",
+        "--finish the older one ends with the next deployment; with --at-once the old ones end "
+        "with the deployment that brings the new one, because one of them leaked.",
     )
     rotate.add_argument("customer", help="name of the customer")
-    rotate.add_argument("--finish", action="store_true", help="end the older of two keys")
+    how = rotate.add_mutually_exclusive_group()
+    how.add_argument("--finish", action="store_true", help="end the older of two keys")
+    how.add_argument("--at-once", action="store_true", help="end the old keys with the new one")
+    for verb in (issue, rotate):
+        verb.add_argument(
+            "--without-state",
+            action="store_true",
+            help="nothing is deployed yet, or its state cannot be read: go on all the same",
+        )
     add("env", _env, "print the export that brings Terraform and cdktf the values")
     add("pull", _pull, "read the values of all deployed keys from AWS onto this machine")
 
@@ -88,19 +97,21 @@ def _issue(options: argparse.Namespace) -> int:
     )
     _print_values(made)
     if made:
-        notes.print(
-            f"Kept in {keys.path}. They open the API once it is deployed: {_deploy(options)}"
-        )
+        notes.print(f"Kept in {keys.path}. They open the API once deployed: {_deploy(options)}")
     else:
         notes.print(f"Every key has a value in {keys.path} already; nothing was changed.")
     return ExitCode.PASSED
 
 
 def _list(options: argparse.Namespace) -> int:
-    file, keys = EnvironmentFile.of(options.environment), _key_file(options)
-    values = keys.values() | given(_variables(options))
+    file = EnvironmentFile.of(options.environment)
+    deployed = None
+    try:
+        deployed = _read_deployment(options)
+    except OpsError as error:
+        notes.print(f"Where keys are deployed is not known: {error}", style="yellow")
     table = Table("Customer", "Plan", "Key", "Value known here", "Deployed in")
-    states = customers.listed(file, values, _deployed(options))
+    states = customers.listed(file, _values(options), deployed)
     for key in states:
         table.add_row(
             Text(key.customer),
@@ -118,27 +129,34 @@ def _list(options: argparse.Namespace) -> int:
 
 def _rotate(options: argparse.Namespace) -> int:
     file, keys = EnvironmentFile.of(options.environment), _key_file(options)
-    name = options.customer
+    name, deployed = options.customer, _deployed(options)
     if options.finish:
-        older, newer = customers.finish_rotation(file, name)
+        older, newer = customers.finish_rotation(file, keys, deployed, name)
         notes.print(
             f"{older} stops in every Region with the next deployment; {newer} stays: "
             f"{_deploy(options)}"
         )
         return ExitCode.PASSED
-    _print_values(customers.rotate(file, keys, _deployed(options), name))
-    notes.print(
-        f"Kept in {keys.path}. After the next deployment both keys open every Region: "
-        f"{_deploy(options)}\nWhen {name} uses the new one: python -m ops customers rotate {name} "
-        f"--finish --environment {options.environment}, and deploy again."
-    )
+    _print_values(customers.rotate(file, keys, deployed, name, at_once=options.at_once))
+    if options.at_once:
+        notes.print(
+            f"Kept in {keys.path}. With the next deployment the old keys of {name} stop in every "
+            f"Region, and the new one opens them: {_deploy(options)}"
+        )
+    else:
+        notes.print(
+            f"Kept in {keys.path}. After the next deployment both keys open every Region: "
+            f"{_deploy(options)}\nWhen {name} uses the new one: python -m ops customers rotate "
+            f"{name} --finish{_given(options)}, and deploy again."
+        )
     return ExitCode.PASSED
 
 
 def _env(options: argparse.Namespace) -> int:
-    file, keys = EnvironmentFile.of(options.environment), _key_file(options)
-    values = customers.values_for_terraform(file, keys.values() | given(_variables(options)))
-    print(f"export {VARIABLE}={shlex.quote(json.dumps(values))}")
+    file = EnvironmentFile.of(options.environment)
+    values = customers.values_for_terraform(file, _values(options))
+    for name, text in as_variable(options.environment, values).items():
+        print(f"export {name}={shlex.quote(text)}")
     return ExitCode.PASSED
 
 
@@ -150,44 +168,77 @@ def _pull(options: argparse.Namespace) -> int:
 
 
 def _key_file(options: argparse.Namespace) -> KeyFile:
-    if options.keys_file:
-        return KeyFile(options.keys_file.resolve())
     if options.environment == ENVIRONMENT:
+        if options.keys_file:
+            raise OpsError(
+                f"--keys-file is given for {ENVIRONMENT}, whose values ops local up takes from "
+                "--folder",
+                next_step="leave out --keys-file",
+                exit_code=ExitCode.USAGE,
+            )
         return local.key_file(Workspace(options.folder.resolve()))
-    return KeyFile(default_file(options.environment))
+    path = options.keys_file.resolve() if options.keys_file else default_file(options.environment)
+    return KeyFile(path, options.environment)
 
 
-def _variables(options: argparse.Namespace) -> Mapping[str, str]:
-    """The process's environment, as far as it speaks of this environment's keys."""
-    return {} if options.environment == ENVIRONMENT else os.environ
+def _values(options: argparse.Namespace) -> dict[str, str]:
+    """What this machine knows; the file counts more than what this process was given."""
+    from_process = (
+        {} if options.environment == ENVIRONMENT else given(os.environ, options.environment)
+    )
+    return from_process | _key_file(options).values()
 
 
-def _deployed(options: argparse.Namespace) -> Mapping[str, Any] | None:
-    """Keys that AWS has; None, with a note, where the deployment cannot be read."""
+def _deployed(options: argparse.Namespace) -> customers.Deployed:
+    """Keys that AWS has.
+
+    Raises:
+        OpsError: The deployment cannot be read, and the operator did not say to go on.
+    """
+    if options.without_state:
+        return {}
+    try:
+        return _read_deployment(options)
+    except OpsError as error:
+        raise OpsError(
+            f"which keys are deployed cannot be read, and a new value for one of them would lock "
+            f"its customer out: {error}",
+            next_step="run terraform init in the stack's folder, which --stack-folder names; or, "
+            "if nothing is deployed yet, give --without-state",
+            exit_code=ExitCode.USAGE,
+        ) from error
+
+
+def _read_deployment(options: argparse.Namespace) -> customers.Deployed:
     if options.environment == ENVIRONMENT:
         workspace = Workspace(options.folder.resolve())
         if workspace.running() is None:
             return {}
-    try:
-        outputs = environment_from(options).outputs
-    except OpsError as error:
-        said = str(error).splitlines()[0].rstrip(":")
-        notes.print(
-            f"Which keys are deployed is not known here: {said}. Where terraform output works, it "
-            "is: run terraform init in the stack's folder, or name it with --stack-folder.",
-            style="yellow",
-        )
-        return None
-    found: Mapping[str, Any] = outputs.get("api_key_ids", {})
+        outputs = local.outputs(workspace)
+    else:
+        folder = options.stack_folder or default_stack_folder(options.environment)
+        outputs = outputs_of(folder.resolve(), options.environment)
+    found: customers.Deployed = outputs.get("api_key_ids", {})
     return found
+
+
+def _given(options: argparse.Namespace) -> str:
+    """The options that every next step must repeat."""
+    text = f" --environment {options.environment}"
+    if options.environment == ENVIRONMENT and options.folder != DEFAULT_FOLDER:
+        text += f" --folder {shlex.quote(str(options.folder))}"
+    for name in ("stack_folder", "keys_file"):
+        if value := getattr(options, name):
+            text += f" --{name.replace('_', '-')} {shlex.quote(str(value))}"
+    return text
 
 
 def _deploy(options: argparse.Namespace) -> str:
     if options.environment == ENVIRONMENT:
-        return "python -m ops local up"
+        folder = _given(options).removeprefix(f" --environment {ENVIRONMENT}")
+        return f"python -m ops local up{folder}"
     return (
-        f'eval "$(python -m ops customers env --environment {options.environment})", then deploy '
-        f"{options.environment}"
+        f'eval "$(python -m ops customers env{_given(options)})", then deploy {options.environment}'
     )
 
 

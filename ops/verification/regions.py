@@ -38,6 +38,9 @@ def key(environment: Environment, region: str) -> Iterator[Finding]:
     if path is None:
         yield unknown(region, "no GET operation without path parameters asks for an API key")
         return
+    if not environment.outputs["customers"]:
+        yield unknown(region, "the environment has no customer to play")
+        return
     path = f"/{environment.region_url(region).rpartition('/')[2]}{path}"
     without = get_by_region(environment, region, path)
     with_key = get_by_region(

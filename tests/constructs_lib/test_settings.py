@@ -192,7 +192,7 @@ FAULTS = {
     ),
     "no concurrency to reserve": (
         {"health_check": "reserved_concurrency = 0"},
-        ["health_check.reserved_concurrency: got 0", "1 to 900"],
+        ["health_check.reserved_concurrency: got 0", "1 to 450"],
     ),
     "rate of an address": (
         {"web_acl": "requests_per_five_minutes = 5"},

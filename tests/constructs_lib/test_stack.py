@@ -271,7 +271,7 @@ def test_a_key_has_the_same_sensitive_value_in_every_region(local):
     for name in ("demo-1", "visitor-1"):
         here = {id: key["value"] for id, key in keys.items() if f"_{name}_key" in id}
         assert {id.partition("_")[0] for id in here} == {"primary", "secondary"}
-        assert set(here.values()) == {f'${{var.api_keys["{name}"]}}'}
+        assert set(here.values()) == {f'${{var.api_keys["local"]["{name}"]}}'}
 
 
 def test_what_is_stored_in_a_key_values_place_says_how_to_mend_it(local):

@@ -40,7 +40,7 @@ def run(aws, clone):
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         **aws.variables,
-        VARIABLE: json.dumps({"demo-1": "d" * 20, "visitor-1": "v" * 20}),
+        VARIABLE: json.dumps({"local": {"demo-1": "d" * 20, "visitor-1": "v" * 20}}),
         "CHECKPOINT_DISABLE": "1",
     }
 

@@ -162,12 +162,12 @@ def test_a_wrong_verb_is_a_usage_error(ops):
 
 
 def test_the_values_of_keys_are_readable_by_this_user_only(api):
-    assert (api.workspace.folder / "api-keys.json").stat().st_mode & 0o077 == 0
+    assert (api.workspace.folder / "api-keys.tfvars.json").stat().st_mode & 0o077 == 0
 
 
 def test_nothing_of_this_machines_credentials_reaches_the_local_aws(api, monkeypatch):
     monkeypatch.setitem(os.environ, "AWS_PROFILE", "production")
-    environment = local.terraform_environment(api.local.stand, api.workspace)
+    environment = local.terraform_environment(api.local.stand)
 
     assert "AWS_PROFILE" not in environment
     assert environment["AWS_ACCESS_KEY_ID"] == "test"

@@ -63,7 +63,7 @@ def stack(request, tmp_path_factory, aws):
         **aws.variables,
         # The local AWS takes a key of twelve digits for the account.
         "AWS_ACCESS_KEY_ID": account,
-        VARIABLE: json.dumps(KEY_VALUES),
+        VARIABLE: json.dumps({built.node.id: KEY_VALUES}),
         "CHECKPOINT_DISABLE": "1",
     }
     for zone in synthesized.data("aws_route53_zone").values():

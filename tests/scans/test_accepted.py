@@ -47,3 +47,10 @@ def test_every_entry_of_the_project_names_its_resources_and_gives_a_sentence():
         assert entry.resources != "*"
         assert entry.reason.endswith(".")
         assert len(entry.reason) > 20
+
+
+def test_an_explanation_may_hold_for_some_environments_only():
+    shipped = Accepted("CKV_AWS_117", "*", "a reason", environments="environments/*")
+    hardened = FailedCheck(VPC.id, VPC.name, VPC.address, "hardened/local")
+
+    assert compare([VPC, hardened], [shipped]) == ([hardened], [])

@@ -347,7 +347,7 @@ def test_a_closed_api_answers_at_its_domains_alone():
 
     # THEN the endpoint is closed, which a deployment makes known
     assert closed.only("aws_api_gateway_rest_api")["disable_execute_api_endpoint"] is True
-    assert "disable_execute_api_endpoint" not in open_api.only("aws_api_gateway_rest_api")
+    assert open_api.only("aws_api_gateway_rest_api")["disable_execute_api_endpoint"] is False
     assert (
         closed.only("aws_api_gateway_deployment")["triggers"]
         != open_api.only("aws_api_gateway_deployment")["triggers"]

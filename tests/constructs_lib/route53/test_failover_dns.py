@@ -211,6 +211,18 @@ def test_a_region_with_a_name_of_its_own_gets_records_and_a_validation_for_it(ro
     assert len([r for r in records.values() if "ttl" in r]) == 3
 
 
+def test_a_health_check_waits_until_its_region_answers_by_its_own_name():
+    synthesized, _, _ = build(named=True, switch_path="/live/switch")
+    checks = synthesized.resources("aws_route53_health_check")
+
+    for region, name in zip(REGIONS, ("primary_endpoint", "secondary_endpoint"), strict=False):
+        waited_for = checks[f"name_{name}_health_check"]["depends_on"]
+        for record_type in ("A", "AAAA"):
+            assert f"aws_route53_record.name_{region}_name_{record_type}" in waited_for
+    switch = checks["name_switch_health_check"]["depends_on"]
+    assert f"aws_route53_record.name_{REGIONS[1]}_name_A" in switch
+
+
 def test_a_certificate_for_a_foreign_name_is_refused():
     stack = new_stack()
     (provider,) = providers(stack, REGIONS[0]).values()
