@@ -6,8 +6,17 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from ops.cli import customers, drill, local, switch, verify
+from ops.cli import customers, diagram, drill, local, switch, verify
 from ops.errors import OpsError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: every verb with its options."""
+    whole = argparse.ArgumentParser(prog="python -m ops", description="The operator's tool.")
+    verbs = whole.add_subparsers(metavar="VERB", required=True)
+    for verb in (local, customers, verify, drill, switch, diagram):
+        verb.add_to(verbs)
+    return whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,11 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(prog="python -m ops", description="The operator's tool.")
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for verb in (local, customers, verify, drill, switch):
-        verb.add_to(verbs)
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return int(options.run(options))
     except OpsError as error:

@@ -4,7 +4,6 @@ Starts the stand, synthesizes the environment `local`, applies the unmodified JS
 Terraform and the real AWS provider, and registers a few locations through the API itself.
 """
 
-import json
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +22,7 @@ from ops import stand
 from ops.calls import Network, signed_headers
 from ops.environment_file import EnvironmentFile
 from ops.errors import ExitCode, OpsError
-from ops.key_values import VARIABLE, KeyFile
+from ops.key_values import KeyFile, as_variable
 from ops.processes import program
 from ops.stand import ENVIRONMENT, REPOSITORY, Ports, Stand, Workspace
 from ops.terraform import Progress, Terraform
@@ -191,8 +190,55 @@ def status(workspace: Workspace) -> LocalApi:
             f"the local API is not whole: {' and '.join(dead)} does not run",
             next_step="complete it with: python -m ops local up",
         )
-    terraform = workspace.terraform(terraform_environment(running, workspace))
+    terraform = workspace.terraform(terraform_environment(running))
     return _local_api(workspace, running, terraform.outputs())
+
+
+def whole(workspace: Workspace) -> LocalApi | None:
+    """The running API; None if it does not run, or was not deployed to the end.
+
+    Args:
+        workspace: Where it is kept.
+    """
+    running = workspace.running()
+    if running is None or TERRAFORM in running.programs:
+        return None
+    try:
+        return status(workspace)
+    except OpsError:
+        return None
+
+
+def open_page(workspace: Workspace, api: LocalApi, port: int | None = None) -> LocalApi:
+    """Starts the live page beside the API, unless it runs already.
+
+    Args:
+        workspace: Where everything is kept.
+        api: The API.
+        port: Where the page shall answer; one that runs stays there by default.
+
+    Returns:
+        The API, whose stand has the page.
+
+    Raises:
+        OpsError: The port is taken, or it does not start.
+    """
+    return replace(api, stand=stand.start_page(workspace, api.stand, port))
+
+
+def outputs(workspace: Workspace) -> dict[str, Any]:
+    """Outputs of what is deployed on the local AWS; empty before a deployment.
+
+    Args:
+        workspace: Where it is kept.
+
+    Raises:
+        OpsError: The local AWS does not run, or Terraform cannot read the state.
+    """
+    running = workspace.running()
+    if running is None or not workspace.synthesized.is_dir():
+        return {}
+    return workspace.terraform(terraform_environment(running)).outputs()
 
 
 def down(workspace: Workspace) -> bool:
@@ -218,7 +264,7 @@ def key_file(workspace: Workspace) -> KeyFile:
     Args:
         workspace: Where everything is kept.
     """
-    return KeyFile(workspace.folder / "api-keys.json")
+    return KeyFile(workspace.folder / "api-keys.tfvars.json", ENVIRONMENT)
 
 
 def key_variable(workspace: Workspace) -> dict[str, str]:
@@ -231,27 +277,22 @@ def key_variable(workspace: Workspace) -> dict[str, str]:
         `{name of the environment variable: value}`.
     """
     file, keys = EnvironmentFile.of(ENVIRONMENT), key_file(workspace)
-    keys.make(name for customer in file.customers for name in customer.keys)
-    return {VARIABLE: json.dumps(keys.values())}
+    with keys.locked():
+        keys.make(name for customer in file.customers for name in customer.keys)
+    return as_variable(ENVIRONMENT, keys.values())
 
 
-def terraform_environment(running: Stand, workspace: Workspace) -> dict[str, str]:
+def terraform_environment(running: Stand) -> dict[str, str]:
     """The environment in which Terraform works on the local AWS.
 
     Args:
         running: What runs.
-        workspace: Where the values of API keys are kept.
 
     Returns:
         This process's environment, without any credentials or Region of its own.
     """
     inherited = {name: v for name, v in os.environ.items() if not name.startswith("AWS_")}
-    return (
-        inherited
-        | running.variables
-        | key_variable(workspace)
-        | {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
-    )
+    return inherited | running.variables | {"TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
 
 
 def _apply(
@@ -260,7 +301,7 @@ def _apply(
     on_step: Callable[[str], None],
     on_progress: Callable[[Progress], None],
 ) -> Terraform:
-    terraform = workspace.terraform(terraform_environment(running, workspace))
+    terraform = workspace.terraform(terraform_environment(running) | key_variable(workspace))
     on_step("Initializing Terraform with the AWS provider")
     terraform.init()
     on_step("Applying with Terraform: some 210 resources at first, in half a minute")
@@ -342,11 +383,13 @@ def _await_health(api: LocalApi) -> None:
 
     Health checkers would find a Region that is still starting unhealthy.
     """
-    switch_path = api.outputs["switch"]["path"]
+    paths = [(api.outputs["health_path"], 200)]
+    if switch := api.outputs.get("switch"):
+        paths.append((switch["path"], 404))
     deadline = time.monotonic() + HEALTH_TIMEOUT_SECONDS
     for region in api.outputs["regions"]:
         host = urlsplit(api.outputs["region_urls"][region]).netloc
-        for path, expected in ((api.outputs["health_path"], 200), (switch_path, 404)):
+        for path, expected in paths:
             while (
                 answer := api.network.request("GET", f"https://{host}{path}")
             ).status != expected:

@@ -1,7 +1,7 @@
 """The stand that the local API runs on: the local AWS, an edge per Region, and Route 53.
 
-Three programs in the background. Everything they write stands in one folder, and so does the note
-of what runs, so that any later command finds them.
+Three programs in the background, and the live page as a fourth if it is wanted. Everything they
+write stands in one folder, and so does the note of what runs, so that any later command finds them.
 """
 
 import json
@@ -27,6 +27,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_FOLDER = REPOSITORY / ".local"
 START_TIMEOUT_SECONDS = 30
 HOST = "127.0.0.1"
+PAGE = "page"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Ports:
         control: Faults of the edges.
         dns: Route 53's answers, UDP and TCP.
         status: Route 53's health checks.
+        page: The live page.
     """
 
     aws: int = 4566
@@ -46,6 +48,7 @@ class Ports:
     control: int = 8444
     dns: int = 10053
     status: int = 10054
+    page: int = 8445
 
     @classmethod
     def free(cls) -> "Ports":
@@ -65,7 +68,8 @@ class Stand:
     Attributes:
         ports: Where.
         speed: How much faster than AWS health checks and DNS run.
-        programs: `{name: program}`: `aws`, and once the API is deployed `edge` and `route53`.
+        programs: `{name: program}`: `aws`, once the API is deployed `edge` and `route53`, and
+            `page` if it was wanted.
     """
 
     ports: Ports
@@ -95,6 +99,12 @@ class Stand:
     def status_url(self) -> str:
         """Where the state of every health check is told."""
         return f"http://{HOST}:{self.ports.status}"
+
+    @property
+    def page_url(self) -> str:
+        """Where the live page is; empty if it does not run."""
+        page = self.programs.get(PAGE)
+        return f"http://{HOST}:{self.ports.page}/" if page and page.process() else ""
 
     @property
     def variables(self) -> dict[str, str]:
@@ -186,7 +196,8 @@ def start_aws(
         OpsError: A port is taken, or it does not start.
     """
     for name, port in asdict(ports).items():
-        _check_free(name, port)
+        if name != PAGE:
+            check_free(name, port)
     workspace.folder.mkdir(parents=True, exist_ok=True)
     stand = Stand(ports, speed, {})
     return _start(
@@ -256,6 +267,34 @@ def start_route53(workspace: Workspace, stand: Stand, outputs: Mapping[str, Any]
             *("--speed", str(stand.speed), "--checkers", "3"),
         ],
         f"{stand.status_url}/ready",
+    )  # fmt: skip
+
+
+def start_page(workspace: Workspace, stand: Stand, port: int | None = None) -> Stand:
+    """Starts the live page, unless it runs there already.
+
+    Args:
+        workspace: Where it is noted.
+        stand: The stand, whole or not.
+        port: Where it shall answer; where the stand has its place for it by default.
+
+    Returns:
+        The stand with the page.
+
+    Raises:
+        OpsError: The port is taken, or it does not start.
+    """
+    if stand.page_url and port in (None, stand.ports.page):
+        return stand
+    port = port or stand.ports.page
+    check_free(PAGE, port)
+    if PAGE in stand.programs:
+        stand.programs[PAGE].stop()
+    stand = replace(stand, ports=replace(stand.ports, page=port))
+    return _start(
+        workspace, stand, PAGE,
+        ["ops.page", "--folder", str(workspace.folder), "--port", str(port)],
+        f"http://{HOST}:{port}/ready",
     )  # fmt: skip
 
 
@@ -335,7 +374,12 @@ def _start(
     return stand
 
 
-_READY = {"aws": "local AWS: http", "edge": "edges: ", "route53": "route53 data plane: dns"}
+_READY = {
+    "aws": "local AWS: http",
+    "edge": "edges: ",
+    "route53": "route53 data plane: dns",
+    PAGE: "live page: http",
+}
 """What each program prints when it has its ports."""
 
 
@@ -355,13 +399,22 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _check_free(name: str, port: int) -> None:
+def check_free(name: str, port: int) -> None:
+    """Makes sure that a port can be used.
+
+    Args:
+        name: What for, as `Ports` has it.
+        port: The port.
+
+    Raises:
+        OpsError: It cannot.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            option = "--port" if name == "aws" else f"--{name}-port"
+            option = {"aws": "--port", PAGE: "--open --page-port"}.get(name, f"--{name}-port")
             raise OpsError(
                 f"port {port} on {HOST} cannot be used: {error.strerror}",
                 next_step="end what uses it, or take another: python -m ops local up "

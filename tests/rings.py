@@ -11,6 +11,11 @@ import pytest
 
 from ops.terraform import PROVIDER_MIRROR_HINT
 
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+CHROMEDRIVER = shutil.which("chromedriver")
+
 
 def require_terraform() -> None:
     """Ends the test unless Terraform and the AWS provider are to be had."""
@@ -18,6 +23,25 @@ def require_terraform() -> None:
     if reason and os.environ.get("CI"):
         pytest.fail(f"required under CI: {reason}", pytrace=False)
     if reason:
+        pytest.skip(reason)
+
+
+def require_chromium() -> None:
+    """Ends the test unless Chromium and its driver are to be had."""
+    needed = [("Chromium", CHROMIUM), ("ChromeDriver", CHROMEDRIVER)]
+    if missing := " and ".join(name for name, program in needed if program is None):
+        reason = f"{missing} cannot be found: on Debian, apt-get install chromium chromium-driver"
+        if os.environ.get("CI"):
+            pytest.fail(f"required under CI: {reason}", pytrace=False)
+        pytest.skip(reason)
+
+
+def require_graphviz() -> None:
+    """Ends the test unless Graphviz is to be had."""
+    if shutil.which("dot") is None:
+        reason = "dot is not on the PATH: on Debian, apt-get install graphviz"
+        if os.environ.get("CI"):
+            pytest.fail(f"required under CI: {reason}", pytrace=False)
         pytest.skip(reason)
 
 

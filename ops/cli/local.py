@@ -1,8 +1,12 @@
 """`python -m ops local`: the whole API on this machine."""
 
 import argparse
+import os
 import shlex
+import sys
+import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +17,7 @@ from rich.table import Table
 
 from ops import local
 from ops.errors import ExitCode, OpsError
-from ops.stand import DEFAULT_FOLDER, Ports, Workspace
+from ops.stand import DEFAULT_FOLDER, PAGE, Ports, Workspace, check_free
 from ops.terraform import Progress as TerraformProgress
 
 console = Console(highlight=False, soft_wrap=True)
@@ -59,6 +63,12 @@ def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         action="store_true",
         help="check signatures and evaluate IAM policies, as AWS does",
     )
+    up.add_argument(
+        "--open",
+        action="store_true",
+        help="show the API live in the browser, with buttons to break and mend a Region; an API "
+        "that runs already stays as it is",
+    )
     up.add_argument("--free-ports", action="store_true", help="take ports that nothing uses now")
     up.add_argument(
         "--speed",
@@ -81,6 +91,7 @@ _PORT_MEANINGS = {
     "control": "the edges' faults",
     "dns": "Route 53's answers",
     "status": "Route 53's health checks",
+    "page": "the live page, if --open is given",
 }
 
 
@@ -106,9 +117,16 @@ def _up(options: argparse.Namespace) -> int:
     for field in fields(Ports):
         if (given := getattr(options, f"{field.name}_port")) is not None:
             ports = replace(ports, **{field.name: given})
+    workspace = _workspace(options)
+    if options.no_deploy and options.open:
+        raise OpsError(
+            "--open shows a deployed API, and --no-deploy deploys none",
+            next_step="leave one of them out",
+            exit_code=ExitCode.USAGE,
+        )
     if options.no_deploy:
         running = local.start(
-            _workspace(options),
+            workspace,
             ports=ports,
             speed=options.speed,
             iam_enforced=options.iam_enforced,
@@ -116,6 +134,24 @@ def _up(options: argparse.Namespace) -> int:
         )
         console.print(f"The local AWS answers at {running.endpoint_url}")
         return ExitCode.PASSED
+    if options.open and (api := local.whole(workspace)):
+        console.print("The local API runs already; to deploy changes: python -m ops local up")
+    else:
+        noted = workspace.noted()
+        if options.open and not (noted and noted.page_url):
+            # Sooner than after a minute.
+            check_free(PAGE, ports.page)
+        api = _deploy(workspace, ports, options)
+    if options.open:
+        wanted = ports.page if options.free_ports and not api.stand.page_url else None
+        api = local.open_page(workspace, api, options.page_port or wanted)
+    _print_api(workspace, api)
+    if options.open:
+        _show(api.stand.page_url)
+    return ExitCode.PASSED
+
+
+def _deploy(workspace: Workspace, ports: Ports, options: argparse.Namespace) -> local.LocalApi:
     with Progress(
         TextColumn("  {task.description}"),
         BarColumn(),
@@ -142,16 +178,25 @@ def _up(options: argparse.Namespace) -> int:
                 told = progress.done
                 console.print(f"  {progress.done} of {progress.total} resources")
 
-        api = local.up(
-            _workspace(options),
+        return local.up(
+            workspace,
             ports=ports,
             speed=options.speed,
             iam_enforced=options.iam_enforced,
             on_step=console.print,
             on_progress=show,
         )
-    _print_api(_workspace(options), api)
-    return ExitCode.PASSED
+
+
+def _show(url: str) -> None:
+    """Opens a browser window, if there is a screen for it; otherwise the URL is enough."""
+    screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if screen:
+        # Without a browser it is False, and with a broken one an error: no reason to fail.
+        with suppress(webbrowser.Error, OSError):
+            webbrowser.open(url)
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -207,13 +252,16 @@ def _print_api(workspace: Workspace, api: local.LocalApi) -> None:
         ops_folder = ""
     console.print("\nCall one Region:\n")
     console.print(f"  curl -i {first}/health")
-    console.print(f"  curl -H 'x-api-key: {api.api_key}' {last}/weather/amsterdam")
+    if api.api_key:
+        console.print(f"  curl -H 'x-api-key: {api.api_key}' {last}/weather/amsterdam")
     console.print("\nCall the API by its name, wherever Route 53 leads now:\n")
     console.print(
         f"  curl -i --cacert {shlex.quote(_shown(workspace.ca_file))} "
         f'--connect-to "::$({ops} resolve{ops_folder}):{api.stand.ports.edge}" '
         f"{api.outputs['api_url']}/health"
     )
+    if api.stand.page_url:
+        console.print(f"\nWatch it, break a Region and mend it: {api.stand.page_url}")
     console.print(f"\nEnd it with: {ops} down{ops_folder}")
 
 

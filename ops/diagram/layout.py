@@ -1,0 +1,92 @@
+"""Where nodes stand: requests go from left to right, and Regions lie below each other.
+
+What guards or limits a Region's request path stands beside it, away from the middle of the picture,
+which is left to health checks.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ops.diagram.model import Kind, Model, Node
+
+_COLUMNS = (
+    (Kind.CUSTOMERS,),
+    (Kind.ZONE,),
+    (Kind.RECORDS, Kind.CALCULATED_CHECK),
+    (Kind.HEALTH_CHECK,),
+    (Kind.DOMAINS, Kind.CERTIFICATES),
+    (Kind.API, Kind.WEB_ACL),
+    (Kind.FUNCTIONS, Kind.PLANS),
+    (Kind.TABLE, Kind.KEY, Kind.ALARMS),
+)
+"""Kinds from left to right; within a column, from the middle of the picture outwards."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where nodes stand.
+
+    Attributes:
+        columns: The nodes in columns from left to right, each from top to bottom.
+        upper_regions: The Regions above the middle of the picture.
+        passages: Ids of records whose requests pass between the health checks, not around them.
+    """
+
+    columns: tuple[tuple[Node, ...], ...]
+    upper_regions: frozenset[str]
+    passages: tuple[str, ...]
+
+    def place(self, id: str) -> tuple[int, int]:
+        """Column and row of a node.
+
+        Args:
+            id: Its id.
+        """
+        return next(
+            (i, row)
+            for i, column in enumerate(self.columns)
+            for row, node in enumerate(column)
+            if node.id == id
+        )
+
+
+def layout_of(model: Model) -> Layout:
+    """Places the nodes.
+
+    Args:
+        model: What is drawn.
+    """
+    serving = list(dict.fromkeys(node.region for node in model.nodes if node.kind is Kind.API))
+    upper = frozenset(serving[: len(serving) // 2])
+
+    def row(kinds: tuple[Kind, ...], node: Node) -> tuple[int, int, int]:
+        outwards = kinds.index(node.kind)
+        return (
+            _row_of_region(model, node),
+            -outwards if node.region in upper else outwards,
+            # The switch is asked for the Region above the one that it stands in.
+            min((_row_of_region(model, asking) for asking in model.tails(node)), default=0),
+        )
+
+    found = (
+        sorted((n for n in model.nodes if n.kind in kinds), key=lambda n: row(kinds, n))
+        for kinds in _COLUMNS
+    )
+    columns = tuple(tuple(column) for column in found if column)
+    return Layout(columns, upper, tuple(_passages(columns)))
+
+
+def _row_of_region(model: Model, node: Node) -> int:
+    """Row of the Region that a node stands in, leads to, or is asked for."""
+    if node.kind is Kind.CALCULATED_CHECK:
+        return min((_row_of_region(model, asking) for asking in model.tails(node)), default=0)
+    names = [node.region] if node.region else [head.region for head in model.heads(node)]
+    return min((i for i, r in enumerate(model.regions) if r.name in names), default=0)
+
+
+def _passages(columns: Sequence[Sequence[Node]]) -> Iterator[str]:
+    """Health checks stand between records and Regions; only the outer Regions lie beside them."""
+    for column, following in pairwise(columns):
+        if following[0].kind is Kind.HEALTH_CHECK:
+            yield from (node.id for node in column[1:-1] if node.kind is Kind.RECORDS)

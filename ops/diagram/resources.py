@@ -1,0 +1,93 @@
+"""The resources of one synthesized stack, and how they refer to each other."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_EXPRESSION = re.compile(r"\$\{(.+?)\}")
+_ADDRESS = re.compile(r"\b(?:data\.)?aws_[a-z0-9_]+\.[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource or a data source.
+
+    Attributes:
+        address: Its address, such as `aws_dynamodb_table.table`.
+        type: Its type; a data source's begins with `data.`.
+        region: Region of its provider.
+        arguments: Its arguments, as Terraform gets them.
+    """
+
+    address: str
+    type: str
+    region: str
+    arguments: Mapping[str, Any] = field(compare=False)
+
+
+class Resources:
+    """Everything that one stack declares.
+
+    Args:
+        stack: The parsed JSON of the stack.
+    """
+
+    def __init__(self, stack: Mapping[str, Any]) -> None:
+        providers = {f"aws.{p['alias']}": p["region"] for p in stack["provider"]["aws"]}
+        self.regions = tuple(dict.fromkeys(providers.values()))
+        """Regions of the providers, in order."""
+        self._by_address = {
+            (address := f"{prefix}{type}.{logical_id}"): Resource(
+                address, f"{prefix}{type}", providers[arguments["provider"]], arguments
+            )
+            for prefix, kind in (("", "resource"), ("data.", "data"))
+            for type, declared in stack.get(kind, {}).items()
+            for logical_id, arguments in declared.items()
+        }
+
+    def of(self, *types: str) -> list[Resource]:
+        """The resources of some types: Region by Region, then type by type.
+
+        Args:
+            types: The types.
+        """
+        found = [r for type in types for r in self._by_address.values() if r.type == type]
+        return sorted(found, key=lambda r: self.regions.index(r.region))
+
+    def behind(self, value: Any, types: Collection[str]) -> list[Resource]:
+        """The resources of some types that a value leads to.
+
+        What has another type is followed to what it refers to itself.
+
+        Args:
+            value: An argument: text, a list or a block.
+            types: The types.
+        """
+        found: dict[Resource, None] = {}
+        seen: set[str] = set()
+        waiting = [*_references(value)]
+        while waiting:
+            address = waiting.pop()
+            if address in seen or address not in self._by_address:
+                continue
+            seen.add(address)
+            resource = self._by_address[address]
+            if resource.type in types:
+                found[resource] = None
+            else:
+                waiting += _references(resource.arguments)
+        return list(found)
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Addresses in the expressions of a value; `depends_on`, which only orders work, has none."""
+    if isinstance(value, str):
+        for expression in _EXPRESSION.findall(value):
+            yield from _ADDRESS.findall(expression)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)

@@ -1,0 +1,65 @@
+"""The stacks whose pictures are tested: both routing policies, every option on and off."""
+
+import re
+
+import foreign_api
+import pytest
+from cdktf import App
+from repository_files import REPOSITORY
+from synthesis import Synthesized
+
+import weather_api
+from constructs_lib.settings import load
+from ops.diagram.reading import read
+
+EXAMPLE = REPOSITORY / "environments" / "example.toml"
+FILES = {
+    "example": EXAMPLE,
+    "local": REPOSITORY / "environments" / "local.toml",
+    "hardened": REPOSITORY / "tests" / "hardened" / "local.toml",
+}
+THREE_REGIONS = {
+    "regions": '["eu-west-1", "us-west-1", "ap-southeast-2"]',
+    "routing_policy": '"latency"',
+    "regional_names": "true",
+    "execute_api_endpoint": "false",
+    "customer_managed_key": "true",
+    "create_zone": "true",
+}
+
+
+@pytest.fixture(scope="session")
+def latency_file(tmp_path_factory):
+    """An environment of three Regions that all serve, made of the example's; every door closed."""
+    text = EXAMPLE.read_text()
+    for key, value in THREE_REGIONS.items():
+        text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+        assert found == 1, key
+    path = tmp_path_factory.mktemp("environments") / "latency.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def stacks(latency_file):
+    """`{name: parsed JSON}`."""
+    built = {
+        name: Synthesized(weather_api.build_stack(App(), load(path))).json
+        for name, path in (FILES | {"latency": latency_file}).items()
+    }
+    return built | {"orders": Synthesized(foreign_api.build(App())).json}
+
+
+@pytest.fixture(params=[*FILES, "latency", "orders"])
+def stack(request, stacks):
+    return stacks[request.param]
+
+
+@pytest.fixture
+def model(stack):
+    return read(stack)
+
+
+@pytest.fixture
+def example(stacks):
+    return read(stacks["example"])

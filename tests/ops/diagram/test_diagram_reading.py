@@ -1,0 +1,214 @@
+"""What the picture shows is what the JSON says."""
+
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from ops.diagram.model import DRAWN, Flow, Kind
+from ops.diagram.reading import read
+
+pytestmark = pytest.mark.unit
+
+
+def addresses(stack):
+    """Addresses of everything that a stack declares."""
+    return [
+        f"{prefix}{type}.{logical_id}"
+        for prefix, kind in (("", "resource"), ("data.", "data"))
+        for type, declared in stack.get(kind, {}).items()
+        for logical_id in declared
+    ]
+
+
+def nodes(model, kind, region=""):
+    return [n for n in model.nodes if n.kind is kind and n.region == region]
+
+
+def edges(model, flow):
+    """Kind and Region of both ends of every edge of a flow."""
+    by_id = {node.id: node for node in model.nodes}
+    ends = [(by_id[e.tail], by_id[e.head]) for e in model.edges if e.flow is flow]
+    return [((t.kind, t.region), (h.kind, h.region)) for t, h in ends]
+
+
+def reached(model, node, flow):
+    """Every node that edges of a flow lead to."""
+    found, waiting = [], [node]
+    while waiting:
+        ids = {e.head for e in model.edges if e.tail == waiting[0].id and e.flow is flow}
+        waiting = [*waiting[1:], *(n for n in model.nodes if n.id in ids and n not in found)]
+        found += [n for n in model.nodes if n.id in ids and n not in found]
+    return found
+
+
+def test_every_resource_of_a_drawn_type_stands_in_one_node(stack, model):
+    drawn = Counter(address for node in model.nodes for address in node.addresses)
+
+    assert drawn == Counter(a for a in addresses(stack) if a.rpartition(".")[0] in DRAWN)
+
+
+def test_every_node_is_one_of_its_own(model):
+    assert max(Counter(node.id for node in model.nodes).values()) == 1
+
+
+def test_every_node_but_alarms_is_tied_to_another(model):
+    ends = {end for edge in model.edges for end in (edge.tail, edge.head)}
+
+    assert {n.id for n in model.nodes if n.kind is not Kind.ALARMS} == ends
+
+
+@pytest.mark.parametrize(
+    ("name", "regions"),
+    [
+        ("example", [("us-east-1", "primary"), ("us-west-2", "secondary")]),
+        ("latency", [("eu-west-1", ""), ("us-west-1", ""), ("ap-southeast-2", "")]),
+        ("orders", [("eu-central-1", ""), ("eu-west-1", ""), ("ap-southeast-2", "")]),
+    ],
+)
+def test_regions_stand_in_order_with_their_roles(stacks, name, regions):
+    model = read(stacks[name])
+    serving = {node.region for node in model.nodes if node.kind is Kind.API}
+
+    assert [(r.name, r.role) for r in model.regions if r.name in serving] == regions
+
+
+def test_a_region_that_only_holds_alarms_is_shown_too(stacks):
+    # GIVEN three Regions without us-east-1, where all metrics of Route 53 are
+    model = read(stacks["latency"])
+
+    assert [n.kind for n in model.nodes if n.region == "us-east-1"] == [Kind.ALARMS]
+    assert model.regions[-1].name == "us-east-1"
+
+
+def test_requests_reach_the_table_of_each_region_and_never_cross(model):
+    (customers,) = nodes(model, Kind.CUSTOMERS)
+    reach = reached(model, customers, Flow.REQUEST)
+    serving = {node.region for node in model.nodes if node.kind is Kind.API}
+
+    for region in serving:
+        path = [n.kind for n in reach if n.region == region]
+        assert path == [Kind.DOMAINS, Kind.API, Kind.FUNCTIONS, Kind.TABLE]
+    for tail, head in edges(model, Flow.REQUEST):
+        assert tail[1] in ("", head[1])
+
+
+def test_every_copy_of_the_table_replicates_with_it(model):
+    tables = [n for n in model.nodes if n.kind is Kind.TABLE]
+    (table,) = [n for n in tables if n.lines[1] == "table"]
+
+    assert [(e.tail, e.head) for e in model.edges if e.flow is Flow.REPLICATION] == [
+        (table.id, copy.id) for copy in tables if copy is not table
+    ]
+
+
+def test_the_records_of_a_region_ask_for_its_own_health(stacks):
+    model = read(stacks["orders"])
+    for records in nodes(model, Kind.RECORDS):
+        (domain,) = [n for n in reached(model, records, Flow.REQUEST) if n.kind is Kind.DOMAINS]
+        (check, api) = reached(model, records, Flow.HEALTH)
+        assert check.lines == ("health check", "GET /live/ping")
+        assert (api.kind, api.region) == (Kind.API, domain.region)
+
+
+def test_the_primary_serves_if_it_is_healthy_and_the_standby_does_not_say_switched(example):
+    (records,) = [r for r in nodes(example, Kind.RECORDS) if "primary" in r.lines[1]]
+    asked = {
+        (n.region, *n.lines): [h.region for h in reached(example, n, Flow.HEALTH)]
+        for n in reached(example, records, Flow.HEALTH)
+        if n.kind in (Kind.CALCULATED_CHECK, Kind.HEALTH_CHECK)
+    }
+
+    assert asked.pop(("", "calculated check", "2 of 2 healthy"))
+    assert asked == {
+        ("", "health check", "GET /v1/health"): ["us-east-1"],
+        ("", "inverted check", "GET /v1/health/switch"): ["us-west-2"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("example", Kind.API), ("hardened", Kind.DOMAINS), ("latency", Kind.DOMAINS)],
+)
+def test_health_checks_lead_to_what_they_call(stacks, name, called):
+    ends = edges(read(stacks[name]), Flow.HEALTH)
+
+    assert {head[0] for tail, head in ends if tail[0] is Kind.HEALTH_CHECK} == {called}
+
+
+def test_what_guards_and_limits_stands_beside_it_in_its_region(stacks):
+    guards = Counter(edges(read(stacks["hardened"]), Flow.USE))
+
+    assert guards == {
+        ((tail, region), (head, region)): 1
+        for region in ("us-east-1", "us-west-2")
+        for tail, head in (
+            (Kind.CERTIFICATES, Kind.DOMAINS),
+            (Kind.WEB_ACL, Kind.API),
+            (Kind.PLANS, Kind.API),
+            (Kind.KEY, Kind.TABLE),
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "absent", "present"),
+    [
+        (Kind.WEB_ACL, "local", "example"),
+        (Kind.KEY, "example", "hardened"),
+        (Kind.ALARMS, "local", "example"),
+        (Kind.PLANS, "orders", "example"),
+        (Kind.CALCULATED_CHECK, "latency", "example"),
+    ],
+)
+def test_what_is_switched_off_is_not_shown(stacks, kind, absent, present):
+    assert kind not in {n.kind for n in read(stacks[absent]).nodes}
+    assert kind in {n.kind for n in read(stacks[present]).nodes}
+
+
+def test_counts_are_those_of_the_json(stacks):
+    lines = {n.kind: n.lines for n in read(stacks["hardened"]).nodes if n.region == "us-west-2"}
+
+    assert lines[Kind.FUNCTIONS] == ("9 functions",)
+    assert lines[Kind.PLANS] == ("3 usage plans", "4 API keys")
+    assert lines[Kind.CERTIFICATES] == ("2 certificates",)
+    assert lines[Kind.DOMAINS] == (
+        "weather.example.com", "us-west-2.weather.example.com", "custom domains",
+    )  # fmt: skip
+
+
+def renamed(stack):
+    """The same stack, every resource named after its number."""
+    names = {address: f"r{i}" for i, address in enumerate(addresses(stack))}
+    text = json.dumps({k: v for k, v in stack.items() if k != "//"})
+    for address, name in names.items():
+        type = address.rpartition(".")[0]
+        text = re.sub(rf"\b{re.escape(address)}(?![\w-])", f"{type}.{name}", text)
+    new = json.loads(text)
+    for prefix, kind in (("", "resource"), ("data.", "data")):
+        new[kind] = {
+            type: {names[f"{prefix}{type}.{id}"]: v for id, v in declared.items()}
+            for type, declared in new[kind].items()
+        }
+    return new
+
+
+def test_names_mean_nothing(stack, model):
+    other = read(renamed(stack))
+
+    assert not {n.id for n in other.nodes} & {a for n in model.nodes for a in n.addresses}
+    assert [(n.kind, n.region, n.lines) for n in other.nodes] == [
+        (n.kind, n.region, n.lines) for n in model.nodes
+    ]
+    for flow in Flow:
+        assert edges(other, flow) == edges(model, flow)
+
+
+def test_functions_reach_a_table_only_if_a_policy_lets_them(stacks):
+    stack = stacks["example"]
+    resources = {k: v for k, v in stack["resource"].items() if k != "aws_iam_role_policy"}
+
+    ends = edges(read(stack | {"resource": resources}), Flow.REQUEST)
+
+    assert not [tail for tail, head in ends if head[0] is Kind.TABLE]
