@@ -1,7 +1,7 @@
 """Programs that outlive the command that started them."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,13 +57,16 @@ class Program:
         return True
 
 
-def start(command: Sequence[str], *, folder: Path, log_file: Path) -> Program:
+def start(
+    command: Sequence[str], *, folder: Path, log_file: Path, environment: Mapping[str, str]
+) -> Program:
     """Starts a program in the background.
 
     Args:
         command: Program and arguments.
         folder: Its working directory.
         log_file: Takes what it prints.
+        environment: Its environment variables.
 
     Returns:
         The program, which may not be ready yet.
@@ -76,6 +79,7 @@ def start(command: Sequence[str], *, folder: Path, log_file: Path) -> Program:
             *(str(log_file), *command),
         ],
         cwd=folder,
+        env=dict(environment),
         stdout=subprocess.PIPE,
         check=True,
         start_new_session=True,

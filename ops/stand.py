@@ -5,6 +5,7 @@ write stands in one folder, and so does the note of what runs, so that any later
 """
 
 import json
+import os
 import socket
 import sys
 import time
@@ -359,7 +360,14 @@ def _start(
 ) -> Stand:
     """Starts one program, notes it, and waits until it is ready."""
     log_file = workspace.log_file(name)
-    program = start([sys.executable, "-m", *module], folder=REPOSITORY, log_file=log_file)
+    # Never with credentials of this machine: they are for a real AWS, and unknown to the local one.
+    inherited = {name: v for name, v in os.environ.items() if not name.startswith("AWS_")}
+    program = start(
+        [sys.executable, "-m", *module],
+        folder=REPOSITORY,
+        log_file=log_file,
+        environment=inherited | ({} if name == "aws" else stand.variables),
+    )
     stand = stand.with_program(name, program)
     workspace.note(stand)
     # Its own word comes first: what answers there could be another program's.

@@ -132,7 +132,9 @@ def broken_replication(environment):
 @contextmanager
 def missing_key(environment):
     gateway = environment.client("apigateway", environment.standby)
-    [usage_plan] = gateway.get_usage_plans()["items"]
+    [usage_plan] = [
+        p for p in gateway.get_usage_plans()["items"] if p["name"].endswith("-standard")
+    ]
     [key] = gateway.get_usage_plan_keys(usagePlanId=usage_plan["id"])["items"]
     gateway.delete_usage_plan_key(usagePlanId=usage_plan["id"], keyId=key["id"])
     try:

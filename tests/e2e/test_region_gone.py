@@ -1,0 +1,198 @@
+"""A Region is gone: the commands of docs/runbooks/region-is-gone.md, on a stand that has lost one.
+
+A proxy before the local AWS resets every connection whose signature is for the lost Region.
+Terraform works on a copy of the stand's state, and everything is put back at the end.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+import urllib3
+from local_api import REGIONS, run_ops
+from repository_files import REPOSITORY
+from test_runbooks import blocks_of
+
+pytestmark = pytest.mark.e2e
+
+PRIMARY, STANDBY = REGIONS
+HOMES = {"iam": "us-east-1", "route53": "us-east-1"}
+"""Control planes of services that have one for all Regions."""
+BURST, OTHER_BURST = 200, 400
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@contextmanager
+def without(region, endpoint_url):
+    """The local AWS without one Region: where it answers, and the calls that were refused."""
+    refused = []
+    pool = urllib3.PoolManager(maxsize=16)
+
+    class Proxy(BaseHTTPRequestHandler):
+        def forward(self):
+            scope = re.search(r"Credential=\S+?/\d+/([^/]+)/([^/]+)/", str(self.headers))
+            of, service = scope.groups() if scope else ("", "")
+            self.close_connection = True
+            if HOMES.get(service, of) == region:
+                refused.append(service)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                return
+            answer = pool.request(
+                self.command, endpoint_url + self.path, headers=dict(self.headers),
+                body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
+                decode_content=False, retries=False, redirect=False,
+            )  # fmt: skip
+            self.send_response_only(answer.status)
+            for name, value in answer.headers.items():
+                if name.lower() not in ("connection", "content-length", "transfer-encoding"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.data)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(answer.data)
+
+        do_DELETE = do_GET = do_HEAD = do_PATCH = do_POST = do_PUT = forward  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", refused
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Operator:
+    """Whoever has the runbook in hand, in the folder of a checkout whose stack is deployed."""
+
+    def __init__(self, api, folder):
+        self.output = folder / "terraform" / "cdktf.out"
+        shutil.copytree(api.workspace.synthesized, folder / "terraform", symlinks=True)
+        self.environments = folder / "environments"
+        self.environments.mkdir()
+        shutil.copy(REPOSITORY / "environments" / "local.toml", self.environments)
+        env = run_ops("local", "env", "--folder", str(api.workspace.folder)).stdout
+        exports = (shlex.split(line)[1].split("=", 1) for line in env.splitlines())
+        mine = {name: v for name, v in os.environ.items() if not name.startswith("AWS_")}
+        self.variables = {**mine, **dict(exports), "TF_CLI_ARGS": "-no-color"}
+
+    def type(self, block, endpoint_url):
+        """A block of the runbook, at a prompt where every question is answered with yes."""
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block.replace("trial", "local")],
+            cwd=self.output / "stacks" / "local",
+            env={**self.variables, "AWS_ENDPOINT_URL": endpoint_url},
+            input="yes\n", capture_output=True, text=True,
+        )  # fmt: skip
+
+    def runs(self, block, endpoint_url):
+        done = self.type(block, endpoint_url)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def changes_the_burst(self, burst):
+        """Step 1: edits the environment file and synthesizes."""
+        file = self.environments / "local.toml"
+        file.write_text(re.sub(r"\[api\]\n(burst = \d+\n)?", f"[api]\nburst = {burst}\n",
+                               file.read_text()))  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "main.py"], cwd=REPOSITORY, capture_output=True, text=True,
+            env={**os.environ, "FAILOVER_ENVIRONMENT": "local", "CDKTF_OUTDIR": str(self.output),
+                 "FAILOVER_ENVIRONMENTS": str(self.environments)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def operator(api, tmp_path):
+    yield Operator(api, tmp_path)
+    if set(bursts(api).values()) != {BURST}:
+        # The stand's own state knows of no change: its plan finds out, and changes it back.
+        restored = api.terraform("apply", "-auto-approve", "-input=false", "-no-color")
+        assert restored.returncode == 0, restored.stderr
+
+
+def bursts(api):
+    """`{region: burst of all methods}` as API Gateway has it."""
+    return {
+        region: api.client("apigateway", region).get_stage(
+            restApiId=api.local.outputs["api_ids"][region], stageName="v1"
+        )["methodSettings"]["*/*"]["throttlingBurstLimit"]
+        for region in REGIONS
+    }  # fmt: skip
+
+
+def block_with(containing):
+    """The one block of the runbook that holds a text."""
+    (block,) = [text for text in blocks_of("region-is-gone.md") if containing in text]
+    return block
+
+
+OVERRIDE, CHANGE, RETURN = (
+    block_with("region_gone_override.tf.json <<"),
+    block_with("-target=aws_api_gateway_method_settings.secondary"),
+    block_with("rm region_gone_override"),
+)
+IMPATIENT = json.dumps(
+    {"provider": {"aws": [{"alias": a, "max_retries": 1} for a in ("primary", "secondary")]}}
+)
+"""Makes a plan fail at once, where it would go on trying for an hour."""
+
+
+def test_without_the_runbook_a_plan_fails_while_the_primary_is_gone(api, operator):
+    stack = operator.output / "stacks" / "local"
+    (stack / "impatient_override.tf.json").write_text(IMPATIENT)
+    targeted = CHANGE.partition("terraform apply")[0]
+    with without(PRIMARY, api.local.stand.endpoint_url) as (url, refused):
+        for commands in ("terraform plan -input=false", targeted):
+            plan = operator.type(commands, url)
+
+            # Even what is targeted needs the primary's provider, by way of the table.
+            assert plan.returncode == 1, plan.stdout[-3000:]
+            assert "GetCallerIdentity, exceeded maximum number of attempts" in plan.stderr
+    assert "sts" in refused
+
+
+def test_the_standby_is_changed_while_the_primary_is_gone(api, operator):
+    assert bursts(api) == {PRIMARY: BURST, STANDBY: BURST}
+    endpoint_url = api.local.stand.endpoint_url
+
+    # WHEN the primary is gone, and the operator does as the runbook says
+    with without(PRIMARY, endpoint_url) as (url, refused):
+        operator.changes_the_burst(OTHER_BURST)
+        operator.runs(OVERRIDE, url)
+        changed = operator.runs(CHANGE, url)
+
+    # THEN the standby alone is changed, and the lost Region was not even asked
+    assert "1 to change" in changed
+    assert "0 added, 1 changed, 0 destroyed" in changed
+    assert bursts(api) == {PRIMARY: BURST, STANDBY: OTHER_BURST}
+    assert refused == []
+
+    # WHEN it is back, THEN one apply of everything brings what it has missed
+    returned = operator.runs(RETURN, endpoint_url)
+    assert "Plan: 0 to add, 1 to change, 0 to destroy" in returned
+    assert bursts(api) == {PRIMARY: OTHER_BURST, STANDBY: OTHER_BURST}
+    assert not [*(operator.output / "stacks" / "local").glob("*override*")]
+
+
+def test_the_primary_is_changed_while_the_standby_is_gone(api, operator):
+    with without(STANDBY, api.local.stand.endpoint_url) as (url, refused):
+        operator.changes_the_burst(OTHER_BURST)
+        operator.runs(block_with("-target=aws_api_gateway_method_settings.primary"), url)
+
+    assert bursts(api) == {PRIMARY: OTHER_BURST, STANDBY: BURST}
+    assert refused == []
