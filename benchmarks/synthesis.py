@@ -16,7 +16,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks import report, typescript_stack
+from benchmarks import functions, report, typescript_stack
 from benchmarks.programs import Bench, BenchmarkError, Program
 
 REPOSITORY = Path(__file__).parent.parent
@@ -55,7 +55,9 @@ def main() -> int:
                 f"{error}: run `make setup`, and see that npm reaches a registry", file=sys.stderr
             )
             return 3
-    options.report.write_text(text, encoding="utf-8")
+    # The functions' figures stand below, and are another benchmark's.
+    kept = functions.section_of(options.report) if options.report.exists() else ""
+    options.report.write_text(text + kept, encoding="utf-8")
     print(text)
     return 0
 

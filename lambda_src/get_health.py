@@ -12,18 +12,18 @@ Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-d
 
 from functools import partial
 
-from weather import repository
+from weather import replica
 from weather.deadline import BoundedCheck
 from weather.http import Request, Response, lambda_handler, region
 
 ACTIONS = ("dynamodb:GetItem",)
 DEADLINE_SECONDS = 0.7
 
-_client = repository.connect(connect_timeout_seconds=0.3, read_timeout_seconds=0.4, attempts=1)
-replica_check = BoundedCheck(partial(repository.read_nothing, _client))
+_client = replica.connect(connect_timeout_seconds=0.3, read_timeout_seconds=0.4, attempts=1)
+replica_check = BoundedCheck(partial(replica.read_nothing, _client))
 
 
-@lambda_handler
+@partial(lambda_handler, quiet=True)
 def handler(_request: Request) -> Response:
     """Answer 200 if the local replica answered in time, else 503; both name the Region."""
     healthy = replica_check.passes_within(DEADLINE_SECONDS)
@@ -31,4 +31,5 @@ def handler(_request: Request) -> Response:
         200 if healthy else 503,
         {"status": "ok" if healthy else "unavailable", "region": region()},
         {"Cache-Control": "no-store"},
+        error=replica_check.error,
     )

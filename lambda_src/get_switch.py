@@ -13,18 +13,20 @@ standby cannot answer, the check fails, and inverted it leaves the primary in se
 Source: https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/appendix-b---edge-network-global-service-guidance.html
 """
 
-from weather import repository
+from functools import partial
+
+from weather import replica
 from weather.errors import NotFound
 from weather.http import Request, Response, lambda_handler, region
 
 ACTIONS = ("dynamodb:GetItem",)
 
-_client = repository.connect(connect_timeout_seconds=0.3, read_timeout_seconds=0.4, attempts=1)
+_client = replica.connect(connect_timeout_seconds=0.3, read_timeout_seconds=0.4, attempts=1)
 
 
-@lambda_handler
+@partial(lambda_handler, quiet=True)
 def handler(_request: Request) -> Response:
     """Answer 200 while the switch is engaged, else 404; never from a cache."""
-    if not repository.switch_is_engaged(_client):
+    if not replica.switch_is_engaged(_client):
         raise NotFound("The failover switch is not engaged.")
     return Response(200, {"status": "engaged", "region": region()}, {"Cache-Control": "no-store"})

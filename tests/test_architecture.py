@@ -107,23 +107,34 @@ def test_the_openapi_document_is_made_without_importing_the_functions():
 
 
 def test_the_operation_that_needs_no_table_does_not_connect_to_it():
-    assert not any("repository" in name for name in imports_of(FUNCTIONS / "get_openapi.py"))
+    imported = imports_of(FUNCTIONS / "get_openapi.py")
+    assert not any(module in name for name in imported for module in ("replica", "repository"))
 
 
-def test_only_the_repository_knows_aws():
+def test_what_health_checkers_call_starts_with_one_client():
+    for name in ("get_health", "get_switch"):
+        assert not any("repository" in each for each in imports_of(FUNCTIONS / f"{name}.py")), name
+
+
+def test_only_the_replica_knows_aws():
     for path in modules("lambda_src"):
-        if path.name != "repository.py":
+        if path.name != "replica.py":
             assert not roots_of(path) & {"boto3", "botocore"}, path
 
 
-LAYERS = ["errors", "documents", "model", "inputs", "repository", "http", "deadline"]
+LAYERS = [
+    *("errors", "documents", "model", "inputs", "replica", "repository"),
+    *("telemetry", "http", "deadline"),
+]
 ALLOWED = {
     "errors": set(),
     "documents": {"errors"},
     "model": {"documents", "errors"},
     "inputs": {"model", "documents", "errors"},
-    "repository": {"model", "documents", "errors"},
-    "http": {"documents", "errors"},
+    "replica": {"model", "errors"},
+    "repository": {"replica", "model", "documents", "errors"},
+    "telemetry": {"errors"},
+    "http": {"documents", "errors", "telemetry"},
     "deadline": {"errors"},
 }
 

@@ -13,12 +13,15 @@ class BoundedCheck:
 
     Args:
         check: Returns for yes, raises for no.
+
+    Attributes:
+        error: Why the last run did not pass, `TimeoutError` if it was given up; None if it passed.
     """
 
     def __init__(self, check: Callable[[], object]) -> None:
         self._check = check
         self._thread: Thread | None = None
-        self._passed = False
+        self.error: Exception | None = None
 
     def passes_within(self, seconds: float) -> bool:
         """Run the check once.
@@ -34,16 +37,17 @@ class BoundedCheck:
             self._thread.join(seconds)
             if self._thread.is_alive():
                 return False
-        self._passed = False
+        self.error = TimeoutError()
         self._thread = Thread(target=self._run, daemon=True)
         self._thread.start()
         self._thread.join(max(0.0, end - time.monotonic()))
-        return self._passed
+        return self.error is None
 
     def _run(self) -> None:
         """Run the check and note how it went; every error means no."""
         try:
             self._check()
-        except Exception:
-            return
-        self._passed = True
+        except Exception as error:
+            self.error = error
+        else:
+            self.error = None

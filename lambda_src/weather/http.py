@@ -2,19 +2,17 @@
 
 The only place that gives an error its HTTP status. Failures are described as RFC 9457 problem
 documents; a failure that nobody foresaw says nothing about itself but the id to quote, under which
-the log has one line of JSON. No payload, no header and no key of a customer is logged.
+the log tells the rest.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 """
 
 import base64
-import json
 import os
-import traceback
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -28,6 +26,7 @@ from weather.errors import (
     UnsupportedMediaType,
     WeatherError,
 )
+from weather.telemetry import Telemetry
 
 _PROBLEMS: Final[dict[type[WeatherError], tuple[int, str]]] = {
     InvalidRequest: (400, "Invalid request"),
@@ -121,12 +120,14 @@ class Response:
         document: Becomes the JSON body; text is JSON already; None for no body.
         headers: Beside `Content-Type` and `X-Served-By-Region`, which every answer has.
         content_type: Of the body.
+        error: What kept the operation from success, for the log only.
     """
 
     status: int
     document: Mapping[str, object] | str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = "application/json"
+    error: Exception | None = None
 
     def to_proxy_result(self) -> dict[str, Any]:
         """Write the result that the proxy integration expects."""
@@ -154,49 +155,55 @@ def region() -> str:
 
 
 def lambda_handler(
-    operation: Callable[[Request], Response],
+    operation: Callable[[Request], Response], *, quiet: bool = False
 ) -> Callable[[Mapping[str, Any], object], dict[str, Any]]:
-    """Make a Lambda handler of an operation.
+    """Make a Lambda handler of an operation, which stands in a module of the same name.
 
     Args:
         operation: Answers a request, or raises.
+        quiet: Log failures and the first request only; by default, a line for every request.
 
     Returns:
         A handler that answers every event and never raises: a `WeatherError` becomes the problem
         document of its status, any other exception a 500.
     """
+    telemetry = Telemetry(operation.__module__, quiet=quiet)
 
     @wraps(operation)
-    def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+        started = time.perf_counter()
         request_id = str((event.get("requestContext") or {}).get("requestId", "unknown"))
         try:
             response = operation(Request.from_event(event))
-        except WeatherError as error:
-            response = _describe(error, request_id)
+            result = response.to_proxy_result()
         except Exception as error:
-            _log(request_id, "error", error, notes=getattr(error, "__notes__", []))
-            response = _problem(
-                500,
-                "Internal error",
-                "The request could not be served. Please quote the instance when you report it.",
-                request_id,
-            )
-        return response.to_proxy_result()
+            response = _describe(error, request_id)
+            result = response.to_proxy_result()
+        telemetry.tell(
+            status=response.status,
+            seconds=time.perf_counter() - started,
+            request_id=request_id,
+            function_request_id=getattr(context, "aws_request_id", None),
+            error=response.error,
+        )
+        return result
 
     return handler
 
 
-def _describe(error: WeatherError, request_id: str) -> Response:
-    """Write the answer to an error of the family."""
+def _describe(error: Exception, request_id: str) -> Response:
+    """Write the answer to an error."""
+    if not isinstance(error, WeatherError):
+        detail = "The request could not be served. Please quote the instance when you report it."
+        return _problem(500, "Internal error", detail, request_id, error)
     status, title = _PROBLEMS[type(error)]
     if isinstance(error, InvalidRequest):
         faults = [fault._asdict() for fault in error.faults]
-        return _problem(status, title, error.detail, request_id, errors=faults)
+        return _problem(status, title, error.detail, request_id, error, errors=faults)
     if isinstance(error, Unavailable):
-        _log(request_id, "warning", error, notes=[error.cause])
         retry_after = {"Retry-After": str(error.retry_after_seconds)}
-        return _problem(status, title, error.detail, request_id, headers=retry_after)
-    return _problem(status, title, error.detail, request_id)
+        return _problem(status, title, error.detail, request_id, error, headers=retry_after)
+    return _problem(status, title, error.detail, request_id, error)
 
 
 def _problem(
@@ -204,6 +211,7 @@ def _problem(
     title: str,
     detail: str,
     request_id: str,
+    error: Exception,
     *,
     headers: Mapping[str, str] | None = None,
     **extensions: object,
@@ -224,22 +232,5 @@ def _problem(
         },
         headers or {},
         "application/problem+json",
+        error,
     )
-
-
-def _log(request_id: str, level: str, error: Exception, *, notes: Sequence[str]) -> None:
-    """Write one line of JSON about an error.
-
-    The messages of exceptions stay out of it, for they may quote the payload; where it happened
-    and notes of our own are enough to find the cause.
-    """
-    frames = traceback.extract_tb(error.__traceback__)
-    line = {
-        "level": level,
-        "request_id": request_id,
-        "region": region(),
-        "error": type(error).__name__,
-        "notes": list(notes),
-        "trace": [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames],
-    }
-    print(json.dumps(line), flush=True)

@@ -1,34 +1,18 @@
-"""Reads and writes of the local replica of the table; the only module that knows AWS.
+"""Reads and writes of the records, in the local replica of the table.
 
 Every read is strongly consistent within its own Region: what a Region has acknowledged, it shows at
 once. The other Region shows it when replication has brought it, typically within a second.
 
-Reads the environment variables `TABLE_NAME` and `AWS_REGION` when it is imported.
-
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
 """
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final, Protocol, TypeVar
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import (
-    ClientError,
-    ConnectionError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
+from typing import Any, TypeVar
 
 from weather.documents import number_text
-from weather.errors import NotFound, Unavailable
+from weather.errors import NotFound
 from weather.model import (
-    SWITCH_KEY,
     Key,
     Listing,
     Location,
@@ -40,126 +24,15 @@ from weather.model import (
     observation_range,
     observations_partition,
 )
+from weather.replica import TABLE_NAME, connect, unavailable_if_aws_is
 
 Item = dict[str, dict[str, str]]
 """An item as DynamoDB's low-level interface shows it: `{attribute: {type: value}}`."""
 
 Record = TypeVar("Record", Location, Observation)
 
-UNAVAILABLE_CODES: Final = frozenset(
-    {
-        "AccessDeniedException",
-        "ExpiredTokenException",
-        "InvalidSignatureException",
-        "LimitExceededException",
-        "MissingAuthenticationTokenException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ResourceNotFoundException",
-        "ThrottlingException",
-        "UnrecognizedClientException",
-    }
-)
-"""Refusals that speak of the state of the Region, not of the request.
-
-`ResourceNotFoundException` is among them: the Region has no replica (yet, or any more).
-Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
-"""
-
-_UNAVAILABLE_ERRORS: Final = (
-    ConnectionError,
-    CredentialRetrievalError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
-
-
-class DynamoDbClient(Protocol):
-    """The part of the SDK's low-level DynamoDB client that the service uses."""
-
-    def get_item(self, **arguments: Any) -> dict[str, Any]:
-        """Read one item by its key."""
-
-    def query(self, **arguments: Any) -> dict[str, Any]:
-        """Read items of one partition in the order of their sort keys."""
-
-    def put_item(self, **arguments: Any) -> dict[str, Any]:
-        """Write one item whole."""
-
-    def delete_item(self, **arguments: Any) -> dict[str, Any]:
-        """Remove one item by its key."""
-
-
-def connect(
-    *, connect_timeout_seconds: float, read_timeout_seconds: float, attempts: int
-) -> DynamoDbClient:
-    """Make a client of the local replica; nothing is sent yet.
-
-    Args:
-        connect_timeout_seconds: Longest wait for a connection, each attempt.
-        read_timeout_seconds: Longest wait for an answer, each attempt.
-        attempts: How often a call is tried in all; 1 for no repetition.
-
-    Returns:
-        A client of DynamoDB in the Region of the function, or at `AWS_ENDPOINT_URL` if that is set.
-    """
-    client: DynamoDbClient = boto3.client(
-        "dynamodb",
-        region_name=os.environ["AWS_REGION"],
-        config=Config(
-            connect_timeout=connect_timeout_seconds,
-            read_timeout=read_timeout_seconds,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-        ),
-    )
-    return client
-
-
-TABLE_NAME: Final = os.environ["TABLE_NAME"]
-
 client = connect(connect_timeout_seconds=0.5, read_timeout_seconds=1.0, attempts=2)
 """Made while the function starts, where it costs a request nothing."""
-
-
-def read_nothing(health_client: DynamoDbClient) -> None:
-    """Read an item that does not exist, to learn whether the local replica answers.
-
-    Args:
-        health_client: A client that gives up sooner than the one of the other operations.
-
-    Raises:
-        Unavailable: If it does not.
-    """
-    with _unavailable_if_aws_is():
-        health_client.get_item(
-            TableName=TABLE_NAME,
-            Key={"pk": {"S": "health"}, "sk": {"S": "health"}},
-            ConsistentRead=True,
-        )
-
-
-def switch_is_engaged(health_client: DynamoDbClient) -> bool:
-    """Whether the operator's item stands in the local replica.
-
-    Args:
-        health_client: A client that gives up sooner than the one of the other operations.
-
-    Returns:
-        True while the item exists, whatever is in it.
-
-    Raises:
-        Unavailable: If the replica does not answer.
-    """
-    with _unavailable_if_aws_is():
-        answer = health_client.get_item(
-            TableName=TABLE_NAME,
-            Key={"pk": {"S": SWITCH_KEY.pk}, "sk": {"S": SWITCH_KEY.sk}},
-            ConsistentRead=True,
-        )
-    return "Item" in answer
 
 
 def require_location(location_id: str) -> None:
@@ -176,7 +49,7 @@ def require_location(location_id: str) -> None:
         Unavailable: If the local replica cannot be read.
     """
     pk, sk = location_key(location_id)
-    with _unavailable_if_aws_is():
+    with unavailable_if_aws_is():
         answer = client.get_item(
             TableName=TABLE_NAME, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
         )
@@ -198,7 +71,7 @@ def put_location(location: Location) -> bool:
     Raises:
         Unavailable: If the local replica cannot be written.
     """
-    with _unavailable_if_aws_is():
+    with unavailable_if_aws_is():
         answer = client.put_item(
             TableName=TABLE_NAME,
             Item=_to_item(location.key, location.fields),
@@ -279,7 +152,7 @@ def put_observation(observation: Observation) -> None:
     Raises:
         Unavailable: If the local replica cannot be written.
     """
-    with _unavailable_if_aws_is():
+    with unavailable_if_aws_is():
         client.put_item(TableName=TABLE_NAME, Item=_to_item(observation.key, observation.fields))
 
 
@@ -293,7 +166,7 @@ def delete_observation(observation: Observation) -> None:
         Unavailable: If the local replica cannot be written.
     """
     pk, sk = observation.key
-    with _unavailable_if_aws_is():
+    with unavailable_if_aws_is():
         client.delete_item(TableName=TABLE_NAME, Key={"pk": {"S": pk}, "sk": {"S": sk}})
 
 
@@ -330,7 +203,7 @@ def _query(
     while True:
         if limit is not None:
             arguments["Limit"] = limit - len(items)
-        with _unavailable_if_aws_is():
+        with unavailable_if_aws_is():
             answer = client.query(**arguments)
         items += answer["Items"]
         if "LastEvaluatedKey" not in answer or len(items) == limit:
@@ -354,18 +227,3 @@ def _from_item(kind: type[Record], item: Item) -> Record:
         if name not in ("pk", "sk")
     }
     return kind.from_key(Key(item["pk"]["S"], item["sk"]["S"]), fields)
-
-
-@contextmanager
-def _unavailable_if_aws_is() -> Iterator[None]:
-    """Turn what AWS and the network do to us into `Unavailable`; leave our own bugs as they are."""
-    try:
-        yield
-    except _UNAVAILABLE_ERRORS as error:
-        raise Unavailable(type(error).__name__) from error
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if code in UNAVAILABLE_CODES or error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
-            raise Unavailable(code) from error
-        error.add_note(f"AWS error code {code}")
-        raise

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import get_health
-from weather import repository
+from weather import replica
 from weather.deadline import BoundedCheck
 from weather.errors import Unavailable
 
@@ -68,7 +68,7 @@ def test_any_failure_is_503(check_with, call, error) -> None:
 
 def test_a_missing_replica_is_503(table, call, monkeypatch) -> None:
     # GIVEN a Region without the table
-    monkeypatch.setattr(repository, "TABLE_NAME", "elsewhere")
+    monkeypatch.setattr(replica, "TABLE_NAME", "elsewhere")
     # WHEN health is asked for
     # THEN it is unavailable
     assert call(get_health).status == 503
@@ -118,6 +118,19 @@ def test_an_old_success_does_not_count_as_a_new_one() -> None:
     # WHEN it is asked twice
     # THEN the second answer is no
     assert [bounded.passes_within(0.5), bounded.passes_within(0.5)] == [True, False]
+
+
+def test_a_check_says_why_it_did_not_pass(stuck) -> None:
+    # GIVEN a check that fails, one that hangs, and one that passes
+    def fail() -> None:
+        raise ValueError
+
+    checks = [BoundedCheck(fail), BoundedCheck(stuck), BoundedCheck(lambda: None)]
+    # WHEN they are run, twice
+    passed = [check.passes_within(0.05) for check in checks for _ in range(2)]
+    # THEN each tells of its last run
+    assert passed == [False] * 4 + [True] * 2
+    assert [type(check.error) for check in checks] == [ValueError, TimeoutError, type(None)]
 
 
 def test_the_stuck_thread_does_not_hold_the_process(stuck) -> None:

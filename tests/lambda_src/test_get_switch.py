@@ -3,7 +3,7 @@
 import pytest
 
 import get_switch
-from weather import repository
+from weather import replica, repository
 from weather.errors import Unavailable
 
 pytestmark = pytest.mark.unit
@@ -47,7 +47,7 @@ def test_it_needs_the_action_it_declares_and_no_other(table) -> None:
             used.append(name)
             return getattr(repository.client, name)
 
-    repository.switch_is_engaged(Recorder())
+    replica.switch_is_engaged(Recorder())
 
     assert used == ["get_item"]
     assert get_switch.ACTIONS == ("dynamodb:GetItem",)

@@ -14,7 +14,7 @@ import list_locations
 import list_observations
 import put_location
 import put_observation
-from weather import repository
+from weather import replica, repository
 from weather.errors import Unavailable
 
 pytestmark = pytest.mark.unit
@@ -364,6 +364,6 @@ def test_health_needs_the_action_it_declares_and_no_other(table) -> None:
     # GIVEN a role that is noted down
     recorder = Recorder(repository.client)
     # WHEN health reads
-    repository.read_nothing(recorder)
+    replica.read_nothing(recorder)
     # THEN it used just the action it declares
     assert recorder.actions == set(get_health.ACTIONS)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore import exceptions
 
-from weather import documents, model, repository
+from weather import documents, model, replica, repository
 from weather.errors import NotFound, Unavailable
 
 pytestmark = pytest.mark.unit
@@ -46,7 +46,7 @@ CALLS = {
     "find_observations_at": lambda: repository.find_observations_at(observation().moment),
     "put_observation": lambda: repository.put_observation(observation()),
     "delete_observation": lambda: repository.delete_observation(observation()),
-    "read_nothing": lambda: repository.read_nothing(repository.client),
+    "read_nothing": lambda: replica.read_nothing(repository.client),
 }
 
 
@@ -54,7 +54,7 @@ CALLS = {
 @pytest.mark.parametrize(
     "error",
     [
-        *map(refusal, sorted(repository.UNAVAILABLE_CODES)),
+        *map(refusal, sorted(replica.UNAVAILABLE_CODES)),
         refusal("InternalServerError", 500),
         refusal("SomethingNew", 503),
         exceptions.ConnectTimeoutError(endpoint_url="x"),
@@ -217,6 +217,6 @@ def test_a_local_emulator_needs_no_change(monkeypatch) -> None:
     # GIVEN the address of an emulator
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
     # WHEN a client is made
-    client = repository.connect(connect_timeout_seconds=1, read_timeout_seconds=1, attempts=1)
+    client = replica.connect(connect_timeout_seconds=1, read_timeout_seconds=1, attempts=1)
     # THEN it goes there
     assert client.meta.endpoint_url == "http://127.0.0.1:4566"
