@@ -147,10 +147,13 @@ def browser(tmp_path_factory):
 @pytest.fixture(scope="module")
 def opened(api, ops):
     """`up --open` of an API that runs, and the URL that it tells."""
+    ran = api.workspace.noted().programs["edge"]
     # A browser that shows nothing, wherever this runs.
     up = ops("local", "up", "--open", "--folder", str(api.workspace.folder), BROWSER="true")
     try:
         assert up.returncode == 0, up.stdout + up.stderr
+        # What ran before runs on.
+        assert api.workspace.noted().programs["edge"] == ran
         yield up.stdout, re.search(r"mend it: (\S+)", up.stdout)[1]
     finally:
         page = api.workspace.noted().programs["page"]
@@ -172,7 +175,6 @@ def test_up_open_adds_the_page_to_an_api_that_runs(api, ops, opened):
 
     assert "The local API runs already" in output
     assert "Applying" not in output
-    assert api.workspace.noted().programs["edge"] == api.local.stand.programs["edge"]
     status = ops("local", "status", "--folder", str(api.workspace.folder))
     assert url in status.stdout
 
