@@ -7,8 +7,6 @@ Terraform and the real AWS provider, and registers a few locations through the A
 import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,10 +19,11 @@ from botocore.credentials import Credentials
 from ops import stand
 from ops.calls import Network, signed_headers
 from ops.environment_file import EnvironmentFile
-from ops.errors import ExitCode, OpsError
+from ops.errors import OpsError
 from ops.key_values import KeyFile, as_variable
 from ops.processes import program
 from ops.stand import ENVIRONMENT, REPOSITORY, Ports, Stand, Workspace
+from ops.synthesis import synthesize
 from ops.terraform import Progress, Terraform
 
 DEFAULT_SPEED = 10.0
@@ -315,26 +314,7 @@ def _apply(
 
 def _synthesize(workspace: Workspace) -> None:
     workspace.synthesized.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "main.py"],
-        cwd=REPOSITORY,
-        env=os.environ
-        | {
-            "FAILOVER_ENVIRONMENT": ENVIRONMENT,
-            "CDKTF_OUTDIR": str(workspace.synthesized / "cdktf.out"),
-        },
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        end = "\n".join(done.stderr.strip().splitlines()[-20:])
-        raise OpsError(
-            f"python main.py failed:\n{end}",
-            next_step="mend what it names",
-            exit_code=ExitCode.USAGE
-            if done.returncode == ExitCode.USAGE
-            else ExitCode.SURROUNDINGS,
-        )
+    synthesize(ENVIRONMENT, workspace.synthesized / "cdktf.out")
 
 
 def _local_api(workspace: Workspace, running: Stand, outputs: dict[str, Any]) -> LocalApi:

@@ -4,9 +4,6 @@ Nothing is deployed or looked up: main.py synthesizes the environment, and its J
 """
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +13,7 @@ from ops.diagram.image import image_of
 from ops.diagram.model import Model
 from ops.diagram.reading import read
 from ops.errors import ExitCode, OpsError
-from ops.stand import REPOSITORY
+from ops.synthesis import synthesize
 
 
 @dataclass(frozen=True)
@@ -78,22 +75,7 @@ def synthesized(environment: str) -> dict[str, Any]:
         OpsError: main.py cannot synthesize it.
     """
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "main.py"],
-            cwd=REPOSITORY,
-            env=os.environ | {"FAILOVER_ENVIRONMENT": environment, "CDKTF_OUTDIR": folder},
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            end = "\n".join(done.stderr.strip().splitlines()[-20:])
-            raise OpsError(
-                f"python main.py failed:\n{end}",
-                next_step="mend what it names",
-                exit_code=ExitCode.USAGE
-                if done.returncode == ExitCode.USAGE
-                else ExitCode.SURROUNDINGS,
-            )
+        synthesize(environment, Path(folder))
         stack: dict[str, Any] = json.loads(
             (Path(folder) / "stacks" / environment / "cdk.tf.json").read_text()
         )
