@@ -11,6 +11,7 @@ from typing import Any
 from constructs import Construct
 
 from constructs_lib.api.operation import Authorization, Operation
+from constructs_lib.cloudwatch import FailureMetric
 from constructs_lib.dynamodb import Key
 from constructs_lib.settings import Settings
 from constructs_lib.stack import FailoverApiStack, Switch
@@ -119,6 +120,28 @@ OPERATIONS = (
 )
 
 
+FAILURES = {
+    "Faults": "It answered 500: a defect, or a permission that it lacks. Its log says which.",
+    "TableUnavailable": "It answered 503, as the table did not answer: see DynamoDB's health in "
+    "this Region. If the other Region is well, engage the switch.",
+}
+"""What the functions count of their own failures, and what each means to whoever is on call."""
+
+
+def failure_metrics() -> tuple[FailureMetric, ...]:
+    """The metrics of `FAILURES`, under the names that the functions publish them with."""
+    published = json.loads((FUNCTIONS / "weather" / "metrics.json").read_text(encoding="utf-8"))
+    return tuple(
+        FailureMetric(
+            namespace=published["namespace"],
+            name=name,
+            dimension=published["dimension"],
+            meaning=meaning,
+        )
+        for name, meaning in FAILURES.items()
+    )
+
+
 def build_stack(scope: Construct, settings: Settings) -> FailoverApiStack:
     """The weather API in one environment.
 
@@ -138,4 +161,5 @@ def build_stack(scope: Construct, settings: Settings) -> FailoverApiStack:
         functions=FUNCTIONS,
         partition_key=Key("pk"),
         sort_key=Key("sk"),
+        failure_metrics=failure_metrics(),
     )

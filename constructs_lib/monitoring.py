@@ -10,6 +10,7 @@ from constructs_lib.cloudwatch import (
     HEALTH_METRICS_REGION,
     AlarmTopic,
     Dashboard,
+    FailureMetric,
     WatchedRegion,
     add_health_alarms,
     add_regional_alarms,
@@ -34,6 +35,7 @@ def add_alarms(
     table: GlobalTable,
     dns: FailoverDns,
     key_arns: Mapping[str, str],
+    failure_metrics: Sequence[FailureMetric],
 ) -> None:
     """Creates a topic and the alarms of each Region, and those of the health checks.
 
@@ -47,6 +49,7 @@ def add_alarms(
         table: The table.
         dns: The DNS, routed already.
         key_arns: `{region: ARN}` of the key that encrypts messages; empty for none.
+        failure_metrics: What every function counts of its own failures.
     """
     topics = {
         region: AlarmTopic(
@@ -59,7 +62,7 @@ def add_alarms(
         )
         for region, provider in providers.items()
     }
-    for region, watched in _watched(settings, apis, operations, table).items():
+    for region, watched in _watched(settings, apis, operations, table, failure_metrics).items():
         add_regional_alarms(
             topics[region],
             region=region,
@@ -68,6 +71,7 @@ def add_alarms(
             functions=watched.functions,
             table_name=watched.table_name,
             other_regions=[other for other in providers if other != region],
+            failure_metrics=watched.failure_metrics,
         )
     if HEALTH_METRICS_REGION not in topics:
         topics[HEALTH_METRICS_REGION] = AlarmTopic(
@@ -111,6 +115,7 @@ def add_dashboard(
     operations: Sequence[Operation],
     table: GlobalTable,
     dns: FailoverDns,
+    failure_metrics: Sequence[FailureMetric],
 ) -> None:
     """Creates the dashboard.
 
@@ -123,6 +128,7 @@ def add_dashboard(
         operations: What the APIs serve.
         table: The table.
         dns: The DNS, routed already.
+        failure_metrics: What every function counts of its own failures.
     """
     switch = dns.switch_health_check_id
     Dashboard(
@@ -130,7 +136,7 @@ def add_dashboard(
         "dashboard",
         provider=provider,
         name=name,
-        regions=list(_watched(settings, apis, operations, table).values()),
+        regions=list(_watched(settings, apis, operations, table, failure_metrics).values()),
         health_checks=dns.endpoint_health_check_ids
         | ({"switch (0 is engaged)": switch} if switch else {}),
     )
@@ -141,6 +147,7 @@ def _watched(
     apis: Mapping[str, RegionalApi],
     operations: Sequence[Operation],
     table: GlobalTable,
+    failure_metrics: Sequence[FailureMetric],
 ) -> dict[str, WatchedRegion]:
     roles = ("primary", "secondary") if settings.routing_policy == "failover" else ()
     titles = dict(zip(settings.regions, roles, strict=False))
@@ -155,6 +162,7 @@ def _watched(
                 for operation in operations
             },
             table_name=table.table_name,
+            failure_metrics=failure_metrics,
         )
         for region, api in apis.items()
     }

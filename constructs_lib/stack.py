@@ -23,6 +23,7 @@ from constructs_lib.api import (
     WebAcl,
 )
 from constructs_lib.api.custom_domain import RegionalDomainName
+from constructs_lib.cloudwatch import FailureMetric
 from constructs_lib.customer_access import customers_of, key_values, plans_of
 from constructs_lib.dynamodb import READ_ACTIONS, WRITE_ACTIONS, GlobalTable, Key
 from constructs_lib.kms import MultiRegionKey
@@ -68,6 +69,7 @@ class FailoverApiStack(TerraformStack):
         functions: Path,
         partition_key: Key,
         sort_key: Key | None = None,
+        failure_metrics: Sequence[FailureMetric] = (),
     ) -> None:
         """Creates everything that the environment consists of.
 
@@ -81,6 +83,8 @@ class FailoverApiStack(TerraformStack):
             functions: Folder with a module per operation: the root of the zip.
             partition_key: Partition key of the table.
             sort_key: Sort key of the table.
+            failure_metrics: What every function counts of its own failures, for alarms and the
+                dashboard.
 
         Raises:
             ValueError: `health_operation` or the switch's is none of the operations, or a
@@ -223,6 +227,7 @@ class FailoverApiStack(TerraformStack):
                 table=self.table,
                 dns=self.dns,
                 key_arns=key_arns,
+                failure_metrics=failure_metrics,
             )
         if settings.monitoring.dashboard:
             add_dashboard(
@@ -234,6 +239,7 @@ class FailoverApiStack(TerraformStack):
                 operations=operations,
                 table=self.table,
                 dns=self.dns,
+                failure_metrics=failure_metrics,
             )
         self._outputs(settings, endpoints, health_operation)
         if switch:

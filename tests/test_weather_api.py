@@ -29,6 +29,14 @@ def test_reads_need_a_key_writes_are_signed_health_and_the_openapi_document_are_
             assert operation.authorization is Authorization.IAM
 
 
+def test_failures_that_have_alarms_are_counts_that_the_functions_publish():
+    published = json.loads((weather_api.FUNCTIONS / "weather" / "metrics.json").read_text())
+
+    assert weather_api.FAILURES
+    for name in weather_api.FAILURES:
+        assert published["metrics"][name] == "Count"
+
+
 def test_open_operations_have_limits_of_their_own():
     limits = {
         operation.name: (operation.rate_per_second, operation.burst)

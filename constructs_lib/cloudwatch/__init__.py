@@ -2,6 +2,7 @@
 
 from constructs_lib.cloudwatch.alarm_topic import AlarmTopic
 from constructs_lib.cloudwatch.dashboard import Dashboard, WatchedRegion
+from constructs_lib.cloudwatch.failure_metric import FailureMetric
 from constructs_lib.cloudwatch.health_alarms import HEALTH_METRICS_REGION, add_health_alarms
 from constructs_lib.cloudwatch.regional_alarms import add_regional_alarms
 
@@ -9,6 +10,7 @@ __all__ = [
     "HEALTH_METRICS_REGION",
     "AlarmTopic",
     "Dashboard",
+    "FailureMetric",
     "WatchedRegion",
     "add_health_alarms",
     "add_regional_alarms",

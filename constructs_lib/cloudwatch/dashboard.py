@@ -14,6 +14,7 @@ from cdktf import TerraformProvider
 from cdktf_cdktf_provider_aws.cloudwatch_dashboard import CloudwatchDashboard
 from constructs import Construct
 
+from constructs_lib.cloudwatch.failure_metric import FailureMetric
 from constructs_lib.cloudwatch.health_alarms import HEALTH_METRICS_REGION
 
 _WIDTH = 24
@@ -32,6 +33,7 @@ class WatchedRegion:
         stage_name: Name of its stage.
         functions: `{operation: name of the function}`.
         table_name: Name of the table.
+        failure_metrics: What every function counts of its own failures.
     """
 
     region: str
@@ -40,6 +42,7 @@ class WatchedRegion:
     stage_name: str
     functions: Mapping[str, str]
     table_name: str
+    failure_metrics: Sequence[FailureMetric] = ()
 
 
 class Dashboard(Construct):
@@ -136,6 +139,20 @@ def _rows(watched: WatchedRegion, others: Sequence[str]) -> list[tuple[str, list
         ),
         ("functions: errors", of_functions("Errors")),
         ("functions: throttles", of_functions("Throttles")),
+        *(
+            (
+                f"functions: {failure.name}",
+                [
+                    (
+                        [failure.namespace, failure.name, failure.dimension, function_name],
+                        "Sum",
+                        operation,
+                    )
+                    for operation, function_name in watched.functions.items()
+                ],
+            )
+            for failure in watched.failure_metrics
+        ),
         (
             "table",
             [

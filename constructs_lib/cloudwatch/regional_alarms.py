@@ -1,8 +1,10 @@
 """Alarms of one Region: its API, its functions, its table, and replication to the other Regions."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from constructs_lib.cloudwatch.alarm_topic import AlarmTopic
+from constructs_lib.cloudwatch.failure_metric import FailureMetric
 
 ERROR_SHARE = 0.05
 """Share of requests that API Gateway answers 5xx."""
@@ -23,6 +25,7 @@ def add_regional_alarms(
     functions: Mapping[str, str],
     table_name: str,
     other_regions: Sequence[str],
+    failure_metrics: Sequence[FailureMetric] = (),
 ) -> None:
     """Adds the alarms on what customers of a Region notice, and on what would cause it.
 
@@ -34,6 +37,7 @@ def add_regional_alarms(
         functions: `{operation: name of the function}`.
         table_name: Name of the table.
         other_regions: Regions that the table's writes are replicated to.
+        failure_metrics: What every function counts of its own failures.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
@@ -76,6 +80,17 @@ def add_regional_alarms(
                 statistic="Sum",
                 threshold=0,
             )
+        for failure in failure_metrics:
+            topic.alarm(
+                f"{operation}_{_snake_case(failure.name)}",
+                description=f"{failure.name} of the function {operation} in {region}. "
+                f"{failure.meaning}",
+                namespace=failure.namespace,
+                metric=failure.name,
+                dimensions={failure.dimension: function_name},
+                statistic="Sum",
+                threshold=0,
+            )
     for kind in ("Read", "Write"):
         topic.alarm(
             f"table_{kind.lower()}_throttles",
@@ -97,3 +112,7 @@ def add_regional_alarms(
             statistic="Average",
             threshold=REPLICATION_MILLISECONDS,
         )
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

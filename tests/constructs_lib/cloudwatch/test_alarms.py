@@ -1,7 +1,12 @@
 import pytest
 from synthesis import Synthesized, new_stack, providers
 
-from constructs_lib.cloudwatch import AlarmTopic, add_health_alarms, add_regional_alarms
+from constructs_lib.cloudwatch import (
+    AlarmTopic,
+    FailureMetric,
+    add_health_alarms,
+    add_regional_alarms,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -18,6 +23,11 @@ def synthesized():
         topic, region="us-east-1", api_name="orders", stage_name="live",
         functions={"ping": "orders-ping"}, table_name="orders",
         other_regions=["eu-west-1", "eu-central-1"],
+        failure_metrics=[
+            FailureMetric(
+                namespace="Shop", name="OutOfStock", dimension="Function", meaning="None is left."
+            )
+        ],
     )  # fmt: skip
     add_health_alarms(topic, {"of_us-east-1": ("check-1", "The Region is lost.")})
     return Synthesized(stack)
@@ -31,8 +41,9 @@ def alarms(synthesized):
 
 def test_what_customers_notice_and_its_causes_have_alarms(alarms):
     assert set(alarms) == {
-        "server-errors", "latency", "ping-errors", "ping-throttles", "table-read-throttles",
-        "table-write-throttles", "replication-to-eu-west-1", "replication-to-eu-central-1",
+        "server-errors", "latency", "ping-errors", "ping-throttles", "ping-out-of-stock",
+        "table-read-throttles", "table-write-throttles",
+        "replication-to-eu-west-1", "replication-to-eu-central-1",
         "health-of-us-east-1",
     }  # fmt: skip
     assert alarms["latency"]["extended_statistic"] == "p99"
@@ -40,6 +51,17 @@ def test_what_customers_notice_and_its_causes_have_alarms(alarms):
     assert alarms["replication-to-eu-west-1"]["dimensions"] == {
         "TableName": "orders", "ReceivingRegion": "eu-west-1",
     }  # fmt: skip
+
+
+def test_a_failure_that_the_functions_count_is_told_with_what_it_means(alarms):
+    alarm = alarms["ping-out-of-stock"]
+
+    assert (alarm["namespace"], alarm["metric_name"]) == ("Shop", "OutOfStock")
+    assert alarm["dimensions"] == {"Function": "orders-ping"}
+    assert (alarm["statistic"], alarm["threshold"]) == ("Sum", 0)
+    assert alarm["alarm_description"] == (
+        "OutOfStock of the function ping in us-east-1. None is left."
+    )
 
 
 def test_every_alarm_tells_the_topic_when_it_begins_and_when_it_is_over(alarms):
