@@ -6,10 +6,11 @@ taken again: however many drills run, one location remains.
 
 import secrets
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,6 +29,8 @@ REPLICATION_GRACE_SECONDS = 5.0
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
 """
 POLL_SECONDS = 0.2
+LIMITED_SECONDS = 60.0
+"""How long a request that a limit refuses is sent again."""
 _FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 _LOCATION = {"name": "Failover drill", "latitude_degrees": 0, "longitude_degrees": 0}
 
@@ -208,11 +211,14 @@ def _listed(
     query = {"limit": str(PAGE)}
     while True:
         url = f"{environment.region_url(region)}{path}?{urlencode(query)}"
-        answer = environment.network.request(
-            "GET",
-            url,
-            headers={"x-api-key": environment.api_key},
-            timeout_seconds=TIMEOUT_SECONDS,
+        answer = _within_limits(
+            partial(
+                environment.network.request,
+                "GET",
+                url,
+                headers={"x-api-key": environment.api_key},
+                timeout_seconds=TIMEOUT_SECONDS,
+            )
         )
         if not answer.ok:
             raise _refusal(f"list {path}", region, answer)
@@ -227,12 +233,24 @@ def _signed(
     environment: Environment, method: str, region: str, path: str, body: Any = None
 ) -> Answer:
     url = environment.region_url(region) + path
-    headers, data = signed_headers(
-        method, url, region=region, credentials=environment.credentials(), body=body
-    )
-    return environment.network.request(
-        method, url, headers=headers, body=data, timeout_seconds=TIMEOUT_SECONDS
-    )
+
+    def send() -> Answer:
+        headers, data = signed_headers(
+            method, url, region=region, credentials=environment.credentials(), body=body
+        )
+        return environment.network.request(
+            method, url, headers=headers, body=data, timeout_seconds=TIMEOUT_SECONDS
+        )
+
+    return _within_limits(send)
+
+
+def _within_limits(send: Callable[[], Answer]) -> Answer:
+    """What a drill looks for and clears away outlasts the limits that customers have."""
+    deadline = time.monotonic() + LIMITED_SECONDS
+    while (answer := send()).status == 429 and time.monotonic() < deadline:
+        time.sleep(float(answer.headers.get("retry-after", "1")))
+    return answer
 
 
 def _refusal(what: str, region: str, answer: Answer) -> OpsError:

@@ -4,11 +4,8 @@ import json
 import time
 
 import pytest
-from local_api import REGIONS, run_ops
+from local_api import REGIONS, run_ops, start_ops
 from parliament import analyze_policy_string
-
-from ops.edge.control import EdgeControl
-from ops.edge.faults import Fault
 
 pytestmark = pytest.mark.e2e
 
@@ -149,19 +146,30 @@ def test_alarms_and_dashboard_stand_in_their_regions(hardened, region):
         assert dashboard["DashboardName"] == "weather-local"
 
 
-def test_a_lost_region_turns_the_alarm_of_its_health_check(hardened):
+def test_a_drill_turns_the_alarm_of_the_health_check_that_it_breaks(hardened):
     cloudwatch = hardened.client("cloudwatch", "us-east-1")
-    lost = REGIONS[0]
-    alarm = f"weather-local-health-of-{lost}"
+    alarms = [f"weather-local-health-of-{region}" for region in REGIONS]
 
-    def await_state(state):
+    def states():
+        found = cloudwatch.describe_alarms(AlarmNames=alarms)["MetricAlarms"]
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in found}
+
+    def await_all_well():
         deadline = time.monotonic() + 60
-        while (
-            cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"][0]["StateValue"] != state
-        ):
-            assert time.monotonic() < deadline, f"{alarm} is not {state}"
+        while set(states().values()) != {"OK"}:
+            assert time.monotonic() < deadline, states()
             time.sleep(0.2)
 
-    await_state("OK")
-    with EdgeControl(hardened.local.stand.control_url).broken(Fault(lost, "refuse")):
-        await_state("ALARM")
+    await_all_well()
+    went_off = set()
+    at = ("--folder", str(hardened.workspace.folder))
+    with start_ops("drill", "--fault", "refuse", *at) as drill:
+        while drill.poll() is None:
+            went_off |= {name for name, state in states().items() if state == "ALARM"}
+            time.sleep(0.1)
+        output, errors = drill.communicate()
+
+    assert drill.returncode == 0, output + errors
+    assert "Not deleted" not in output + errors
+    assert went_off == {alarms[0]}
+    await_all_well()
