@@ -5,6 +5,7 @@ PORT ?= 4566
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PIPENV_VERBOSITY := -1
+UNIT := python -m pytest -m unit -n auto --dist worksteal -q
 
 .PHONY: up down check test scan audit audit-python audit-node bench setup
 
@@ -14,13 +15,17 @@ up: .venv/ready
 down: .venv/ready
 	python -m ops local down
 
-check: .venv/ready
+check: setup
 	ruff check
 	ruff format --check
 	mypy
+	codespell
+	$(UNIT)
 
+# The other rings share stands, and run one after the other.
 test: setup
-	python -m pytest
+	$(UNIT)
+	python -m pytest -m "not unit"
 
 # The tools of scans/ pin other versions than the project: they have an environment of their own.
 scan: .venv/ready .venv-scans/ready
