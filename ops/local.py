@@ -113,8 +113,8 @@ def up(
     except OpsError as error:
         if found or not re.search(r"StatusCode: 409|AlreadyExists|already exist", str(error)):
             raise
-        # On a busy machine the provider now and then sends a creation twice, and nothing but that
-        # can be there already: what was new is made anew, once.
+        # Where answers do not come whole, a busy machine's provider now and then sends a creation
+        # twice, and nothing but that can be there already: what was new is made anew, once.
         on_step("Something was created twice; once more on a new local AWS")
         down(workspace)
         running = begin()
@@ -303,7 +303,7 @@ def _apply(
     terraform = workspace.terraform(terraform_environment(running) | key_variable(workspace))
     on_step("Initializing Terraform with the AWS provider")
     terraform.init()
-    on_step("Applying with Terraform: some 210 resources at first, in half a minute")
+    on_step("Applying with Terraform: some 240 resources at first, in half a minute")
     terraform.apply(
         on_progress,
         on_start=lambda pid: workspace.note(running.with_program(TERRAFORM, program(pid))),

@@ -89,10 +89,10 @@ def _serve(listener: socket.socket, *, corrected: bool) -> None:
 async def _run(application: Any, listener: socket.socket) -> None:
     hypercorn = importlib.import_module("hypercorn.asyncio")
     config = importlib.import_module("hypercorn.config").Config()
+    _send_answers_whole(listener)
     # A socket by its number: hypercorn takes it over and closes it.
     config.bind = [f"fd://{listener.detach()}"]
-    # One request for each connection: on one that is used again, an answer seems to get lost now
-    # and then. The AWS SDK asks again, and a creation then finds its own result.
+    # One request for each connection, whose end sends what is left of the answer.
     config.keep_alive_max_requests = 0
     # And none is closed while it waits for its request: the SDK opens some in advance, and one that
     # arrives just then would be carried out without an answer.
@@ -110,6 +110,22 @@ async def _run(application: Any, listener: socket.socket) -> None:
         for number in _ENDING_SIGNALS:
             asyncio.get_running_loop().remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
+
+
+def _send_answers_whole(listener: socket.socket) -> None:
+    """Keeps the head of an answer back until its body goes with it, in one segment if it fits.
+
+    hypercorn sends them one after the other. The AWS SDK for Go, in Terraform's provider, lets go
+    of a request as soon as it has the head of the answer; if it is still busy with sending, as on a
+    machine with much to do, its connection is closed, and a body that comes later is lost. The SDK
+    then asks again, and a creation finds its own result. What AWS answers takes long enough.
+
+    Connections inherit the option. Linux has it; elsewhere answers come as they are sent.
+
+    Source: https://man7.org/linux/man-pages/man7/tcp.7.html
+    """
+    if sys.platform == "linux":
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
 
 
 def _end_function_workers() -> None:
