@@ -111,7 +111,15 @@ class FailoverApiStack(TerraformStack):
         primary = providers[settings.primary_region]
 
         self.key = (
-            MultiRegionKey(self, "key", name=name, providers=providers)
+            MultiRegionKey(
+                self,
+                "key",
+                name=name,
+                providers=providers,
+                account_id=settings.allowed_account_ids[0]
+                if len(settings.allowed_account_ids) == 1
+                else None,
+            )
             if settings.encryption.customer_managed_key
             else None
         )
@@ -154,7 +162,7 @@ class FailoverApiStack(TerraformStack):
                 stage_name=settings.api.stage,
                 operations=operations,
                 package=package,
-                environment={"TABLE_NAME": self.table.table_name, "API_URL": api_url},
+                environment={"TABLE_NAME": settings.table.name, "API_URL": api_url},
                 rate_per_second=settings.api.rate_per_second,
                 burst=settings.api.burst,
                 log_retention_days=settings.api.log_retention_days,

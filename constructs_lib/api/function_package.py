@@ -25,8 +25,8 @@ _UNIX = 3
 class FunctionPackage(Construct):
     """A folder of Python sources as one Lambda deployment package.
 
-    Third-party requirements are not installed: vendor them, built for the Lambda platform, into the
-    folder, or use what the Lambda runtime brings (boto3).
+    Third-party requirements are not installed: the functions use what the Lambda runtime brings,
+    Python's standard library and boto3. What else lies in the folder is packed with it.
     """
 
     def __init__(self, scope: Construct, id: str, *, source: Path) -> None:

@@ -47,6 +47,7 @@ class MultiRegionKey(Construct):
         *,
         name: str,
         providers: Mapping[str, TerraformProvider],
+        account_id: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Creates the key, its replicas and an alias in each Region.
@@ -57,6 +58,8 @@ class MultiRegionKey(Construct):
             name: Name of the alias, without `alias/`.
             providers: `{region: provider}`, in order; the first holds the primary key, every
                 further one a replica.
+            account_id: The account, 12 digits; None asks the first Region whenever Terraform plans,
+                which then cannot plan while that Region is down.
             tags: Tags of the keys.
 
         Raises:
@@ -68,7 +71,9 @@ class MultiRegionKey(Construct):
         if not providers:
             raise ValueError("providers is empty: give at least {home region: provider}")
         home_region, home_provider = next(iter(providers.items()))
-        account_id = DataAwsCallerIdentity(self, "account", provider=home_provider).account_id
+        account_id = (
+            account_id or DataAwsCallerIdentity(self, "account", provider=home_provider).account_id
+        )
         arguments: dict[str, dict[str, Any]] = {
             region: {
                 "provider": provider,

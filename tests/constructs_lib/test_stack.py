@@ -1,5 +1,6 @@
 """The whole stack of each shipped environment, and the foreign API, as parsed JSON."""
 
+import json
 import re
 from collections import Counter
 
@@ -84,6 +85,49 @@ def test_both_regions_have_the_same_resources(stacks, name):
     }
 
     assert counted["primary_"] == counted["secondary_"]
+
+
+def needed_by(stack, address):
+    """Every resource that a plan of one needs, itself among them."""
+    arguments, needed, left = dict(stack.everything()), set(), [address]
+    while left:
+        if (found := left.pop()) not in needed:
+            needed.add(found)
+            left += re.findall(
+                r"(?:data\.)?aws_[a-z0-9_]+\.[A-Za-z0-9_-]+", json.dumps(arguments[found])
+            )
+    return needed
+
+
+def limits_of_the_standby(stack):
+    (address,) = [
+        f"aws_api_gateway_method_settings.{id}"
+        for id in stack.resources("aws_api_gateway_method_settings")
+        if id.startswith("secondary_") and "get_" not in id
+    ]
+    return address
+
+
+def test_a_plan_of_the_standbys_limits_needs_nothing_of_the_primary(local):
+    """See docs/runbooks/region-is-gone.md."""
+    arguments = dict(local.everything())
+    needed = needed_by(local, limits_of_the_standby(local))
+
+    assert len(needed) > 20
+    assert {arguments[address]["provider"] for address in needed} == {"aws.secondary"}
+
+
+def test_with_a_key_of_its_own_it_needs_the_key_and_asks_the_primary_nothing(hardened):
+    arguments = dict(hardened.everything())
+    of_primary = {
+        address
+        for address in needed_by(hardened, limits_of_the_standby(hardened))
+        if arguments[address]["provider"] == "aws.primary"
+    }
+
+    # A policy document is made by Terraform itself.
+    types = {address.removeprefix("data.").partition(".")[0] for address in of_primary}
+    assert types == {"aws_kms_key", "aws_iam_policy_document"}
 
 
 def test_no_two_records_claim_one_name_type_and_set_identifier(stack):

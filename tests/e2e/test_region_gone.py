@@ -28,7 +28,7 @@ pytestmark = pytest.mark.e2e
 PRIMARY, STANDBY = REGIONS
 HOMES = {"iam": "us-east-1", "route53": "us-east-1"}
 """Control planes of services that have one for all Regions."""
-BURST, OTHER_BURST = 200, 400
+BURST, HARDENED_BURST, OTHER_BURST = 200, 20, 400
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -78,12 +78,12 @@ def without(region, endpoint_url):
 class Operator:
     """Whoever has the runbook in hand, in the folder of a checkout whose stack is deployed."""
 
-    def __init__(self, api, folder):
+    def __init__(self, api, environment_file, folder):
         self.output = folder / "terraform" / "cdktf.out"
         shutil.copytree(api.workspace.synthesized, folder / "terraform", symlinks=True)
         self.environments = folder / "environments"
         self.environments.mkdir()
-        shutil.copy(REPOSITORY / "environments" / "local.toml", self.environments)
+        shutil.copy(environment_file, self.environments / "local.toml")
         env = run_ops("local", "env", "--folder", str(api.workspace.folder)).stdout
         exports = (shlex.split(line)[1].split("=", 1) for line in env.splitlines())
         mine = {name: v for name, v in os.environ.items() if not name.startswith("AWS_")}
@@ -106,8 +106,10 @@ class Operator:
     def changes_the_burst(self, burst):
         """Step 1: edits the environment file and synthesizes."""
         file = self.environments / "local.toml"
-        file.write_text(re.sub(r"\[api\]\n(burst = \d+\n)?", f"[api]\nburst = {burst}\n",
-                               file.read_text()))  # fmt: skip
+        before, head, rest = file.read_text().partition("[api]\n")
+        api, section, after = rest.partition("\n[table]")
+        api = re.sub(r"(?m)^burst = \d+\n?", "", api)
+        file.write_text(f"{before}{head}burst = {burst}\n{api}{section}{after}")
         done = subprocess.run(
             [sys.executable, "main.py"], cwd=REPOSITORY, capture_output=True, text=True,
             env={**os.environ, "FAILOVER_ENVIRONMENT": "local", "CDKTF_OUTDIR": str(self.output),
@@ -118,9 +120,20 @@ class Operator:
 
 @pytest.fixture
 def operator(api, tmp_path):
-    yield Operator(api, tmp_path)
-    if set(bursts(api).values()) != {BURST}:
-        # The stand's own state knows of no change: its plan finds out, and changes it back.
+    yield Operator(api, REPOSITORY / "environments" / "local.toml", tmp_path)
+    restore(api, BURST)
+
+
+@pytest.fixture
+def operator_with_a_key(hardened, hardened_environments, tmp_path):
+    """The same on the stand whose logs are encrypted with a key of its own."""
+    yield Operator(hardened, hardened_environments / "local.toml", tmp_path)
+    restore(hardened, HARDENED_BURST)
+
+
+def restore(api, burst):
+    """The stand's own state knows of no change: its plan finds out, and changes it back."""
+    if set(bursts(api).values()) != {burst}:
         restored = api.terraform("apply", "-auto-approve", "-input=false", "-no-color")
         assert restored.returncode == 0, restored.stderr
 
@@ -144,7 +157,7 @@ def block_with(containing):
 OVERRIDE, CHANGE, RETURN = (
     block_with("region_gone_override.tf.json <<"),
     block_with("-target=aws_api_gateway_method_settings.secondary"),
-    block_with("rm region_gone_override"),
+    block_with("rm -f region_gone_override"),
 )
 IMPATIENT = json.dumps(
     {"provider": {"aws": [{"alias": a, "max_retries": 1} for a in ("primary", "secondary")]}}
@@ -152,41 +165,69 @@ IMPATIENT = json.dumps(
 """Makes a plan fail at once, where it would go on trying for an hour."""
 
 
-def test_without_the_runbook_a_plan_fails_while_the_primary_is_gone(api, operator):
-    stack = operator.output / "stacks" / "local"
-    (stack / "impatient_override.tf.json").write_text(IMPATIENT)
-    targeted = CHANGE.partition("terraform apply")[0]
-    with without(PRIMARY, api.local.stand.endpoint_url) as (url, refused):
-        for commands in ("terraform plan -input=false", targeted):
-            plan = operator.type(commands, url)
+def is_refused_for_the_lost_region(plan):
+    return (
+        plan.returncode == 1
+        and "GetCallerIdentity, exceeded maximum number of attempts" in plan.stderr
+    )
 
-            # Even what is targeted needs the primary's provider, by way of the table.
-            assert plan.returncode == 1, plan.stdout[-3000:]
-            assert "GetCallerIdentity, exceeded maximum number of attempts" in plan.stderr
+
+def test_a_plan_of_everything_fails_while_the_primary_is_gone(api, operator):
+    (operator.output / "stacks" / "local" / "impatient_override.tf.json").write_text(IMPATIENT)
+    with without(PRIMARY, api.local.stand.endpoint_url) as (url, refused):
+        plan = operator.type("terraform plan -input=false", url)
+
+    assert is_refused_for_the_lost_region(plan), plan.stdout[-3000:] + plan.stderr[-3000:]
     assert "sts" in refused
+
+
+def changes_the_standby_alone(api, operator, url, refused, burst):
+    changed = operator.runs(CHANGE, url)
+
+    assert "1 to change" in changed
+    assert "0 added, 1 changed, 0 destroyed" in changed
+    assert bursts(api) == {PRIMARY: burst, STANDBY: OTHER_BURST}
+    assert refused == []
+
+
+def brings_what_the_primary_has_missed(api, operator):
+    returned = operator.runs(RETURN, api.local.stand.endpoint_url)
+
+    assert "Plan: 0 to add, 1 to change, 0 to destroy" in returned
+    assert bursts(api) == {PRIMARY: OTHER_BURST, STANDBY: OTHER_BURST}
+    assert not [*(operator.output / "stacks" / "local").glob("region_gone*")]
 
 
 def test_the_standby_is_changed_while_the_primary_is_gone(api, operator):
     assert bursts(api) == {PRIMARY: BURST, STANDBY: BURST}
-    endpoint_url = api.local.stand.endpoint_url
 
     # WHEN the primary is gone, and the operator does as the runbook says
-    with without(PRIMARY, endpoint_url) as (url, refused):
+    with without(PRIMARY, api.local.stand.endpoint_url) as (url, refused):
         operator.changes_the_burst(OTHER_BURST)
-        operator.runs(OVERRIDE, url)
-        changed = operator.runs(CHANGE, url)
-
-    # THEN the standby alone is changed, and the lost Region was not even asked
-    assert "1 to change" in changed
-    assert "0 added, 1 changed, 0 destroyed" in changed
-    assert bursts(api) == {PRIMARY: BURST, STANDBY: OTHER_BURST}
-    assert refused == []
+        # THEN the standby alone is changed, and the lost Region is not even asked
+        changes_the_standby_alone(api, operator, url, refused, BURST)
 
     # WHEN it is back, THEN one apply of everything brings what it has missed
-    returned = operator.runs(RETURN, endpoint_url)
-    assert "Plan: 0 to add, 1 to change, 0 to destroy" in returned
-    assert bursts(api) == {PRIMARY: OTHER_BURST, STANDBY: OTHER_BURST}
-    assert not [*(operator.output / "stacks" / "local").glob("*override*")]
+    brings_what_the_primary_has_missed(api, operator)
+
+
+def test_with_a_key_of_your_own_the_standby_is_changed_by_the_override(
+    hardened, operator_with_a_key
+):
+    operator = operator_with_a_key
+    impatient = operator.output / "stacks" / "local" / "impatient_override.tf.json"
+    with without(PRIMARY, hardened.local.stand.endpoint_url) as (url, refused):
+        operator.changes_the_burst(OTHER_BURST)
+        impatient.write_text(IMPATIENT)
+        plan = operator.type(CHANGE.partition("terraform apply")[0], url)
+        assert is_refused_for_the_lost_region(plan), plan.stdout[-3000:] + plan.stderr[-3000:]
+        impatient.unlink()
+        refused.clear()
+
+        operator.runs(OVERRIDE, url)
+        changes_the_standby_alone(hardened, operator, url, refused, HARDENED_BURST)
+
+    brings_what_the_primary_has_missed(hardened, operator)
 
 
 def test_the_primary_is_changed_while_the_standby_is_gone(api, operator):

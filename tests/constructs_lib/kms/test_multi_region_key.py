@@ -55,3 +55,17 @@ def test_only_logs_and_alarms_of_this_account_use_it_besides_iam(synthesized):
 def test_without_regions_there_is_no_key():
     with pytest.raises(ValueError, match="providers is empty"):
         MultiRegionKey(new_stack(), "key", name="shop", providers={})
+
+
+def test_a_known_account_is_not_asked_for():
+    stack = new_stack()
+    MultiRegionKey(
+        stack, "key", name="shop", providers=providers(stack, *REGIONS), account_id="111122223333"
+    )
+    synthesized = Synthesized(stack)
+
+    assert synthesized.data("aws_caller_identity") == {}
+    (document, *_) = synthesized.data("aws_iam_policy_document").values()
+    by_sid = {statement["sid"]: statement for statement in document["statement"]}
+    (principal,) = by_sid["AccountDecidesByIam"]["principals"]
+    assert principal["identifiers"] == ["arn:aws:iam::111122223333:root"]
