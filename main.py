@@ -2,7 +2,7 @@
 
 `FAILOVER_ENVIRONMENT=<name>` synthesizes that environment only; `FAILOVER_ENVIRONMENTS=<folder>`
 takes the files from another folder. Exit codes: 0 synthesized, 2 an environment file or a value in
-it is wrong, 3 Node cannot run.
+it is wrong, 3 Node cannot run or the output cannot be written.
 """
 
 import atexit
@@ -42,7 +42,7 @@ def main() -> int:
     except (EnvironmentsError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 2
-    except bindings.NodeError as error:
+    except (bindings.NodeError, OutputError) as error:
         print(error, file=sys.stderr)
         return 3
     return 0
@@ -50,6 +50,10 @@ def main() -> int:
 
 class EnvironmentsError(Exception):
     """Every environment file that cannot be used, with all its faults."""
+
+
+class OutputError(Exception):
+    """The folder for what is synthesized cannot be made."""
 
 
 def _load_environments(name: str | None) -> list[Settings]:
@@ -83,6 +87,15 @@ def _synthesize(environments: Sequence[Settings]) -> None:
     from cdktf import App
 
     import weather_api
+
+    output = Path(os.environ.get("CDKTF_OUTDIR") or "cdktf.out")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{output} cannot be made ({error.strerror}): "
+            "let CDKTF_OUTDIR name a folder that you may write to"
+        ) from None
 
     app = App()
     for settings in environments:

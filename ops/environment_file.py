@@ -55,6 +55,11 @@ def key_name(customer: str, number: int) -> str:
     return f"{customer}-{number}"
 
 
+def environments_folder() -> Path:
+    """Folder of the environment files: `FAILOVER_ENVIRONMENTS`, or the repository's own."""
+    return Path(os.environ.get(FOLDER_VARIABLE) or REPOSITORY / "environments").absolute()
+
+
 @dataclass(frozen=True)
 class EnvironmentFile:
     """One environment's file.
@@ -75,7 +80,7 @@ class EnvironmentFile:
         Raises:
             OpsError: There is none.
         """
-        folder = Path(os.environ.get(FOLDER_VARIABLE) or REPOSITORY / "environments").absolute()
+        folder = environments_folder()
         path = folder / f"{environment}.toml"
         if not path.is_file():
             known = ", ".join(sorted(p.stem for p in folder.glob("*.toml"))) or "none"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ops.environment_file import FOLDER_VARIABLE, environments_folder
 from ops.errors import ExitCode, OpsError
 from ops.stand import REPOSITORY
 
@@ -22,7 +23,13 @@ def synthesize(environment: str, output: Path) -> None:
     done = subprocess.run(
         [sys.executable, "main.py"],
         cwd=REPOSITORY,
-        env=os.environ | {"FAILOVER_ENVIRONMENT": environment, "CDKTF_OUTDIR": str(output)},
+        env=os.environ
+        | {
+            "FAILOVER_ENVIRONMENT": environment,
+            # main.py runs in another folder than the caller.
+            FOLDER_VARIABLE: str(environments_folder()),
+            "CDKTF_OUTDIR": str(output.absolute()),
+        },
         capture_output=True,
         text=True,
     )

@@ -96,6 +96,29 @@ def test_one_environment_can_be_named(tmp_path):
     assert [path.name for path in (folder / "cdktf.out" / "stacks").iterdir()] == ["local"]
 
 
+def test_the_output_may_lie_in_folders_that_are_not_there_yet(tmp_path):
+    folder = checkout(tmp_path / "checkout")
+    output = tmp_path / "not" / "yet"
+
+    run = run_main(folder, FAILOVER_ENVIRONMENT="local", CDKTF_OUTDIR=str(output))
+    _, errors = run.communicate()
+
+    assert run.returncode == 0, errors
+    assert (output / "stacks" / "local" / "cdk.tf.json").is_file()
+
+
+def test_an_output_that_cannot_be_made_is_one_line_and_exit_code_3(tmp_path):
+    folder = checkout(tmp_path / "checkout")
+    (tmp_path / "file").touch()
+
+    run = run_main(folder, CDKTF_OUTDIR=str(tmp_path / "file" / "output"))
+    _, errors = run.communicate()
+
+    assert run.returncode == 3
+    assert errors.count("\n") == 1
+    assert "CDKTF_OUTDIR" in errors
+
+
 def test_faults_of_all_files_are_told_at_once_without_a_traceback_or_the_bindings(tmp_path):
     # GIVEN two files with a fault each, and no bindings to load
     folder = checkout(tmp_path / "checkout")
