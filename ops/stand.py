@@ -71,11 +71,13 @@ class Stand:
         speed: How much faster than AWS health checks and DNS run.
         programs: `{name: program}`: `aws`, once the API is deployed `edge` and `route53`, and
             `page` if it was wanted.
+        iam_enforced: Whether the local AWS checks signatures and evaluates IAM policies.
     """
 
     ports: Ports
     speed: float
     programs: Mapping[str, Program]
+    iam_enforced: bool = False
 
     def with_program(self, name: str, program: Program) -> "Stand":
         """The stand with one more program.
@@ -158,6 +160,7 @@ class Workspace:
                 ports=Ports(**note["ports"]),
                 speed=note["speed"],
                 programs={name: Program(**program) for name, program in note["programs"].items()},
+                iam_enforced=note.get("iam_enforced", False),
             )
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
@@ -200,7 +203,7 @@ def start_aws(
         if name != PAGE:
             check_free(name, port)
     workspace.folder.mkdir(parents=True, exist_ok=True)
-    stand = Stand(ports, speed, {})
+    stand = Stand(ports, speed, {}, iam_enforced)
     return _start(
         workspace, stand, "aws",
         ["ops.emulator", "--port", str(ports.aws), *(["--iam-enforced"] if iam_enforced else [])],

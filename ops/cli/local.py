@@ -118,6 +118,12 @@ def _up(options: argparse.Namespace) -> int:
         if (given := getattr(options, f"{field.name}_port")) is not None:
             ports = replace(ports, **{field.name: given})
     workspace = _workspace(options)
+    if options.iam_enforced and (running := workspace.running()) and not running.iam_enforced:
+        raise OpsError(
+            "the local AWS runs without --iam-enforced, and cannot begin to enforce",
+            next_step="end it first: python -m ops local down",
+            exit_code=ExitCode.USAGE,
+        )
     if options.no_deploy and options.open:
         raise OpsError(
             "--open shows a deployed API, and --no-deploy deploys none",

@@ -62,6 +62,15 @@ def test_up_again_keeps_what_runs(api, ops):
     assert api.local.region_urls[REGIONS[0]] in again.stdout
 
 
+def test_a_stand_that_runs_cannot_begin_to_enforce_iam_and_says_so(api, ops):
+    for more in ([], ["--open"], ["--no-deploy"]):
+        refused = ops("local", "up", "--iam-enforced", *more, "--folder", str(api.workspace.folder))
+
+        assert refused.returncode == 2, refused.stdout
+        assert "runs without --iam-enforced" in refused.stderr
+        assert "python -m ops local down" in refused.stderr
+
+
 def test_a_taken_port_is_one_line_with_the_next_step(tmp_path, ops):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
