@@ -19,7 +19,7 @@ check: setup
 	ruff check
 	ruff format --check
 	mypy
-	codespell
+	codespell . .ci/run .pre-commit-config.yaml
 	$(UNIT)
 
 # The other rings share stands, and run one after the other.

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from constructs_lib import bindings
 
@@ -53,7 +54,7 @@ class EnvironmentsError(Exception):
 
 
 class OutputError(Exception):
-    """The folder for what is synthesized cannot be made."""
+    """The folder for what is synthesized cannot be made, or not be written to."""
 
 
 def _load_environments(name: str | None) -> list[Settings]:
@@ -91,9 +92,11 @@ def _synthesize(environments: Sequence[Settings]) -> None:
     output = Path(os.environ.get("CDKTF_OUTDIR") or "cdktf.out")
     try:
         output.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=output):
+            pass
     except OSError as error:
         raise OutputError(
-            f"{output} cannot be made ({error.strerror}): "
+            f"{output} cannot be written ({error.strerror}): "
             "let CDKTF_OUTDIR name a folder that you may write to"
         ) from None
 

@@ -137,6 +137,12 @@ def failure_metrics() -> tuple[FailureMetric, ...]:
             name=name,
             dimension=published["dimension"],
             meaning=meaning,
+            operations=frozenset(
+                operation.name
+                for operation in OPERATIONS
+                # Without the table, none is unavailable.
+                if operation.access or name != "TableUnavailable"
+            ),
         )
         for name, meaning in FAILURES.items()
     )

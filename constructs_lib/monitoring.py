@@ -49,7 +49,7 @@ def add_alarms(
         table: The table.
         dns: The DNS, routed already.
         key_arns: `{region: ARN}` of the key that encrypts messages; empty for none.
-        failure_metrics: What every function counts of its own failures.
+        failure_metrics: What functions count of their own failures.
     """
     topics = {
         region: AlarmTopic(
@@ -128,7 +128,7 @@ def add_dashboard(
         operations: What the APIs serve.
         table: The table.
         dns: The DNS, routed already.
-        failure_metrics: What every function counts of its own failures.
+        failure_metrics: What functions count of their own failures.
     """
     switch = dns.switch_health_check_id
     Dashboard(

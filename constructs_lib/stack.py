@@ -83,7 +83,7 @@ class FailoverApiStack(TerraformStack):
             functions: Folder with a module per operation: the root of the zip.
             partition_key: Partition key of the table.
             sort_key: Sort key of the table.
-            failure_metrics: What every function counts of its own failures, for alarms and the
+            failure_metrics: What functions count of their own failures, for alarms and the
                 dashboard.
 
         Raises:

@@ -303,7 +303,7 @@ def _apply(
     terraform = workspace.terraform(terraform_environment(running) | key_variable(workspace))
     on_step("Initializing Terraform with the AWS provider")
     terraform.init()
-    on_step("Applying with Terraform: some 240 resources at first, in half a minute")
+    on_step("Applying with Terraform: half a minute at first")
     terraform.apply(
         on_progress,
         on_start=lambda pid: workspace.note(running.with_program(TERRAFORM, program(pid))),

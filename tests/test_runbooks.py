@@ -218,6 +218,15 @@ def test_the_sums_of_the_cost_runbook_add_up():
     assert rows == 0
 
 
+def test_alarms_and_resources_are_counted_as_they_are():
+    addresses = REPOSITORY / "tests" / "constructs_lib" / "addresses"
+    alarms = (addresses / "example.txt").read_text().count("aws_cloudwatch_metric_alarm.")
+    resources = re.findall("^aws_", (addresses / "local.txt").read_text(), re.MULTILINE)
+
+    assert f"| {alarms} alarms |" in (RUNBOOKS / "cost.md").read_text()
+    assert f"(some {round(len(resources), -1)} resources)" in (REPOSITORY / "README.md").read_text()
+
+
 TABLE = {
     "KeySchema": [
         {"AttributeName": "pk", "KeyType": "HASH"},

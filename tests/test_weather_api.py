@@ -37,6 +37,13 @@ def test_failures_that_have_alarms_are_counts_that_the_functions_publish():
         assert published["metrics"][name] == "Count"
 
 
+def test_an_operation_without_the_table_has_no_alarm_on_it():
+    (unavailable,) = [m for m in weather_api.failure_metrics() if m.name == "TableUnavailable"]
+
+    assert "get_openapi" not in unavailable.operations
+    assert "get_weather" in unavailable.operations
+
+
 def test_open_operations_have_limits_of_their_own():
     limits = {
         operation.name: (operation.rate_per_second, operation.burst)

@@ -33,7 +33,7 @@ class WatchedRegion:
         stage_name: Name of its stage.
         functions: `{operation: name of the function}`.
         table_name: Name of the table.
-        failure_metrics: What every function counts of its own failures.
+        failure_metrics: What functions count of their own failures.
     """
 
     region: str
@@ -149,6 +149,7 @@ def _rows(watched: WatchedRegion, others: Sequence[str]) -> list[tuple[str, list
                         operation,
                     )
                     for operation, function_name in watched.functions.items()
+                    if operation in failure.operations
                 ],
             )
             for failure in watched.failure_metrics

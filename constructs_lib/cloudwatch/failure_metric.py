@@ -10,16 +10,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class FailureMetric:
-    """A count that every function publishes, with its own name as the only dimension.
+    """A count that functions publish, each with its own name as the only dimension.
 
     Attributes:
         namespace: Namespace of the metric.
         name: Name of the metric.
         dimension: Name of the dimension that holds the function's name.
         meaning: What it counts, and where to look: part of the text of the mail.
+        operations: Names of the operations whose functions can publish it.
     """
 
     namespace: str
     name: str
     dimension: str
     meaning: str
+    operations: frozenset[str]

@@ -37,7 +37,7 @@ def add_regional_alarms(
         functions: `{operation: name of the function}`.
         table_name: Name of the table.
         other_regions: Regions that the table's writes are replicated to.
-        failure_metrics: What every function counts of its own failures.
+        failure_metrics: What functions count of their own failures.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
@@ -81,6 +81,8 @@ def add_regional_alarms(
                 threshold=0,
             )
         for failure in failure_metrics:
+            if operation not in failure.operations:
+                continue
             topic.alarm(
                 f"{operation}_{_snake_case(failure.name)}",
                 description=f"{failure.name} of the function {operation} in {region}. "

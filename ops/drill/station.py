@@ -248,8 +248,9 @@ def _signed(
 def _within_limits(send: Callable[[], Answer]) -> Answer:
     """What a drill looks for and clears away outlasts the limits that customers have."""
     deadline = time.monotonic() + LIMITED_SECONDS
-    while (answer := send()).status == 429 and time.monotonic() < deadline:
-        time.sleep(float(answer.headers.get("retry-after", "1")))
+    while (answer := send()).status == 429 and (left := deadline - time.monotonic()) > 0:
+        wait = answer.headers.get("retry-after", "")
+        time.sleep(min(float(wait) if wait.isdecimal() else 1.0, left))
     return answer
 
 

@@ -120,7 +120,8 @@ def _send_answers_whole(listener: socket.socket) -> None:
     machine with much to do, its connection is closed, and a body that comes later is lost. The SDK
     then asks again, and a creation finds its own result. What AWS answers takes long enough.
 
-    Connections inherit the option. Linux has it; elsewhere answers come as they are sent.
+    Connections inherit the option. Linux has it, and keeps a head back for 200 ms at most;
+    elsewhere answers come as they are sent.
 
     Source: https://man7.org/linux/man-pages/man7/tcp.7.html
     """

@@ -138,7 +138,7 @@ def test_alarms_and_dashboard_stand_in_their_regions(hardened, region):
 
     of_health = [alarm for alarm in alarms if alarm["Namespace"] == "AWS/Route53"]
     assert len(of_health) == (3 if region == "us-east-1" else 0)
-    assert len(alarms) == 41 + len(of_health)
+    assert len(alarms) == 40 + len(of_health)
     (topic,) = hardened.client("sns", region).list_topics()["Topics"]
     assert {action for alarm in alarms for action in alarm["AlarmActions"]} == {topic["TopicArn"]}
     if region == "us-east-1":

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import boto3
@@ -19,7 +20,7 @@ import pytest
 from repository_files import REPOSITORY, SHIPPED
 from test_runbooks import blocks_in
 
-from ops.stand import Ports, Workspace, start_aws, stop
+from ops.stand import Ports, Workspace, check_free, start_aws, stop
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("terraform_ready")]
 
@@ -88,6 +89,13 @@ class Shell:
         self._bash.wait()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def usual_ports():
+    """The ports that `make up` takes: a stand of somebody's own is in the way."""
+    for name, port in asdict(Ports()).items():
+        check_free(name, port)
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """What a clone would hold if all that git sees here were committed."""
@@ -102,7 +110,9 @@ def clone(tmp_path_factory):
         if source.is_file() and not own:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, copy)
-    return folder
+    yield folder
+    # Some two gigabytes, with all that it has installed.
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +130,9 @@ def shell(clone):
     shell = Shell(clone, environment)
     yield shell
     shell.end()
-    subprocess.run(["make", "down"], cwd=clone, env=environment, check=True)
+    python = clone / ".venv" / "bin" / "python"
+    if python.exists():
+        subprocess.run([python, "-m", "ops", "local", "down"], cwd=clone, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +156,13 @@ def aws_of_trial(tmp_path_factory):
     client("route53", "us-east-1").create_hosted_zone(Name="example.com", CallerReference="1")
     yield "export " + " ".join(f"{name}={value}" for name, value in variables.items())
     stop(workspace)
+
+
+def test_every_block_of_a_shell_is_found():
+    languages = re.findall(r"^ *```(.*)$", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+
+    assert {*languages} <= {"", "bash", "python"}
+    assert languages.count("bash") == len(BLOCKS)
 
 
 def test_every_line_can_be_typed_as_it_stands(clone, shell, aws_of_trial):

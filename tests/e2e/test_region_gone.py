@@ -93,7 +93,7 @@ class Operator:
         """A block of the runbook, at a prompt where every question is answered with yes."""
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block.replace("trial", "local")],
-            cwd=self.output / "stacks" / "local",
+            cwd=self.output.parent,
             env={**self.variables, "AWS_ENDPOINT_URL": endpoint_url},
             input="yes\n", capture_output=True, text=True,
         )  # fmt: skip
@@ -157,8 +157,9 @@ def block_with(containing):
 OVERRIDE, CHANGE, RETURN = (
     block_with("region_gone_override.tf.json <<"),
     block_with("-target=aws_api_gateway_method_settings.secondary"),
-    block_with("rm -f region_gone_override"),
+    block_with("rm -f cdktf.out/stacks/trial/region_gone_override"),
 )
+PLAN = CHANGE.partition("terraform -chdir=cdktf.out/stacks/trial apply")[0]
 IMPATIENT = json.dumps(
     {"provider": {"aws": [{"alias": a, "max_retries": 1} for a in ("primary", "secondary")]}}
 )
@@ -175,7 +176,7 @@ def is_refused_for_the_lost_region(plan):
 def test_a_plan_of_everything_fails_while_the_primary_is_gone(api, operator):
     (operator.output / "stacks" / "local" / "impatient_override.tf.json").write_text(IMPATIENT)
     with without(PRIMARY, api.local.stand.endpoint_url) as (url, refused):
-        plan = operator.type("terraform plan -input=false", url)
+        plan = operator.type("terraform -chdir=cdktf.out/stacks/trial plan -input=false", url)
 
     assert is_refused_for_the_lost_region(plan), plan.stdout[-3000:] + plan.stderr[-3000:]
     assert "sts" in refused
@@ -219,7 +220,7 @@ def test_with_a_key_of_your_own_the_standby_is_changed_by_the_override(
     with without(PRIMARY, hardened.local.stand.endpoint_url) as (url, refused):
         operator.changes_the_burst(OTHER_BURST)
         impatient.write_text(IMPATIENT)
-        plan = operator.type(CHANGE.partition("terraform apply")[0], url)
+        plan = operator.type(PLAN, url)
         assert is_refused_for_the_lost_region(plan), plan.stdout[-3000:] + plan.stderr[-3000:]
         impatient.unlink()
         refused.clear()

@@ -21,11 +21,15 @@ def synthesized():
     )  # fmt: skip
     add_regional_alarms(
         topic, region="us-east-1", api_name="orders", stage_name="live",
-        functions={"ping": "orders-ping"}, table_name="orders",
+        functions={"ping": "orders-ping", "pong": "orders-pong"}, table_name="orders",
         other_regions=["eu-west-1", "eu-central-1"],
         failure_metrics=[
             FailureMetric(
-                namespace="Shop", name="OutOfStock", dimension="Function", meaning="None is left."
+                namespace="Shop",
+                name="OutOfStock",
+                dimension="Function",
+                meaning="None is left.",
+                operations=frozenset({"ping"}),
             )
         ],
     )  # fmt: skip
@@ -42,6 +46,7 @@ def alarms(synthesized):
 def test_what_customers_notice_and_its_causes_have_alarms(alarms):
     assert set(alarms) == {
         "server-errors", "latency", "ping-errors", "ping-throttles", "ping-out-of-stock",
+        "pong-errors", "pong-throttles",
         "table-read-throttles", "table-write-throttles",
         "replication-to-eu-west-1", "replication-to-eu-central-1",
         "health-of-us-east-1",
