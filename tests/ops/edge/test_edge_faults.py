@@ -187,7 +187,7 @@ def test_black_hole_for_a_share_breaks_the_connections_that_the_seed_says(edges)
 
     seen = []
     for _ in expected:
-        with socket.create_connection(edges.address(), timeout=0.1) as plain:
+        with socket.create_connection(edges.address(), timeout=0.3) as plain:
             try:
                 with edges.trusting.wrap_socket(plain, server_hostname="weather.example.com"):
                     seen.append(True)
@@ -267,21 +267,22 @@ def test_requests_of_another_path_do_not_use_up_the_chance(edges):
 
 
 def test_slow_delays_and_then_answers(edges):
-    edges.control.inject(Fault(EAST, "slow", delay_seconds=0.25))
+    edges.control.inject(Fault(EAST, "slow", delay_seconds=0.5))
 
     answer = edges.get()
 
     assert answer.status == 200
-    assert 0.25 <= answer.seconds < 1
-    assert edges.get(region=WEST).seconds < 0.2
+    assert answer.seconds >= 0.5
+    assert edges.get(region=WEST).seconds < 0.5
 
 
 def test_slow_requests_do_not_hold_up_others(edges):
-    edges.control.inject(Fault(EAST, "slow", delay_seconds=0.3, path="/v1/slow"))
+    edges.control.inject(Fault(EAST, "slow", delay_seconds=1, path="/v1/slow"))
     slow = threading.Thread(target=edges.get, args=("/v1/slow",))
     slow.start()
 
-    assert edges.get().seconds < 0.2
+    assert edges.get().status == 200
+    assert slow.is_alive()
     slow.join()
 
 
