@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from cdktf import TerraformStack
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 
-from constructs_lib.api import Operation, RegionalApi
+from constructs_lib.api import Authorization, Operation, RegionalApi
 from constructs_lib.cloudwatch import (
     HEALTH_METRICS_REGION,
     AlarmTopic,
@@ -14,6 +14,7 @@ from constructs_lib.cloudwatch import (
     WatchedRegion,
     add_health_alarms,
     add_regional_alarms,
+    add_standby_alarm,
 )
 from constructs_lib.dynamodb import GlobalTable
 from constructs_lib.route53 import FailoverDns
@@ -39,6 +40,8 @@ def add_alarms(
 ) -> None:
     """Creates a topic and the alarms of each Region, and those of the health checks.
 
+    With failover routing, the standby gets an alarm on the operations that are not open to all.
+
     Args:
         stack: The stack.
         settings: The environment.
@@ -62,7 +65,8 @@ def add_alarms(
         )
         for region, provider in providers.items()
     }
-    for region, watched in _watched(settings, apis, operations, table, failure_metrics).items():
+    watched_regions = _watched(settings, apis, operations, table, failure_metrics)
+    for region, watched in watched_regions.items():
         add_regional_alarms(
             topics[region],
             region=region,
@@ -72,6 +76,20 @@ def add_alarms(
             table_name=watched.table_name,
             other_regions=[other for other in providers if other != region],
             failure_metrics=watched.failure_metrics,
+        )
+    # Open operations are called in the standby at any time, by health checkers among others.
+    by_customers = [
+        operation.name
+        for operation in operations
+        if operation.authorization is not Authorization.NONE
+    ]
+    if settings.routing_policy == "failover":
+        _, standby = settings.regions
+        functions = watched_regions[standby].functions
+        add_standby_alarm(
+            topics[standby],
+            region=standby,
+            functions={operation: functions[operation] for operation in by_customers},
         )
     if HEALTH_METRICS_REGION not in topics:
         topics[HEALTH_METRICS_REGION] = AlarmTopic(

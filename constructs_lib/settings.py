@@ -297,8 +297,8 @@ class MonitoringSettings(_Section):
     """What tells people of a failover; failover itself depends on none of it."""
 
     alarms: bool = _setting(
-        "Create CloudWatch alarms on health checks, APIs, functions, the table and replication, "
-        "and an SNS topic in each Region for them.",
+        "Create CloudWatch alarms on health checks, APIs, functions, the table, replication, and a "
+        "standby that serves, and an SNS topic in each Region for them.",
         allowed="true or false",
         fix="write alarms = true or alarms = false, without quotes",
         default=False,

@@ -5,6 +5,7 @@ from constructs_lib.cloudwatch.dashboard import Dashboard, WatchedRegion
 from constructs_lib.cloudwatch.failure_metric import FailureMetric
 from constructs_lib.cloudwatch.health_alarms import HEALTH_METRICS_REGION, add_health_alarms
 from constructs_lib.cloudwatch.regional_alarms import add_regional_alarms
+from constructs_lib.cloudwatch.standby_alarm import add_standby_alarm
 
 __all__ = [
     "HEALTH_METRICS_REGION",
@@ -14,4 +15,5 @@ __all__ = [
     "WatchedRegion",
     "add_health_alarms",
     "add_regional_alarms",
+    "add_standby_alarm",
 ]

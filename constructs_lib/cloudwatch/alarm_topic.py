@@ -7,7 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdktf import TerraformProvider
-from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import CloudwatchMetricAlarm
+from cdktf_cdktf_provider_aws.cloudwatch_metric_alarm import (
+    CloudwatchMetricAlarm,
+    CloudwatchMetricAlarmMetricQuery,
+    CloudwatchMetricAlarmMetricQueryMetric,
+)
 from cdktf_cdktf_provider_aws.sns_topic import SnsTopic
 from cdktf_cdktf_provider_aws.sns_topic_subscription import SnsTopicSubscription
 from constructs import Construct
@@ -16,6 +20,9 @@ PERIOD_SECONDS = 60
 EVALUATED_PERIODS = 5
 BREACHING_PERIODS = 3
 """An alarm goes off when so many of the evaluated periods breach: one bad minute wakes nobody."""
+
+MAX_SUMMED_METRICS = 10
+"""How many metrics CloudWatch lets one alarm take together."""
 
 
 class AlarmTopic(Construct):
@@ -101,30 +108,108 @@ class AlarmTopic(Construct):
             The alarm.
         """
         percentile = statistic.startswith("p")
-        return CloudwatchMetricAlarm(
-            self,
+        return self._alarm(
             id,
-            provider=self._provider,
-            alarm_name=f"{self._name}-{id.replace('_', '-')}",
-            alarm_description=description,
+            description=description,
             namespace=namespace,
             metric_name=metric,
             dimensions=dict(dimensions),
             statistic=None if percentile else statistic,
             extended_statistic=statistic if percentile else None,
+            # With few requests a percentile is one request: it is not worth waking anybody.
+            evaluate_low_sample_count_percentiles="ignore" if percentile else None,
             period=PERIOD_SECONDS,
             evaluation_periods=evaluated_periods,
             datapoints_to_alarm=breaching_periods,
             threshold=threshold,
             comparison_operator=comparison,
             treat_missing_data=missing,
+        )
+
+    def alarm_on_sum(
+        self,
+        id: str,
+        *,
+        description: str,
+        namespace: str,
+        metric: str,
+        dimension: str,
+        values: Mapping[str, str],
+        threshold: float,
+        evaluated_periods: int = EVALUATED_PERIODS,
+        breaching_periods: int = BREACHING_PERIODS,
+    ) -> CloudwatchMetricAlarm:
+        """Adds an alarm on what metrics that differ in one dimension add up to.
+
+        Args:
+            id: Unique within the topic; part of the alarm's name.
+            description: What it means, and where to look: the text of the mail.
+            namespace: Namespace of the metrics.
+            metric: Name of the metrics; the sum of each is taken.
+            dimension: Name of their only dimension.
+            values: `{what it is called: value of the dimension}`, `MAX_SUMMED_METRICS` at most;
+                names consist of letters, digits and underscores.
+            threshold: The alarm goes off above it.
+            evaluated_periods: How many minutes are looked at; of the newest one, CloudWatch may
+                not have all metrics yet.
+            breaching_periods: How many of them must breach.
+
+        Returns:
+            The alarm.
+
+        Raises:
+            ValueError: There are no metrics, or too many for one alarm.
+
+        Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html
+        Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
+        """
+        if not 1 <= len(values) <= MAX_SUMMED_METRICS:
+            raise ValueError(
+                f"{len(values)} metrics cannot be one alarm, {id}: take 1 to {MAX_SUMMED_METRICS}"
+            )
+        return self._alarm(
+            id,
+            description=description,
+            metric_query=[
+                CloudwatchMetricAlarmMetricQuery(
+                    id="sum",
+                    # Silence counts as 0: a minute in which nobody came is looked at itself,
+                    # and no older one in its place.
+                    expression="SUM(FILL(METRICS(), 0))",
+                    label=f"{metric}, together",
+                    return_data=True,
+                ),
+                *(
+                    CloudwatchMetricAlarmMetricQuery(
+                        id=f"of_{name}",
+                        return_data=False,
+                        metric=CloudwatchMetricAlarmMetricQueryMetric(
+                            namespace=namespace,
+                            metric_name=metric,
+                            dimensions={dimension: value},
+                            period=PERIOD_SECONDS,
+                            stat="Sum",
+                        ),
+                    )
+                    for name, value in values.items()
+                ),
+            ],
+            evaluation_periods=evaluated_periods,
+            datapoints_to_alarm=breaching_periods,
+            threshold=threshold,
+            comparison_operator="GreaterThanThreshold",
+            treat_missing_data="notBreaching",
+        )
+
+    def _alarm(self, id: str, *, description: str, **watched: Any) -> CloudwatchMetricAlarm:
+        return CloudwatchMetricAlarm(
+            self,
+            id,
+            provider=self._provider,
+            alarm_name=f"{self._name}-{id.replace('_', '-')}",
+            alarm_description=description,
             alarm_actions=[self._arn],
             ok_actions=[self._arn],
             tags=self._tags,
-            **_evaluate_percentile(percentile),
+            **watched,
         )
-
-
-def _evaluate_percentile(percentile: bool) -> dict[str, Any]:
-    """With few requests a percentile is one request: it is not worth waking anybody."""
-    return {"evaluate_low_sample_count_percentiles": "ignore"} if percentile else {}

@@ -52,7 +52,10 @@ def alarmed(synthesized):
     regions = {p["alias"]: p["region"] for p in synthesized.json["provider"]["aws"]}
     for alarm in synthesized.resources("aws_cloudwatch_metric_alarm").values():
         region = regions[alarm["provider"].removeprefix("aws.")]
-        yield region, alarm["namespace"], alarm["metric_name"], alarm["dimensions"]
+        for metric in [q["metric"] for q in alarm.get("metric_query", ()) if "metric" in q] or [
+            alarm
+        ]:
+            yield region, metric["namespace"], metric["metric_name"], metric["dimensions"]
 
 
 DIMENSIONS = {
@@ -98,11 +101,34 @@ def test_health_alarms_stand_in_us_east_1_under_a_provider_of_their_own_if_need_
     of_health = [
         alarm
         for alarm in far_away.resources("aws_cloudwatch_metric_alarm").values()
-        if alarm["namespace"] == "AWS/Route53"
+        if alarm.get("namespace") == "AWS/Route53"
     ]
     assert len(of_health) == 3
     assert {alarm["provider"] for alarm in of_health} == {"aws.health_metrics"}
     assert len(far_away.resources("aws_sns_topic")) == 4
+
+
+def of_standby(synthesized):
+    return [
+        alarm
+        for alarm in synthesized.resources("aws_cloudwatch_metric_alarm").values()
+        if alarm["alarm_name"].endswith("-standby-serves")
+    ]
+
+
+def test_the_standby_tells_of_a_failover_by_what_only_customers_call(monitored):
+    (alarm,) = of_standby(monitored)
+
+    assert alarm["provider"] == "aws.secondary"
+    watched = {query["id"].removeprefix("of_") for query in alarm["metric_query"][1:]}
+    assert watched == {
+        "list_locations", "put_location", "get_weather", "list_observations", "put_observation",
+        "delete_observation",
+    }  # fmt: skip
+
+
+def test_with_latency_routing_every_region_serves_and_none_is_a_standby(far_away):
+    assert of_standby(far_away) == []
 
 
 def test_without_alarms_and_dashboard_there_is_nothing_of_them(tmp_path):

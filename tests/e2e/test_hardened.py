@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from local_api import REGIONS, run_ops, start_ops
@@ -136,14 +137,34 @@ def test_alarms_and_dashboard_stand_in_their_regions(hardened, region):
     cloudwatch = hardened.client("cloudwatch", region)
     alarms = cloudwatch.describe_alarms(MaxRecords=100)["MetricAlarms"]
 
-    of_health = [alarm for alarm in alarms if alarm["Namespace"] == "AWS/Route53"]
+    of_health = [alarm for alarm in alarms if alarm.get("Namespace") == "AWS/Route53"]
     assert len(of_health) == (3 if region == "us-east-1" else 0)
-    assert len(alarms) == 40 + len(of_health)
+    of_standby = [alarm for alarm in alarms if alarm["AlarmName"].endswith("standby-serves")]
+    assert len(of_standby) == (1 if region == REGIONS[1] else 0)
+    assert len(alarms) == 40 + len(of_health) + len(of_standby)
     (topic,) = hardened.client("sns", region).list_topics()["Topics"]
     assert {action for alarm in alarms for action in alarm["AlarmActions"]} == {topic["TopicArn"]}
     if region == "us-east-1":
         (dashboard,) = cloudwatch.list_dashboards()["DashboardEntries"]
         assert dashboard["DashboardName"] == "weather-local"
+
+
+def served(hardened, region):
+    """How many invocations the alarm of the standby has to look at."""
+    cloudwatch = hardened.client("cloudwatch", region)
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=["weather-local-standby-serves"])[
+        "MetricAlarms"
+    ]
+    now = datetime.now(UTC)
+    return sum(
+        point["Sum"]
+        for query in alarm["Metrics"]
+        if "MetricStat" in query
+        for point in cloudwatch.get_metric_statistics(
+            **query["MetricStat"]["Metric"], Statistics=[query["MetricStat"]["Stat"]],
+            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(minutes=1), Period=3600,
+        )["Datapoints"]
+    )  # fmt: skip
 
 
 def test_a_drill_turns_the_alarm_of_the_health_check_that_it_breaks(hardened):
@@ -161,6 +182,7 @@ def test_a_drill_turns_the_alarm_of_the_health_check_that_it_breaks(hardened):
             time.sleep(0.2)
 
     await_all_well()
+    served_before = served(hardened, REGIONS[1])
     went_off = set()
     at = ("--folder", str(hardened.workspace.folder))
     with start_ops("drill", "--fault", "refuse", *at) as drill:
@@ -172,4 +194,7 @@ def test_a_drill_turns_the_alarm_of_the_health_check_that_it_breaks(hardened):
     assert drill.returncode == 0, output + errors
     assert "Not deleted" not in output + errors
     assert went_off == {alarms[0]}
+    # Customers arrive at the standby, where its own alarm looks; three minutes of them are too long
+    # for a test.
+    assert served(hardened, REGIONS[1]) > served_before + 10
     await_all_well()

@@ -6,6 +6,7 @@ from constructs_lib.cloudwatch import (
     FailureMetric,
     add_health_alarms,
     add_regional_alarms,
+    add_standby_alarm,
 )
 
 pytestmark = pytest.mark.unit
@@ -93,3 +94,64 @@ def test_mails_go_by_an_encrypted_topic(synthesized):
     assert synthesized.only("aws_sns_topic")["kms_master_key_id"] == "arn:key"
     subscription = synthesized.only("aws_sns_topic_subscription")
     assert (subscription["protocol"], subscription["endpoint"]) == ("email", "a@shop.example")
+
+
+# --- the standby
+
+
+def standby_alarms(functions):
+    stack = new_stack()
+    (provider,) = providers(stack, "eu-west-1").values()
+    topic = AlarmTopic(stack, "alarms", provider=provider, name="shop")
+    add_standby_alarm(topic, region="eu-west-1", functions=functions)
+    return list(Synthesized(stack).resources("aws_cloudwatch_metric_alarm").values())
+
+
+def test_a_failover_is_told_by_what_the_standbys_functions_serve_together():
+    (alarm,) = standby_alarms({"list_orders": "orders-list", "sum": "orders-sum"})
+
+    total, *watched = alarm["metric_query"]
+    assert (total["expression"], total["return_data"]) == ("SUM(FILL(METRICS(), 0))", True)
+    assert [query["id"] for query in alarm["metric_query"]] == ["sum", "of_list_orders", "of_sum"]
+    assert [query["metric"]["dimensions"]["FunctionName"] for query in watched] == [
+        "orders-list", "orders-sum",
+    ]  # fmt: skip
+    for query in watched:
+        assert not query["return_data"]
+        assert query["metric"]["metric_name"] == "Invocations"
+        assert (query["metric"]["stat"], query["metric"]["period"]) == ("Sum", 60)
+    assert (alarm["alarm_name"], alarm["threshold"]) == ("shop-standby-serves", 0)
+    assert (alarm["datapoints_to_alarm"], alarm["evaluation_periods"]) == (3, 10)
+    assert alarm["treat_missing_data"] == "notBreaching"
+    # Terraform refuses these beside metric_query.
+    assert not {"metric_name", "namespace", "dimensions", "statistic", "period"} & {*alarm}
+
+
+def test_more_functions_than_an_alarm_takes_are_watched_by_more_alarms():
+    alarms = standby_alarms({f"operation_{number}": f"f-{number}" for number in range(12)})
+
+    watched = {
+        alarm["alarm_name"]: [query["metric"]["dimensions"] for query in alarm["metric_query"][1:]]
+        for alarm in alarms
+    }
+    assert watched == {
+        "shop-standby-serves": [{"FunctionName": f"f-{number}"} for number in range(10)],
+        "shop-standby-serves-2": [{"FunctionName": f"f-{number}"} for number in (10, 11)],
+    }
+
+
+def test_where_everything_is_open_nothing_tells_customers_from_others():
+    assert standby_alarms({}) == []
+
+
+@pytest.mark.parametrize("count", [0, 11])
+def test_a_sum_of_none_or_too_many_metrics_is_refused(count):
+    stack = new_stack()
+    (provider,) = providers(stack, "eu-west-1").values()
+    topic = AlarmTopic(stack, "alarms", provider=provider, name="shop")
+
+    with pytest.raises(ValueError, match=f"{count} metrics cannot be one alarm, all: take 1 to 10"):
+        topic.alarm_on_sum(
+            "all", description="", namespace="Shop", metric="Sold", dimension="Shop",
+            values={f"n{number}": "v" for number in range(count)}, threshold=0,
+        )  # fmt: skip

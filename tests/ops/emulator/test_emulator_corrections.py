@@ -9,6 +9,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from ops.emulator.corrections import (
     api_gateway,
     cloudwatch,
     dynamodb,
+    functions,
     kms,
     route53,
     speed,
@@ -395,6 +397,34 @@ def test_refusal_without_validation_leaves_the_variable_empty(corrected):
     }
 
 
+@observes(functions.invocations_are_counted)
+def see_count_of_invocations(aws):
+    function = aws.echo_function("us-west-2")
+    uri = f"arn:aws:apigateway:us-west-2:lambda:path/2015-03-31/functions/{function}/invocations"
+    api = aws.rest_api("us-west-2", uri=uri)
+
+    host, name = f"{api}.execute-api.localhost", function.split(":")[-1]
+
+    for _ in range(3):
+        assert aws.call(host, "/v1/thing").status_code == 200
+    aws.client("lambda", "us-west-2").put_function_concurrency(
+        FunctionName=name, ReservedConcurrentExecutions=0
+    )
+    assert aws.call(host, "/v1/thing").status_code == 429
+
+    def counted(metric):
+        now = datetime.now(UTC)
+        points = aws.client("cloudwatch", "us-west-2").get_metric_statistics(
+            Namespace="AWS/Lambda", MetricName=metric, Statistics=["Sum"], Period=3600,
+            Dimensions=[{"Name": "FunctionName", "Value": name}],
+            StartTime=now - timedelta(hours=1), EndTime=now + timedelta(minutes=1),
+        )["Datapoints"]  # fmt: skip
+        return [point["Sum"] for point in points]
+
+    found = {metric: counted(metric) for metric in ("Invocations", "Errors", "Throttles")}
+    assert found == {"Invocations": [3], "Errors": [0], "Throttles": [1]}
+
+
 # --- DynamoDB, KMS, Route 53
 
 
@@ -460,6 +490,89 @@ def see_alarm_of_one_dimension(aws):
     assert {a["AlarmName"]: a["StateValue"] for a in found} == {
         names[open_shop]: "OK", names[shut_shop]: "ALARM",
     }  # fmt: skip
+
+
+@observes(cloudwatch.alarm_watches_a_sum)
+def see_alarm_on_a_sum(aws):
+    client = aws.client("cloudwatch")
+    name, shops = f"alarm-{uuid.uuid4().hex[:8]}", [uuid.uuid4().hex for _ in range(2)]
+    request = {
+        "AlarmName": name, "Threshold": 4, "EvaluationPeriods": 5, "DatapointsToAlarm": 2,
+        "ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching",
+        "Metrics": [
+            {"Id": "sum", "Expression": "SUM(FILL(METRICS(), 0))", "ReturnData": True},
+            *(
+                {
+                    "Id": f"m{number}", "ReturnData": False,
+                    "MetricStat": {
+                        "Metric": {
+                            "Namespace": "Shop", "MetricName": "Sold",
+                            "Dimensions": [{"Name": "Shop", "Value": shop}],
+                        },
+                        "Period": 60, "Stat": "Sum",
+                    },
+                }
+                for number, shop in enumerate(shops)
+            ),
+        ],
+    }  # fmt: skip
+    client.put_metric_alarm(**request)
+
+    def state():
+        (found,) = client.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+        assert found.get("Metrics") == request["Metrics"]
+        assert "Statistic" not in found
+        return found["StateValue"]
+
+    def sell(shop, value, minutes_ago):
+        client.put_metric_data(
+            Namespace="Shop",
+            MetricData=[
+                {
+                    "MetricName": "Sold", "Dimensions": [{"Name": "Shop", "Value": shop}],
+                    "Value": value, "Timestamp": time.time() - 60 * minutes_ago - 1,
+                }
+            ],
+        )  # fmt: skip
+
+    # What went long ago does not count, nor does one minute in which two shops sell enough.
+    for minutes_ago in (7, 8, 9):
+        sell(shops[0], 5, minutes_ago)
+    sell(shops[0], 3, 2)
+    sell(shops[1], 2, 2)
+    assert state() == "OK"
+    # A second minute does, in which one shop alone sells.
+    sell(shops[1], 5, 1)
+    assert state() == "ALARM"
+    # It is over when too few of the minutes that are looked at are such.
+    request["EvaluationPeriods"] = 2
+    client.put_metric_alarm(**request)
+    assert state() == "OK"
+
+
+def test_an_alarm_on_anything_but_a_sum_is_refused(corrected):
+    client = corrected.client("cloudwatch")
+    total = {"Id": "sum", "Expression": "SUM(FILL(METRICS(), 0))"}
+    one = {
+        "Id": "m1",
+        "ReturnData": False,
+        "MetricStat": {
+            "Metric": {"Namespace": "Shop", "MetricName": "Sold"}, "Period": 60, "Stat": "Sum",
+        },
+    }  # fmt: skip
+    above = "GreaterThanThreshold"
+    for comparison, *queries in (
+        (above, one | {"ReturnData": True}),
+        (above, total | {"Expression": "RUNNING_SUM(m1)"}, one),
+        (above, total, one | {"MetricStat": one["MetricStat"] | {"Stat": "p99"}}),
+        ("LessThanThreshold", total, one),
+    ):
+        with pytest.raises(client.exceptions.ClientError, match="only knows"):
+            client.put_metric_alarm(
+                AlarmName="refused", Metrics=queries, ComparisonOperator=comparison,
+                EvaluationPeriods=1, Threshold=1,
+            )  # fmt: skip
+    assert client.describe_alarms(AlarmNames=["refused"])["MetricAlarms"] == []
 
 
 @observes(dynamodb.recovery_period_is_kept)
