@@ -77,19 +77,17 @@ def add_alarms(
             other_regions=[other for other in providers if other != region],
             failure_metrics=watched.failure_metrics,
         )
-    # Open operations are called in the standby at any time, by health checkers among others.
-    by_customers = [
-        operation.name
-        for operation in operations
-        if operation.authorization is not Authorization.NONE
-    ]
     if settings.routing_policy == "failover":
         _, standby = settings.regions
-        functions = watched_regions[standby].functions
         add_standby_alarm(
             topics[standby],
             region=standby,
-            functions={operation: functions[operation] for operation in by_customers},
+            functions={
+                operation.name: watched_regions[standby].functions[operation.name]
+                for operation in operations
+                # Open ones are called in the standby at any time, by health checkers among others.
+                if operation.authorization is not Authorization.NONE
+            },
         )
     if HEALTH_METRICS_REGION not in topics:
         topics[HEALTH_METRICS_REGION] = AlarmTopic(

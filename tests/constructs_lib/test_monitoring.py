@@ -52,9 +52,8 @@ def alarmed(synthesized):
     regions = {p["alias"]: p["region"] for p in synthesized.json["provider"]["aws"]}
     for alarm in synthesized.resources("aws_cloudwatch_metric_alarm").values():
         region = regions[alarm["provider"].removeprefix("aws.")]
-        for metric in [q["metric"] for q in alarm.get("metric_query", ()) if "metric" in q] or [
-            alarm
-        ]:
+        queries = alarm.get("metric_query", ())
+        for metric in [query["metric"] for query in queries if "metric" in query] or [alarm]:
             yield region, metric["namespace"], metric["metric_name"], metric["dimensions"]
 
 
