@@ -1,6 +1,6 @@
-"""`python -m constructs_lib FILE...`: checks environment files, without synthesizing them.
+"""`python -m constructs_lib FILE...`: validate environment files without synthesizing them.
 
-Exit codes: 0 all are valid, 2 one is not; every fault is told.
+Exit codes: 0 all are valid, 2 at least one is not; every error is printed.
 """
 
 import sys
@@ -10,7 +10,7 @@ from constructs_lib.settings import SettingsError, load
 
 
 def main(paths: list[str]) -> int:
-    """Checks the files.
+    """Validate the files.
 
     Args:
         paths: Where they are.
@@ -18,14 +18,14 @@ def main(paths: list[str]) -> int:
     Returns:
         The exit code.
     """
-    faulty = False
+    valid = True
     for path in paths:
         try:
             load(Path(path))
         except SettingsError as error:
             print(error, file=sys.stderr)
-            faulty = True
-    return 2 if faulty else 0
+            valid = False
+    return 0 if valid else 2
 
 
 if __name__ == "__main__":

@@ -1,44 +1,41 @@
-"""One environment as a Terraform stack: a provider per Region and the three constructs, wired.
+"""One environment as a Terraform stack: a provider per Region and the constructs, connected.
 
-What the constructs do is in their own modules; here stands only which one gets what.
+What each construct does is in its own module; here it gets what it needs of the others.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cdktf import TerraformOutput, TerraformStack
 from cdktf_cdktf_provider_aws.provider import AwsProvider
 from constructs import Construct
 
-from constructs_lib.api import (
-    Authorization,
-    CustomDomain,
-    Customers,
-    FunctionPackage,
-    InvokePolicy,
-    Operation,
-    RegionalApi,
-    WebAcl,
-)
-from constructs_lib.api.custom_domain import RegionalDomainName
-from constructs_lib.cloudwatch import FailureMetric
+from constructs_lib.api.customers import Customers
+from constructs_lib.api.function_package import FunctionPackage
+from constructs_lib.api.invoke_policy import InvokePolicy
+from constructs_lib.api.operation import Authorization, Operation
+from constructs_lib.api.options import CustomDomain, HostNames, Logging, Throttling
+from constructs_lib.api.regional_api import RegionalApi
+from constructs_lib.api.web_acl import WebAcl
+from constructs_lib.cloudwatch.watched import FailureMetric
 from constructs_lib.customer_access import customers_of, key_values, plans_of
-from constructs_lib.dynamodb import READ_ACTIONS, WRITE_ACTIONS, GlobalTable, Key
-from constructs_lib.kms import MultiRegionKey
-from constructs_lib.monitoring import add_alarms, add_dashboard
-from constructs_lib.route53 import AliasTarget, FailoverDns, HealthCheck, RegionalEndpoint
+from constructs_lib.dynamodb.global_table import GlobalTable, Key
+from constructs_lib.fixed import Fixed, FixedSettings
+from constructs_lib.kms.multi_region_key import MultiRegionKey
+from constructs_lib.monitoring import Monitored, add_monitoring
+from constructs_lib.outputs import CustomerOutput, Outputs, SwitchOutput
+from constructs_lib.route53.failover_dns import FailoverDns, HealthCheck, RegionalEndpoint
 from constructs_lib.settings import Settings
-from constructs_lib.terraform_configuration import ROLES, configure, providers_by_region
+from constructs_lib.terraform_configuration import configure, providers_by_region
 
 
 @dataclass(frozen=True)
 class Switch:
-    """The failover switch: an item in the table that the standby Region tells Route 53 of.
+    """The failover switch: an item in the table, which the secondary Region reports to Route 53.
 
     Attributes:
-        operation: Name of the operation that answers 200 while the item stands.
+        operation: Name of the operation that returns 200 while the item exists.
         item: Primary key of the item, `{attribute: text}`, for the operator's tool.
     """
 
@@ -46,16 +43,25 @@ class Switch:
     item: Mapping[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hints:
+    """Sentences of the application that end the library's texts.
+
+    Attributes:
+        runbook: What to do after a failover: in the texts of alarms.
+        key_values: How values of API keys are made: in Terraform's error when they are missing.
+        changes: Where to read how to change what is fixed: in the plan's error that refuses it.
+    """
+
+    runbook: str = ""
+    key_values: str = ""
+    changes: str = ""
+
+
 class FailoverApiStack(TerraformStack):
     """An API in two or more Regions behind one domain name.
 
-    Outputs: `regions` (in order), `api_url`, `record_name`, `health_path`, `routing_policy`,
-    `primary_api_endpoint`, `secondary_api_endpoint`, `region_urls`, `api_ids`, `domain_targets`,
-    `certificate_arns`, `health_functions`, `customers` (in order), `api_key_ids` (by name, then
-    Region), `table_name`, `table_arns`, `zone_name`, `zone_id`, `name_servers`,
-    `health_check_ids`, `endpoint_health_check_ids`; with signed operations,
-    `publisher_policy_arn`; with a switch, `switch` (its Region, URL path, item and health check).
-    Maps are keyed by Region.
+    Its outputs are `constructs_lib.Outputs`.
     """
 
     def __init__(
@@ -70,8 +76,9 @@ class FailoverApiStack(TerraformStack):
         partition_key: Key,
         sort_key: Key | None = None,
         failure_metrics: Sequence[FailureMetric] = (),
+        hints: Hints = Hints(),
     ) -> None:
-        """Creates everything that the environment consists of.
+        """Create everything that the environment consists of.
 
         Args:
             scope: The app.
@@ -80,300 +87,305 @@ class FailoverApiStack(TerraformStack):
             health_operation: Name of the operation that health checks call.
             switch: With failover routing, lets an operator take the primary out of service without
                 any control plane; None for no switch.
-            functions: Folder with a module per operation: the root of the zip.
+            functions: Folder with a module per operation: the root of the zip. Functions find the
+                table's name in `TABLE_NAME`, the API's URL in `API_URL`, and how far in the future
+                a time that clients send may be in `CLOCK_TOLERANCE_SECONDS`.
             partition_key: Partition key of the table.
             sort_key: Sort key of the table.
             failure_metrics: What functions count of their own failures, for alarms and the
                 dashboard.
+            hints: Sentences that end the texts of alarms and errors.
 
         Raises:
-            ValueError: `health_operation` or the switch's is none of the operations, or a
-                construct refuses a value.
+            ValueError: `health_operation` or the switch's is not one of the operations, or a
+                construct rejects a value.
         """
         super().__init__(scope, settings.name)
-        base = f"/{settings.api.stage}"
-        self.health_path = base + _path_of(health_operation, operations)
-        if settings.routing_policy != "failover":
-            # Without a primary there is nothing to take over from.
-            switch = None
-        switch_path = base + _path_of(switch.operation, operations) if switch else None
-        called_by_checkers = {health_operation, switch.operation if switch else health_operation}
-        operations = [
+        self._settings = settings
+        self._name = f"{settings.api.name}-{settings.name}"
+        self._base_path = f"/{settings.api.stage}"
+        self._health_operation = health_operation
+        # Without a primary there is nothing to take over from.
+        self._switch = switch if settings.routing_policy == "failover" else None
+        self.health_path = self._path_of(health_operation, operations)
+        self._switch_path = (
+            self._path_of(self._switch.operation, operations) if self._switch else None
+        )
+        called_by_checkers = {health_operation, *([self._switch.operation] if self._switch else ())}
+        self._called_by_checkers = called_by_checkers
+        self._operations = [
             replace(operation, reserved_concurrency=settings.health_check.reserved_concurrency)
             if operation.name in called_by_checkers
             else operation
             for operation in operations
         ]
-        name = f"{settings.api.name}-{settings.name}"
-        api_url = f"https://{settings.domain.record_name}{base}"
         configure(self, settings)
-        providers = providers_by_region(self, settings)
-        primary = providers[settings.primary_region]
+        self._providers = providers_by_region(self, settings)
 
+        FixedSettings(self, "fixed", environment=settings.name, settings=self._fixed(hints.changes))
+        self._create_data(partition_key, sort_key)
+        self._create_regions(FunctionPackage(self, "functions", source=functions), hints)
+        self._route()
+        add_monitoring(
+            self,
+            Monitored(
+                settings=settings,
+                name=self._name,
+                providers=self._providers,
+                apis=self.apis,
+                operations=self._operations,
+                table=self.table,
+                dns=self.dns,
+                key_arns=self._key_arns,
+                failure_metrics=failure_metrics,
+                runbook=hints.runbook,
+            ),
+        )
+        self.outputs = self._outputs()
+        """What the stack outputs; tokens where Terraform knows them at deployment only."""
+        descriptions = Outputs.descriptions()
+        for name, value in self.outputs.to_json().items():
+            TerraformOutput(self, name, description=descriptions[name], value=value)
+
+    def _path_of(self, name: str, operations: Sequence[Operation]) -> str:
+        for operation in operations:
+            if operation.name == name:
+                return self._base_path + operation.path
+        raise ValueError(f"operation {name!r} is none of {', '.join(o.name for o in operations)}")
+
+    # Phases
+
+    def _fixed(self, hint: str) -> dict[str, Fixed]:
+        """What a change of the file must not change in a stack that is deployed."""
+        settings = self._settings
+        other = "deploy another environment beside this one, and move the customers"
+        remedies = {
+            "regions": "replace the second Region step by step; to serve from the other one, "
+            "engage the failover switch, which needs no deployment",
+            "table.name": "restore a backup into a new table step by step",
+        }
+        return {
+            name: Fixed(value, f"{remedies.get(name, other)}. {hint}".rstrip())
+            for name, value in {
+                "regions": ", ".join(settings.regions),
+                "routing_policy": settings.routing_policy,
+                "api.name": settings.api.name,
+                "api.stage": settings.api.stage,
+                "table.name": settings.table.name,
+                "domain.zone_name": settings.domain.zone_name,
+                "domain.record_name": settings.domain.record_name,
+                "domain.create_zone": str(settings.domain.create_zone).lower(),
+                "encryption.customer_managed_key": str(
+                    settings.encryption.customer_managed_key
+                ).lower(),
+            }.items()
+        }
+
+    def _create_data(self, partition_key: Key, sort_key: Key | None) -> None:
+        """The key, if the environment has one, and the table."""
+        settings = self._settings
+        accounts = settings.allowed_account_ids
         self.key = (
             MultiRegionKey(
                 self,
                 "key",
-                name=name,
-                providers=providers,
-                account_id=settings.allowed_account_ids[0]
-                if len(settings.allowed_account_ids) == 1
-                else None,
+                name=self._name,
+                providers=self._providers,
+                account_id=accounts[0] if len(accounts) == 1 else None,
             )
             if settings.encryption.customer_managed_key
             else None
         )
-        key_arns = self.key.arns if self.key else {}
+        self._key_arns = self.key.arns if self.key else {}
         self.table = GlobalTable(
             self,
             "table",
             name=settings.table.name,
-            providers=providers,
+            providers=self._providers,
             partition_key=partition_key,
             sort_key=sort_key,
             point_in_time_recovery=settings.table.point_in_time_recovery,
             deletion_protection=settings.table.deletion_protection,
-            kms_key_arns=key_arns,
+            kms_key_arns=self._key_arns,
         )
+
+    def _create_regions(self, package: FunctionPackage, hints: Hints) -> None:
+        """The zone, then in each Region the API, its customers and its web ACL."""
+        settings = self._settings
         self.dns = FailoverDns(
             self,
             "dns",
-            provider=primary,
+            provider=self._providers[settings.primary_region],
             zone_name=settings.domain.zone_name,
             record_name=settings.domain.record_name,
             create_zone=settings.domain.create_zone,
+            prevent_destroy=settings.table.deletion_protection,
         )
-        package = FunctionPackage(self, "functions", source=functions)
         customers = customers_of(settings)
-        values = key_values(self, customers, environment=settings.name)
-
+        values = key_values(self, customers, environment=settings.name, hint=hints.key_values)
         self.apis: dict[str, RegionalApi] = {}
         """`{region: API}`."""
         self.customers: dict[str, Customers] = {}
         """`{region: plans and keys}`."""
-        endpoints = []
-        for region, provider in providers.items():
-            api = self.apis[region] = RegionalApi(
-                self,
-                f"{provider.alias}_api",
-                provider=provider,
-                region=region,
-                name=name,
-                stage_name=settings.api.stage,
-                operations=operations,
-                package=package,
-                environment={"TABLE_NAME": settings.table.name, "API_URL": api_url},
-                rate_per_second=settings.api.rate_per_second,
-                burst=settings.api.burst,
-                log_retention_days=settings.api.log_retention_days,
-                log_kms_key_arn=key_arns.get(region),
-                access_logs=settings.api.access_logs,
-                manage_account_log_role=settings.api.manage_account_log_role,
-                tracing=settings.api.tracing,
-                domain=CustomDomain(self.dns.record_name, self.dns.validate_certificate),
-                regional_domain=CustomDomain(
-                    self.dns.regional_name(region), self.dns.validate_certificate
-                )
-                if settings.domain.regional_names
-                else None,
-                execute_api_endpoint=settings.api.execute_api_endpoint,
-            )
-            for operation in operations:
-                self._grant_table_access(operation, api, region)
+        for region, provider in self._providers.items():
+            api = self.apis[region] = self._create_api(region, provider, package)
             self.customers[region] = Customers(
                 self,
                 f"{provider.alias}_customers",
                 provider=provider,
-                name=name,
+                name=self._name,
                 stage=api.stage.stage,
                 plans=plans_of(settings),
                 customers=customers,
                 key_values=values,
             )
             if settings.web_acl:
-                self._protect(api, provider, region, name, settings)
-            assert api.domain is not None
-            endpoints.append(
-                RegionalEndpoint(
+                WebAcl(
+                    self,
+                    f"{provider.alias}_web_acl",
+                    provider=provider,
                     region=region,
-                    target=_target(api.domain),
-                    health_check_host=api.host_name,
-                    own_target=_target(api.regional_domain) if api.regional_domain else None,
-                    ready=[api.regional_domain.mapping if api.regional_domain else api.stage.stage],
+                    name=self._name,
+                    stage=api.stage.stage,
+                    requests_per_five_minutes=settings.web_acl.requests_per_five_minutes,
+                    action=settings.web_acl.action,
                 )
-            )
         self.publisher_policy = (
             InvokePolicy(
                 self,
                 "publisher",
-                provider=primary,
-                name=f"{name}-publisher",
+                provider=self._providers[settings.primary_region],
+                name=f"{self._name}-publisher",
                 apis=self.apis,
-                operations=operations,
+                operations=self._operations,
             )
-            if any(o.authorization is Authorization.IAM for o in operations)
+            if any(o.authorization is Authorization.IAM for o in self._operations)
             else None
         )
-        self.dns.route(
-            endpoints,
-            routing_policy=settings.routing_policy,
-            health_check=HealthCheck(
-                path=self.health_path,
-                switch_path=switch_path,
-                interval_seconds=settings.health_check.interval_seconds,
-                failure_threshold=settings.health_check.failure_threshold,
-            ),
-        )
-        if settings.monitoring.alarms:
-            add_alarms(
-                self,
-                settings=settings,
-                name=name,
-                providers=providers,
-                apis=self.apis,
-                operations=operations,
-                table=self.table,
-                dns=self.dns,
-                key_arns=key_arns,
-                failure_metrics=failure_metrics,
-            )
-        if settings.monitoring.dashboard:
-            add_dashboard(
-                self,
-                settings=settings,
-                name=name,
-                provider=primary,
-                apis=self.apis,
-                operations=operations,
-                table=self.table,
-                dns=self.dns,
-                failure_metrics=failure_metrics,
-            )
-        self._outputs(settings, endpoints, health_operation)
-        if switch:
-            self._output(
-                "switch",
-                "The failover switch: an item in the standby Region's replica",
-                {
-                    "region": settings.regions[1],
-                    "path": switch_path,
-                    "item": dict(switch.item),
-                    "health_check_id": self.dns.switch_health_check_id,
-                },
-            )
 
-    def _protect(
-        self, api: RegionalApi, provider: AwsProvider, region: str, name: str, settings: Settings
-    ) -> None:
-        assert settings.web_acl is not None
-        WebAcl(
+    def _create_api(
+        self, region: str, provider: AwsProvider, package: FunctionPackage
+    ) -> RegionalApi:
+        settings, validate = self._settings, self.dns.validate_certificate
+        api = RegionalApi(
             self,
-            f"{provider.alias}_web_acl",
+            f"{provider.alias}_api",
             provider=provider,
             region=region,
-            name=name,
-            stage=api.stage.stage,
-            requests_per_five_minutes=settings.web_acl.requests_per_five_minutes,
-            action=settings.web_acl.action,
+            name=self._name,
+            stage_name=settings.api.stage,
+            operations=self._operations,
+            package=package,
+            environment={
+                "TABLE_NAME": settings.table.name,
+                "API_URL": self._api_url,
+                "CLOCK_TOLERANCE_SECONDS": str(settings.api.clock_tolerance_seconds),
+            },
+            throttling=Throttling(
+                rate_per_second=settings.api.rate_per_second, burst=settings.api.burst
+            ),
+            logging=Logging(
+                retention_days=settings.api.log_retention_days,
+                access_logs=settings.api.access_logs,
+                manage_account_log_role=settings.api.manage_account_log_role,
+                tracing=settings.api.tracing,
+            ),
+            host_names=HostNames(
+                shared=CustomDomain(self.dns.record_name, validate),
+                regional=CustomDomain(self.dns.regional_name(region), validate)
+                if settings.domain.regional_names
+                else None,
+                execute_api=settings.api.execute_api_endpoint,
+            ),
+            kms_key_arn=self._key_arns.get(region),
+            prevent_destroy=settings.table.deletion_protection,
+            quiet_operations=self._called_by_checkers,
         )
-
-    def _grant_table_access(self, operation: Operation, api: RegionalApi, region: str) -> None:
-        role = api.functions[operation.name].role
-        unknown = set(operation.access) - {*READ_ACTIONS, *WRITE_ACTIONS}
-        if unknown:
-            raise ValueError(
-                f"operation {operation.name!r}: access {sorted(unknown)} is no action on a table; "
-                f"allowed: {', '.join((*READ_ACTIONS, *WRITE_ACTIONS))}"
+        for operation in self._operations:
+            self.table.grant(
+                api.functions[operation.name].role, region=region, actions=operation.access
             )
-        if reads := [action for action in operation.access if action in READ_ACTIONS]:
-            self.table.grant_read(role, region=region, actions=reads)
-        if writes := [action for action in operation.access if action in WRITE_ACTIONS]:
-            self.table.grant_write(role, region=region, actions=writes)
+        return api
 
-    def _outputs(
-        self, settings: Settings, endpoints: Sequence[RegionalEndpoint], health_operation: str
-    ) -> None:
-        self._output("regions", "Regions in order, the primary first", list(settings.regions))
-        self._output(
-            "api_url",
-            "URL that customers call",
-            f"https://{settings.domain.record_name}/{settings.api.stage}",
+    def _route(self) -> None:
+        """The health checks and the records."""
+        self._endpoints = [
+            RegionalEndpoint(
+                region=region,
+                target=api.domain,
+                health_check_host=api.host_name,
+                own_target=api.regional_domain,
+                ready=[api.regional_domain.domain_name] if api.regional_domain else [],
+            )
+            for region, api in self.apis.items()
+            if api.domain
+        ]
+        self.dns.route(
+            self._endpoints,
+            routing_policy=self._settings.routing_policy,
+            health_check=HealthCheck(
+                path=self.health_path,
+                switch_path=self._switch_path,
+                interval_seconds=self._settings.health_check.interval_seconds,
+                failure_threshold=self._settings.health_check.failure_threshold,
+            ),
         )
-        self._output("record_name", "Name that customers resolve", settings.domain.record_name)
-        self._output("routing_policy", "How DNS chooses a Region", settings.routing_policy)
-        self._output("health_path", "Path that health checks call", self.health_path)
-        for role, region in zip(ROLES, settings.regions, strict=False):
-            self._output(f"{role}_api_endpoint", f"URL in {region} alone", self.apis[region].url)
-        self._output("region_urls", "URL by Region", {r: api.url for r, api in self.apis.items()})
-        self._output(
-            "api_ids",
-            "API Gateway id by Region",
-            {region: api.rest_api.api.id for region, api in self.apis.items()},
-        )
-        self._output(
-            "domain_targets",
-            "Host name behind the domain by Region",
-            {endpoint.region: endpoint.target.host_name for endpoint in endpoints},
-        )
-        self._output(
-            "certificate_arns",
-            "Certificate of the domain by Region",
-            {r: api.domain.certificate.arn for r, api in self.apis.items() if api.domain},
-        )
-        self._output(
-            "health_functions",
-            "Function that answers health checks, by Region",
-            {
-                region: api.functions[health_operation].function.function_name
+
+    @property
+    def _api_url(self) -> str:
+        return f"https://{self._settings.domain.record_name}{self._base_path}"
+
+    def _outputs(self) -> Outputs:
+        settings = self._settings
+        first, second, *_ = settings.regions
+        customers = self.customers[first]
+        return Outputs(
+            environment=settings.name,
+            regions=settings.regions,
+            api_url=self._api_url,
+            record_name=settings.domain.record_name,
+            routing_policy=settings.routing_policy,
+            health_path=self.health_path,
+            primary_api_endpoint=self.apis[first].url,
+            secondary_api_endpoint=self.apis[second].url,
+            region_urls={region: api.url for region, api in self.apis.items()},
+            api_ids={region: api.rest_api.api.id for region, api in self.apis.items()},
+            domain_targets={each.region: each.target.host_name for each in self._endpoints},
+            certificate_arns={
+                region: api.domain.certificate.arn
+                for region, api in self.apis.items()
+                if api.domain
+            },
+            health_functions={
+                region: api.functions[self._health_operation].function.function_name
                 for region, api in self.apis.items()
             },
-        )
-        self._output(
-            "customers",
-            "Customers in order, with plan and names of their keys",
-            [
-                {"name": customer.name, "plan": customer.plan, "keys": list(customer.keys)}
+            customers=tuple(
+                CustomerOutput(customer.name, customer.plan, customer.keys)
                 for customer in customers_of(settings)
-            ],
-        )
-        self._output(
-            "api_key_ids",
-            "API keys by name, then Region",
-            {
+            ),
+            api_key_ids={
                 name: {region: there.keys[name].id for region, there in self.customers.items()}
-                for name in next(iter(self.customers.values())).keys
+                for name in customers.keys
             },
-        )
-        if self.publisher_policy:
-            self._output(
-                "publisher_policy_arn",
-                "Policy for the role of whoever publishes: it allows the signed operations",
-                self.publisher_policy.arn,
-            )
-        self._output("table_name", "Table in every Region", self.table.table_name)
-        self._output("table_arns", "ARN of the table by Region", self.table.arns)
-        self._output("zone_name", "Name of the hosted zone", settings.domain.zone_name)
-        self._output("zone_id", "Hosted zone", self.dns.zone_id)
-        self._output("name_servers", "Delegate the zone to these servers", self.dns.name_servers)
-        self._output(
-            "health_check_ids", "Health check of the records, by Region", self.dns.health_check_ids
-        )
-        self._output(
-            "endpoint_health_check_ids",
-            "Health check that calls the Region, by Region",
-            self.dns.endpoint_health_check_ids,
+            publisher_policy_arn=self.publisher_policy.arn if self.publisher_policy else None,
+            table_name=self.table.table_name,
+            table_arns=self.table.arns,
+            zone_name=settings.domain.zone_name,
+            zone_id=self.dns.zone_id,
+            name_servers=tuple(self.dns.name_servers),
+            health_check_ids=self.dns.health_check_ids,
+            endpoint_health_check_ids=self.dns.endpoint_health_check_ids,
+            switch=self._switch_output(),
         )
 
-    def _output(self, name: str, description: str, value: Any) -> None:
-        TerraformOutput(self, name, description=description, value=value)
-
-
-def _target(domain: RegionalDomainName) -> AliasTarget:
-    return AliasTarget(domain.domain_name.regional_domain_name, domain.domain_name.regional_zone_id)
-
-
-def _path_of(name: str, operations: Sequence[Operation]) -> str:
-    for operation in operations:
-        if operation.name == name:
-            return operation.path
-    raise ValueError(f"operation {name!r} is none of {', '.join(o.name for o in operations)}")
+    def _switch_output(self) -> SwitchOutput | None:
+        health_check_id = self.dns.switch_health_check_id
+        if not (self._switch and self._switch_path and health_check_id):
+            return None
+        return SwitchOutput(
+            region=self._settings.regions[1],
+            path=self._switch_path,
+            item=self._switch.item,
+            health_check_id=health_check_id,
+        )

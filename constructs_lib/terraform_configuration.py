@@ -1,20 +1,21 @@
-"""What Terraform itself is told by an environment: versions, the backend, a provider per Region."""
+"""Terraform's own configuration of an environment: versions, the backend, a provider per Region."""
 
 from cdktf import LocalBackend, S3Backend, TerraformStack
 from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags
 
-from constructs_lib.settings import LocalBackend as LocalBackendSettings
-from constructs_lib.settings import Settings
+from constructs_lib.fixed import CHECKED_ENVIRONMENT
+from constructs_lib.settings.schema import LocalBackend as LocalBackendSettings
+from constructs_lib.settings.schema import Settings
 
-PROVIDER_VERSIONS = ">= 5.100.0, < 7.0.0"
-"""From what the tests run on to below the next major version: nothing here needs version 6."""
+PROVIDER_VERSIONS = ">= 5.100.0, <= 6.25.0"
+"""From what the tests apply to what the bindings describe. Nothing here needs version 6."""
 
 ROLES = ("primary", "secondary")
 """Aliases of the first two Regions' providers; further ones are named like their Region."""
 
 
 def configure(stack: TerraformStack, settings: Settings) -> None:
-    """Sets the versions and the backend of a stack.
+    """Set the versions and the backend of a stack.
 
     Args:
         stack: The stack.
@@ -24,7 +25,7 @@ def configure(stack: TerraformStack, settings: Settings) -> None:
         "terraform.required_providers.aws",
         {"source": "hashicorp/aws", "version": PROVIDER_VERSIONS},
     )
-    # S3 lock files are no experiment from this version on.
+    # From this version on, S3 lock files are not experimental.
     stack.add_override("terraform.required_version", ">= 1.11.0")
     backend = settings.backend
     if isinstance(backend, LocalBackendSettings):
@@ -38,7 +39,7 @@ def configure(stack: TerraformStack, settings: Settings) -> None:
 
 
 def provider_of(stack: TerraformStack, settings: Settings, region: str, alias: str) -> AwsProvider:
-    """The aliased provider of one Region.
+    """The aliased provider of one Region; the stack needs `FixedSettings`.
 
     Args:
         stack: The stack.
@@ -52,12 +53,14 @@ def provider_of(stack: TerraformStack, settings: Settings, region: str, alias: s
         alias=alias,
         region=region,
         allowed_account_ids=list(settings.allowed_account_ids) or None,
-        default_tags=[AwsProviderDefaultTags(tags=settings.tags | {"environment": settings.name})],
+        default_tags=[
+            AwsProviderDefaultTags(tags=settings.tags | {"environment": CHECKED_ENVIRONMENT})
+        ],
     )
 
 
 def providers_by_region(stack: TerraformStack, settings: Settings) -> dict[str, AwsProvider]:
-    """One aliased provider per Region and no other: a forgotten alias cannot go unnoticed.
+    """One aliased provider per Region and no other: a forgotten alias is an error.
 
     Args:
         stack: The stack.

@@ -1,6 +1,7 @@
 """The role with which API Gateway writes to CloudWatch Logs: one setting per account and Region.
 
-It belongs to the account rather than to a stack, so an API creates it only when asked to.
+It belongs to the account rather than to a stack, so an API creates it only when asked to. From
+version 6 of the provider on, its destruction clears the setting for every API of the Region.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
 """
@@ -9,14 +10,11 @@ from collections.abc import Mapping
 
 from cdktf import TerraformProvider
 from cdktf_cdktf_provider_aws.api_gateway_account import ApiGatewayAccount
-from cdktf_cdktf_provider_aws.data_aws_iam_policy_document import (
-    DataAwsIamPolicyDocument,
-    DataAwsIamPolicyDocumentStatement,
-    DataAwsIamPolicyDocumentStatementPrincipals,
-)
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy_attachment import IamRolePolicyAttachment
 from constructs import Construct
+
+from constructs_lib.api.service_trust import service_trust
 
 _MANAGED_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 
@@ -33,7 +31,7 @@ class AccountLogRole(Construct):
         role_name: str,
         tags: Mapping[str, str],
     ) -> None:
-        """Creates the role and sets it for the account.
+        """Create the role and set it for the account.
 
         Args:
             scope: The construct that owns it.
@@ -43,31 +41,18 @@ class AccountLogRole(Construct):
             tags: Tags of the role.
         """
         super().__init__(scope, id)
-        trust = DataAwsIamPolicyDocument(
-            self,
-            "trust",
-            provider=provider,
-            statement=[
-                DataAwsIamPolicyDocumentStatement(
-                    actions=["sts:AssumeRole"],
-                    principals=[
-                        DataAwsIamPolicyDocumentStatementPrincipals(
-                            type="Service", identifiers=["apigateway.amazonaws.com"]
-                        )
-                    ],
-                )
-            ],
-        )
         role = IamRole(
             self,
             "role",
             provider=provider,
             name=role_name,
-            assume_role_policy=trust.json,
+            assume_role_policy=service_trust(
+                self, "trust", provider=provider, service="apigateway.amazonaws.com"
+            ),
             tags=dict(tags),
         )
         attachment = IamRolePolicyAttachment(
-            self, "policy", provider=provider, role=role.name, policy_arn=_MANAGED_POLICY
+            self, "policy", provider=provider, role=role.id, policy_arn=_MANAGED_POLICY
         )
         self.account = ApiGatewayAccount(
             self,

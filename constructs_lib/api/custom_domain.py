@@ -1,7 +1,6 @@
 """The API's name in one Region: certificate, domain name and base path mapping."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from cdktf import TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.acm_certificate import AcmCertificate
@@ -13,23 +12,17 @@ from cdktf_cdktf_provider_aws.api_gateway_domain_name import (
 from cdktf_cdktf_provider_aws.api_gateway_stage import ApiGatewayStage
 from constructs import Construct
 
-
-@dataclass(frozen=True)
-class CustomDomain:
-    """A domain name that an API shall answer to.
-
-    Attributes:
-        name: The fully qualified domain name.
-        validate: Gets the name, the certificate's resource and the Region's provider, and returns
-            the ARN of the certificate once it is issued: `FailoverDns.validate_certificate`.
-    """
-
-    name: str
-    validate: Callable[[str, AcmCertificate, TerraformProvider], str]
+from constructs_lib.api.options import CustomDomain
 
 
 class RegionalDomainName(Construct):
-    """A REGIONAL custom domain name (TLS 1.2 or newer, IPv4 and IPv6) in front of one stage."""
+    """A REGIONAL custom domain name (IPv4 and IPv6) in front of one stage.
+
+    Its security policy is `TLS_1_2`, but API Gateway negotiates by that of the REST API, whose
+    default is TLS 1.0: the provider that this was tried with cannot set that one.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-security-policies-update.html
+    """
 
     def __init__(
         self,
@@ -42,20 +35,22 @@ class RegionalDomainName(Construct):
         base_path: str,
         tags: Mapping[str, str],
     ) -> None:
-        """Creates certificate, domain name and mapping.
+        """Create certificate, domain name and mapping.
 
         Args:
             scope: The API that owns the name.
             id: Unique within `scope`.
             domain: The name, and how its certificate is validated.
-            provider: Provider of the Region: the certificate must stand there too.
-            stage: The stage that answers.
-            base_path: First segment of the path that leads to the stage.
+            provider: Provider of the Region: the certificate must be there too.
+            stage: The stage that serves the name.
+            base_path: First segment of the path, which is mapped to the stage.
             tags: Tags of its resources.
 
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-regional-api-custom-domain-create.html
         """
         super().__init__(scope, id)
+        self.name = domain.name
+        """The fully qualified domain name."""
         self.certificate = AcmCertificate(
             self,
             "certificate",
@@ -82,8 +77,19 @@ class RegionalDomainName(Construct):
             self,
             "mapping",
             provider=provider,
-            domain_name=self.domain_name.domain_name,
+            # The id is the name, and unknown when it is replaced: its mappings go with it.
+            domain_name=self.domain_name.id,
             api_id=stage.rest_api_id,
             stage_name=stage.stage_name,
             base_path=base_path,
         )
+
+    @property
+    def host_name(self) -> str:
+        """Host name that AWS gives the domain name, for alias records; a token."""
+        return self.domain_name.regional_domain_name
+
+    @property
+    def zone_id(self) -> str:
+        """Hosted zone id of that host name; a token."""
+        return self.domain_name.regional_zone_id

@@ -1,7 +1,7 @@
 """Who may call operations that ask for an API key: usage plans, and the customers' keys.
 
-A key stands beside the plans, not within one: a customer who changes plan keeps the key. Where the
-values of keys come from is not its job.
+Keys are separate from plans: a customer who changes plan keeps the key. The caller provides the
+values of keys.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from constructs import Construct
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is sold; every limit holds for each key by itself, in each Region.
+    """A usage plan; every limit applies to each key separately, in each Region.
 
     Attributes:
         name: Name of the plan.
@@ -49,7 +49,7 @@ class Customer:
     Attributes:
         name: Name of the customer.
         plan: Name of the plan that the keys belong to.
-        keys: Names of the keys that open the API now: one, and two while a key is rotated.
+        keys: Names of the valid keys: one, or two while a key is rotated.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Customers(Construct):
     """The plans of one stage in one Region, with the keys of the customers.
 
     Give the same values in every Region, or a failover locks customers out. Limits are counted in
-    each Region by itself.
+    each Region separately.
     """
 
     def __init__(
@@ -77,18 +77,18 @@ class Customers(Construct):
         key_values: Mapping[str, str],
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Creates the plans and the keys.
+        """Create the plans and the keys.
 
         Args:
             scope: The construct that owns them.
             id: Unique within `scope`; it is part of every resource address.
             provider: Provider of the Region.
             name: Prefix of the plans' and the keys' names.
-            stage: The stage that the keys open.
+            stage: The stage that the keys are valid for.
             plans: What is sold.
             customers: Who has keys.
             key_values: `{key name: value}`; values of 20 to 128 characters, given as tokens of
-                sensitive Terraform variables: a value written here would stand in the plan.
+                sensitive Terraform variables: a value written here would be in the plan.
             tags: Tags of the plans and the keys.
 
         Raises:

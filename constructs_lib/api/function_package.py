@@ -30,7 +30,7 @@ class FunctionPackage(Construct):
     """
 
     def __init__(self, scope: Construct, id: str, *, source: Path) -> None:
-        """Packs the folder.
+        """Pack the folder.
 
         Args:
             scope: The construct that owns the package.
@@ -57,22 +57,16 @@ class FunctionPackage(Construct):
             type=AssetType.FILE,
             asset_hash=digest.hexdigest()[:32],
         )
-        self._path = asset.path
-        self._source_code_hash = base64.b64encode(digest.digest()).decode()
-
-    @property
-    def path(self) -> str:
+        self.path = asset.path
         """Path of the zip, relative to the synthesized stack."""
-        return self._path
-
-    @property
-    def source_code_hash(self) -> str:
-        """SHA-256 of the zip in base64, as Lambda itself reports it."""
-        return self._source_code_hash
+        self.sha256 = digest.hexdigest()
+        """SHA-256 of the zip in hexadecimal."""
+        self.source_code_hash = base64.b64encode(digest.digest()).decode()
+        """The same in base64, as Lambda itself reports it."""
 
 
 def reproducible_zip(source: Path) -> bytes:
-    """Packs a folder into a zip whose bytes depend on names and contents alone.
+    """Pack a folder into a zip whose bytes depend on names and contents alone.
 
     Args:
         source: The folder that becomes the root of the zip.

@@ -1,6 +1,6 @@
 """A managed policy for those who call the operations with IAM authorization.
 
-It names the methods one by one, in every Region; whoever attaches it to a role decides who calls.
+It names each method in every Region. Attach it to the roles that may call them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,12 +31,12 @@ class InvokePolicy(Construct):
         operations: Sequence[Operation],
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Creates the policy.
+        """Create the policy.
 
         Args:
             scope: The construct that owns the policy.
             id: Unique within `scope`.
-            provider: Provider under which the policy, a global resource, stands.
+            provider: Provider of the policy, which is a global resource.
             name: Name of the policy, unique in the account.
             apis: `{region: API}` that may be called.
             operations: Those with IAM authorization are allowed.

@@ -22,7 +22,7 @@ class Authorization(Enum):
     """AWS principals allowed `execute-api:Invoke`, with signed requests.
 
     A Signature Version 4 holds for one Region: behind a name that several Regions share, callers
-    sign with Version 4A, or sign anew for the Region that serves.
+    sign with Version 4A, or sign for the Region that the name resolves to, and re-sign after a 403.
     """
 
 
@@ -34,14 +34,14 @@ class Operation:
         name: Name of the operation, of its function and of the module that holds its `handler`:
             1 to 32 lowercase letters, digits and underscores.
         method: HTTP method.
-        path: Path below the stage, with parameters in braces: `/weather/{location}`.
+        path: Path below the stage, with parameters in braces: `/orders/{order}`.
         access: IAM actions on the table that the function needs, such as `dynamodb:GetItem`;
             empty for none.
-        authorization: Who may call it. There is no default: leaving it out must not open a door.
-        request_model: JSON Schema (draft 4) of the request body; API Gateway refuses other bodies
+        authorization: Who may call it. Required: an omission must not open it to everybody.
+        request_model: JSON Schema (draft 4) of the request body; API Gateway rejects other bodies
             with 400. None accepts any body.
         query_parameters: `{name: required}` of the query string; a request without a required one
-            is refused with 400.
+            is rejected with 400.
         rate_per_second: Steady requests per second before this operation throttles; None for the
             API's limit.
         burst: Requests that may arrive at once; None for the API's limit.
@@ -81,7 +81,7 @@ class Operation:
                 re.fullmatch(r"(/([A-Za-z0-9._-]+|\{[A-Za-z0-9_]+\}))+", self.path),
                 f"path {self.path!r}",
                 "segments of letters, digits and ._- or {parameters}, each after a slash, "
-                "as in /weather/{location}",
+                "as in /orders/{order}",
             ),
             (
                 len(set(self.path_parameters)) == len(self.path_parameters),

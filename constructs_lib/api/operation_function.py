@@ -1,7 +1,7 @@
 """The Lambda function of one operation, with its log group and its role.
 
 The log group is made before the function, which would otherwise make one that never expires. The
-role can write to that log group and send traces; what it may do on tables, others grant.
+role can write to that log group and send traces; access to tables is granted elsewhere.
 """
 
 from collections.abc import Mapping
@@ -22,8 +22,9 @@ from cdktf_cdktf_provider_aws.lambda_function import (
 )
 from constructs import Construct
 
-from constructs_lib.api.function_package import FunctionPackage
+from constructs_lib.api.code_bucket import CodeBucket
 from constructs_lib.api.operation import Operation
+from constructs_lib.api.options import Logging
 
 MAX_NAME_LENGTH = 64
 """Characters of a function's or a role's name.
@@ -44,15 +45,15 @@ class OperationFunction(Construct):
         provider: TerraformProvider,
         region: str,
         api_name: str,
-        package: FunctionPackage,
+        code: CodeBucket,
         assume_role_policy: str,
         environment: Mapping[str, str],
-        log_retention_days: int,
-        log_kms_key_arn: str | None,
-        tracing: bool,
+        logging: Logging,
+        kms_key_arn: str | None,
+        quiet: bool,
         tags: Mapping[str, str],
     ) -> None:
-        """Creates the function.
+        """Create the function.
 
         Args:
             scope: The API that owns it.
@@ -61,30 +62,31 @@ class OperationFunction(Construct):
             provider: Provider of the Region.
             region: The Region; part of the role's name, because roles are global.
             api_name: Prefix of the names.
-            package: The zip; it holds a module named like the operation.
+            code: The bucket with the zip, which holds a module named like the operation.
             assume_role_policy: JSON of the policy that lets Lambda take the role.
             environment: Environment variables.
-            log_retention_days: Days that its log is kept.
-            log_kms_key_arn: Key that encrypts its log; None for the one of CloudWatch Logs.
-            tracing: Send a trace of every sampled request to X-Ray.
+            logging: How long its log is kept, and whether it sends traces.
+            kms_key_arn: Key that encrypts its log; None for the one of CloudWatch Logs.
+            quiet: Whether Lambda logs only warnings of its own, instead of two lines a request.
             tags: Tags of its resources.
 
         Raises:
             ValueError: A name gets too long, or the package lacks the module.
         """
         super().__init__(scope, id)
-        function_name = f"{api_name}-{operation.name}"
+        self.name = function_name = f"{api_name}-{operation.name}"
+        """Name of the function; plain text."""
         role_name = f"{function_name}-{region}"
         if len(role_name) > MAX_NAME_LENGTH:
             raise ValueError(
                 f"the role name {role_name!r} has {len(role_name)} characters; IAM allows "
                 f"{MAX_NAME_LENGTH}: shorten the API's name or the operation's name"
             )
-        if operation.name not in package.modules:
+        if operation.name not in code.package.modules:
             raise ValueError(
                 f"operation {operation.name!r}: the package holds no module {operation.name}.py; "
-                f"it holds {', '.join(sorted(package.modules)) or 'none'}: add it or rename the "
-                "operation"
+                f"it holds {', '.join(sorted(code.package.modules)) or 'none'}: add it or rename "
+                "the operation"
             )
 
         self.log_group = CloudwatchLogGroup(
@@ -92,8 +94,8 @@ class OperationFunction(Construct):
             "log_group",
             provider=provider,
             name=f"/aws/lambda/{function_name}",
-            retention_in_days=log_retention_days,
-            kms_key_id=log_kms_key_arn,
+            retention_in_days=logging.retention_days,
+            kms_key_id=kms_key_arn,
             tags=dict(tags),
         )
         self.role = IamRole(
@@ -112,7 +114,7 @@ class OperationFunction(Construct):
                 resources=[f"{self.log_group.arn}:*"],
             )
         ]
-        if tracing:
+        if logging.tracing:
             # X-Ray has no finer grain: both actions take no resource.
             # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
             statements.append(
@@ -130,7 +132,9 @@ class OperationFunction(Construct):
             "telemetry_policy",
             provider=provider,
             name="telemetry",
-            role=self.role.name,
+            # As in grants: the id is the name, and unknown when the role is replaced. A role takes
+            # its policies with it.
+            role=self.role.id,
             policy=document.json,
         )
         self.function = LambdaFunction(
@@ -143,8 +147,9 @@ class OperationFunction(Construct):
             runtime="python3.13",
             architectures=["arm64"],
             handler=operation.handler,
-            filename=package.path,
-            source_code_hash=package.source_code_hash,
+            s3_bucket=code.object.bucket,
+            s3_key=code.object.key,
+            source_code_hash=code.package.source_code_hash,
             timeout=operation.timeout_seconds,
             memory_size=operation.memory_megabytes,
             reserved_concurrent_executions=operation.reserved_concurrency,
@@ -152,9 +157,13 @@ class OperationFunction(Construct):
             if environment
             else None,
             logging_config=LambdaFunctionLoggingConfig(
-                log_format="JSON", log_group=self.log_group.name
+                log_format="JSON",
+                log_group=self.log_group.name,
+                system_log_level="WARN" if quiet else None,
             ),
-            tracing_config=LambdaFunctionTracingConfig(mode="Active" if tracing else "PassThrough"),
+            tracing_config=LambdaFunctionTracingConfig(
+                mode="Active" if logging.tracing else "PassThrough"
+            ),
             tags=dict(tags),
             depends_on=[telemetry_policy],
         )

@@ -1,28 +1,27 @@
 """One REST API in one Region: API Gateway, a Lambda function per operation, and its domain name.
 
-Creates everything that a request meets in the Region, from `Operation` values. What functions may
-do on tables, others grant on `functions[name].role`; DNS is `FailoverDns`'s job.
+Creates everything that a request passes in the Region, from `Operation` values. Access to tables is
+granted to `functions[name].role`, by `GlobalTable`; DNS is `FailoverDns`'s job.
 
 Limits: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from cdktf import TerraformProvider
-from cdktf_cdktf_provider_aws.data_aws_iam_policy_document import (
-    DataAwsIamPolicyDocument,
-    DataAwsIamPolicyDocumentStatement,
-    DataAwsIamPolicyDocumentStatementPrincipals,
-)
 from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
 from constructs import Construct
 
-from constructs_lib.api.custom_domain import CustomDomain, RegionalDomainName
+from constructs_lib.api.code_bucket import CodeBucket
+from constructs_lib.api.custom_domain import RegionalDomainName
 from constructs_lib.api.function_package import FunctionPackage
 from constructs_lib.api.operation import Operation
 from constructs_lib.api.operation_function import OperationFunction
+from constructs_lib.api.options import CustomDomain, HostNames, Logging, Throttling
 from constructs_lib.api.rest_api import RestApi
+from constructs_lib.api.service_trust import service_trust
 from constructs_lib.api.stage import Stage
 
 
@@ -41,19 +40,15 @@ class RegionalApi(Construct):
         operations: Sequence[Operation],
         package: FunctionPackage,
         environment: Mapping[str, str] | None = None,
-        rate_per_second: float = 100.0,
-        burst: int = 200,
-        log_retention_days: int = 30,
-        log_kms_key_arn: str | None = None,
-        access_logs: bool = True,
-        manage_account_log_role: bool = False,
-        tracing: bool = True,
-        domain: CustomDomain | None = None,
-        regional_domain: CustomDomain | None = None,
-        execute_api_endpoint: bool = True,
+        throttling: Throttling = Throttling(),
+        logging: Logging = Logging(),
+        host_names: HostNames = HostNames(),
+        kms_key_arn: str | None = None,
+        prevent_destroy: bool = False,
+        quiet_operations: Collection[str] = (),
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Creates the API, its functions, its stage and its domain name.
+        """Create the API, its functions, its stage and its domain name.
 
         Args:
             scope: The construct that owns the API.
@@ -65,134 +60,128 @@ class RegionalApi(Construct):
             operations: What the API serves; at least one.
             package: The zip with a module per operation.
             environment: Environment variables of every function.
-            rate_per_second: Steady requests per second of each method before it throttles (429).
-            burst: Requests of each method that may arrive at once.
-            log_retention_days: Days that logs are kept.
-            log_kms_key_arn: Key in the Region that encrypts all logs; None for the one that
-                CloudWatch Logs owns.
-            access_logs: One JSON line per request. It needs the account's log role in the Region.
-            manage_account_log_role: Create and set that role; it belongs to the whole account.
-            tracing: Trace sampled requests with X-Ray.
-            domain: Domain name in front of the stage, the same in every Region.
-            regional_domain: Domain name of this Region alone, for health checks and direct access.
-            execute_api_endpoint: Answer at the host name that AWS gives the API, too.
+            throttling: Limits of the methods that have no limits of their own.
+            logging: What is logged and traced.
+            host_names: Where the API responds.
+            kms_key_arn: Key in the Region that encrypts all logs and the code; None for the keys
+                that CloudWatch Logs and S3 own.
+            prevent_destroy: Refuse every plan that would destroy the stage, or replace an
+                integration or an error response.
+            quiet_operations: Names of operations that health checkers call all the time: of these,
+                Lambda logs no start and no end.
             tags: Tags of every resource that takes tags, beside the provider's default tags.
 
         Raises:
             ValueError: No operation, or two with one name or with one method and path, a value
-                that an operation's function refuses, or no name at which the API would answer.
+                that an operation's function refuses.
         """
         super().__init__(scope, id)
         _check_operations(operations)
-        if not (execute_api_endpoint or domain or regional_domain):
-            raise ValueError(
-                f"API {name!r}: execute_api_endpoint is False and no domain is given: nobody could "
-                "call it; give a domain or leave the endpoint open"
-            )
         self._region, self._stage_name = region, stage_name
-        tags = dict(tags or {})
+        self._host_names = host_names
+        common: dict[str, Any] = {"provider": provider, "tags": dict(tags or {})}
 
-        assume_role_policy = DataAwsIamPolicyDocument(
-            self,
-            "assume_role",
-            provider=provider,
-            statement=[
-                DataAwsIamPolicyDocumentStatement(
-                    actions=["sts:AssumeRole"],
-                    principals=[
-                        DataAwsIamPolicyDocumentStatementPrincipals(
-                            type="Service", identifiers=["lambda.amazonaws.com"]
-                        )
-                    ],
-                )
-            ],
-        ).json
+        assume_role_policy = service_trust(
+            self, "assume_role", provider=provider, service="lambda.amazonaws.com"
+        )
         self.rest_api = RestApi(
             self,
             "rest_api",
-            provider=provider,
             region=region,
             name=name,
-            execute_api_endpoint=execute_api_endpoint,
-            tags=tags,
+            execute_api_endpoint=host_names.execute_api,
+            dualstack=bool(host_names.shared or host_names.regional),
+            prevent_destroy=prevent_destroy,
+            **common,
         )
         self.stage_arn = f"{self.rest_api.api.execution_arn}/{stage_name}"
         """ARN of the stage as permissions to call it name it, before `/METHOD/path`; a token."""
-        self.functions: dict[str, OperationFunction] = {}
-        """`{operation name: function}`."""
-        for operation in operations:
-            function = self.functions[operation.name] = OperationFunction(
-                self,
-                operation.name,
-                operation=operation,
-                provider=provider,
+        code = CodeBucket(
+            self, "code", name=name, package=package, kms_key_arn=kms_key_arn, **common
+        )
+        self._permissions: list[LambdaPermission] = []
+        self.functions = {
+            operation.name: self._create_function(
+                operation,
                 region=region,
                 api_name=name,
-                package=package,
+                code=code,
                 assume_role_policy=assume_role_policy,
                 environment=environment or {},
-                log_retention_days=log_retention_days,
-                log_kms_key_arn=log_kms_key_arn,
-                tracing=tracing,
-                tags=tags,
+                logging=logging,
+                kms_key_arn=kms_key_arn,
+                quiet=operation.name in quiet_operations,
+                **common,
             )
-            self.rest_api.add(operation, invoke_arn=function.function.invoke_arn)
-            LambdaPermission(
-                function,
-                "permission",
-                provider=provider,
-                statement_id="api-gateway",
-                action="lambda:InvokeFunction",
-                function_name=function.function.function_name,
-                principal="apigateway.amazonaws.com",
-                source_arn=f"{self.stage_arn}/{operation.method}{operation.path_pattern}",
-            )
+            for operation in operations
+        }
+        """`{operation name: function}`."""
         self.stage = Stage(
             self,
             "stage",
-            provider=provider,
             region=region,
             api_name=name,
             stage_name=stage_name,
             deployment=self.rest_api.deploy(),
-            rate_per_second=rate_per_second,
-            burst=burst,
+            ready=self._permissions,
+            prevent_destroy=prevent_destroy,
             operations=operations,
-            log_retention_days=log_retention_days,
-            log_kms_key_arn=log_kms_key_arn,
-            access_logs=access_logs,
-            manage_account_log_role=manage_account_log_role,
-            tracing=tracing,
-            tags=tags,
+            throttling=throttling,
+            logging=logging,
+            kms_key_arn=kms_key_arn,
+            **common,
         )
-        self.domain, self.regional_domain = (
-            RegionalDomainName(
-                self,
-                id,
-                domain=custom,
-                provider=provider,
-                stage=self.stage.stage,
-                base_path=stage_name,
-                tags=tags,
-            )
-            if custom
-            else None
-            for id, custom in (("domain", domain), ("regional_domain", regional_domain))
+        self.domain = self._create_domain_name("domain", host_names.shared, **common)
+        self.regional_domain = self._create_domain_name(
+            "regional_domain", host_names.regional, **common
         )
-        self._regional_name = regional_domain.name if regional_domain else None
 
     @property
     def host_name(self) -> str:
         """Host name that reaches the API in this Region alone; a token, known at deployment."""
-        return (
-            self._regional_name
-            or f"{self.rest_api.api.id}.execute-api.{self._region}.amazonaws.com"
-        )
+        if self._host_names.regional:
+            return self._host_names.regional.name
+        return f"{self.rest_api.api.id}.execute-api.{self._region}.amazonaws.com"
 
     @property
     def url(self) -> str:
         """Invoke URL of the stage in this Region, without a trailing slash; a token."""
         return f"https://{self.host_name}/{self._stage_name}"
+
+    # Phases
+
+    def _create_function(self, operation: Operation, **options: Any) -> OperationFunction:
+        """The function of an operation, its method, and API Gateway's permission to call it."""
+        function = OperationFunction(self, operation.name, operation=operation, **options)
+        self.rest_api.add(operation, function_name=function.name)
+        permission = LambdaPermission(
+            function,
+            "permission",
+            provider=options["provider"],
+            statement_id="api-gateway",
+            action="lambda:InvokeFunction",
+            # Its id is its name, and unlike the name unknown when the function is replaced: a
+            # function takes its permissions with it.
+            function_name=function.function.id,
+            principal="apigateway.amazonaws.com",
+            source_arn=f"{self.stage_arn}/{operation.method}{operation.path_pattern}",
+        )
+        self._permissions.append(permission)
+        return function
+
+    def _create_domain_name(
+        self, id: str, domain: CustomDomain | None, **options: Any
+    ) -> RegionalDomainName | None:
+        if domain is None:
+            return None
+        return RegionalDomainName(
+            self,
+            id,
+            domain=domain,
+            stage=self.stage.stage,
+            base_path=self._stage_name,
+            **options,
+        )
 
 
 def _check_operations(operations: Sequence[Operation]) -> None:

@@ -1,4 +1,4 @@
-"""The definition of a REST API: what paths and methods it has, and what it answers when it refuses.
+"""The definition of a REST API: its paths and methods, and its responses to rejected requests.
 
 Every change of it is deployed: the deployment is triggered by a hash of the whole definition as
 Terraform gets it, never by the clock.
@@ -6,6 +6,7 @@ Terraform gets it, never by the clock.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -37,7 +38,7 @@ _Resource = TypeVar("_Resource", bound=TerraformResource)
 
 
 class RestApi(Construct):
-    """A REGIONAL REST API: paths, methods, request models, refusals, and their deployment.
+    """A REGIONAL REST API: paths, methods, request models, error responses, and their deployment.
 
     Add every operation first, then call `deploy` once.
     """
@@ -51,26 +52,44 @@ class RestApi(Construct):
         region: str,
         name: str,
         execute_api_endpoint: bool,
+        dualstack: bool,
+        prevent_destroy: bool,
         tags: Mapping[str, str],
     ) -> None:
-        """Creates the API without operations.
+        """Create the API without operations.
 
         Args:
             scope: The construct that owns the API.
             id: Unique within `scope`.
             provider: Provider of the Region.
-            region: Region that refusals name.
+            region: Region that error responses name.
             name: Name of the API.
-            execute_api_endpoint: Answer at the host name that AWS gives the API.
+            execute_api_endpoint: Respond at the host name that AWS gives the API.
+            dualstack: Respond over IPv6, too: what its domain names do, the API must do.
+            prevent_destroy: Refuse every plan that would destroy an integration or a response.
             tags: Tags of the API.
         """
         super().__init__(scope, id)
         self._provider = provider
-        # Closing the endpoint takes effect with the next deployment.
+        self._region = region
+        # An integration or a response is put over what is there. All that a deployment depends on
+        # is replaced by creation before destruction: it would be put, and then deleted.
+        self._put = (
+            {"lifecycle": TerraformResourceLifecycle(prevent_destroy=True)}
+            if prevent_destroy
+            else {}
+        )
+        # Closing the endpoint takes effect with the next deployment, and so do its address types.
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-disable-default-endpoint.html
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-ip-address-type.html
         closed = not execute_api_endpoint
+        address_type = "dualstack" if dualstack else None
         self._definition: list[Mapping[str, Any]] = [
-            {"name": name, "disable_execute_api_endpoint": closed}
+            {
+                "name": name,
+                "disable_execute_api_endpoint": closed,
+                "ip_address_type": address_type,
+            }
         ]
         self._resources: list[TerraformResource] = []
         self.api = ApiGatewayRestApi(
@@ -78,7 +97,9 @@ class RestApi(Construct):
             "api",
             provider=provider,
             name=name,
-            endpoint_configuration=ApiGatewayRestApiEndpointConfiguration(types=["REGIONAL"]),
+            endpoint_configuration=ApiGatewayRestApiEndpointConfiguration(
+                types=["REGIONAL"], ip_address_type=address_type
+            ),
             # Left out, it would stay as it is: a closed endpoint could not be opened again.
             disable_execute_api_endpoint=closed,
             # Its deployments are made so, and with them all that they depend on.
@@ -87,6 +108,8 @@ class RestApi(Construct):
         )
         # Every reading of an attribute asks the kernel.
         self._api_id = self.api.id
+        # arn:aws:execute-api:REGION:ACCOUNT:API
+        self._account_id = f'${{split(":", {self.api.fqn}.execution_arn)[4]}}'
         self._resource_ids = {"": self.api.root_resource_id}
         self._validator_id = self._define(
             ApiGatewayRequestValidator,
@@ -103,14 +126,20 @@ class RestApi(Construct):
                 status_code=response.status,
                 response_parameters=response.parameters,
                 response_templates={"application/json": response.template},
+                options=self._put,
             )
 
-    def add(self, operation: Operation, *, invoke_arn: str) -> None:
-        """Adds one operation: its path, its method and the integration with its function.
+    def add(self, operation: Operation, *, function_name: str) -> None:
+        """Add one operation: its path, its method and the integration with its function.
+
+        The integration names the function without a reference. A reference would make Terraform
+        replace the function, its role and its log group by creation before destruction, as it must
+        a deployment; but their names exist once, so it could never replace one, not even one whose
+        creation has failed. API Gateway does not look for the function before a request.
 
         Args:
             operation: The operation.
-            invoke_arn: Invocation ARN of its function.
+            function_name: Name of its function, in the Region and the account of the API.
         """
         resource_id = self._resource_id(operation.path)
         method = self._define(
@@ -140,11 +169,13 @@ class RestApi(Construct):
             type="AWS_PROXY",
             # Lambda is invoked by POST, whatever the caller's method.
             integration_http_method="POST",
-            uri=invoke_arn,
+            uri=f"arn:aws:apigateway:{self._region}:lambda:path/2015-03-31/functions/"
+            f"arn:aws:lambda:{self._region}:{self._account_id}:function:{function_name}/invocations",
+            options=self._put,
         )
 
     def deploy(self) -> ApiGatewayDeployment:
-        """Deploys all that was added, and again whenever any of it changes.
+        """Deploy all that was added, and again whenever any of it changes.
 
         Returns:
             The deployment, for a stage to serve.
@@ -185,11 +216,16 @@ class RestApi(Construct):
         return self._resource_ids[path]
 
     def _define(
-        self, resource_type: Callable[..., _Resource], id: str, **arguments: Any
+        self,
+        resource_type: Callable[..., _Resource],
+        id: str,
+        *,
+        options: Mapping[str, Any] = {},
+        **arguments: Any,
     ) -> _Resource:
-        """Creates a resource of the API, as part of the definition."""
+        """Create a resource of the API, as part of the definition; `options` are none of it."""
         resource = resource_type(
-            self, id, provider=self._provider, rest_api_id=self._api_id, **arguments
+            self, id, provider=self._provider, rest_api_id=self._api_id, **arguments, **options
         )
         self._resources.append(resource)
         self._definition.append({"id": id, **arguments})
@@ -210,6 +246,8 @@ def _path_id(path: str) -> str:
     """A path as part of a construct's id.
 
     Ids hold no slash. What cdktf leaves out of a logical id (braces and colons) keeps the ids of
-    different paths apart; and because ids follow the route, an operation can be renamed.
+    different paths apart. Because ids follow the route, an operation can be renamed; and because
+    they leave out the names of parameters, so can a parameter: API Gateway allows one in one place,
+    and Terraform would create the new one before it destroys the old one.
     """
-    return path.replace("/", "_:")
+    return re.sub(r"\{\w+\}", "{parameter}", path).replace("/", "_:")

@@ -1,9 +1,9 @@
-"""The stage of a REST API: what is deployed, with throttling, logs and traces."""
+"""The stage of a REST API, with throttling, logs and traces."""
 
 import json
 from collections.abc import Mapping, Sequence
 
-from cdktf import TerraformProvider
+from cdktf import ITerraformDependable, TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.api_gateway_deployment import ApiGatewayDeployment
 from cdktf_cdktf_provider_aws.api_gateway_method_settings import (
     ApiGatewayMethodSettings,
@@ -18,6 +18,7 @@ from constructs import Construct
 
 from constructs_lib.api.account_log_role import AccountLogRole
 from constructs_lib.api.operation import Operation
+from constructs_lib.api.options import Logging, Throttling
 
 ACCESS_LOG_FORMAT = json.dumps(
     {
@@ -32,6 +33,7 @@ ACCESS_LOG_FORMAT = json.dumps(
         "integration_error": "$context.integrationErrorMessage",
         "error": "$context.error.responseType",
         "domain_name": "$context.domainName",
+        "tls_version": "$context.tlsVersion",
         "source_ip": "$context.identity.sourceIp",
         "api_key_id": "$context.identity.apiKeyId",
         "caller": "$context.identity.caller",
@@ -57,17 +59,15 @@ class Stage(Construct):
         api_name: str,
         stage_name: str,
         deployment: ApiGatewayDeployment,
-        rate_per_second: float,
-        burst: int,
+        ready: Sequence[ITerraformDependable],
         operations: Sequence[Operation],
-        log_retention_days: int,
-        log_kms_key_arn: str | None,
-        access_logs: bool,
-        manage_account_log_role: bool,
-        tracing: bool,
+        throttling: Throttling,
+        logging: Logging,
+        kms_key_arn: str | None,
+        prevent_destroy: bool,
         tags: Mapping[str, str],
     ) -> None:
-        """Creates the stage.
+        """Create the stage.
 
         Args:
             scope: The API that owns it.
@@ -77,15 +77,16 @@ class Stage(Construct):
             api_name: Name of the API; part of the log group's and the log role's name.
             stage_name: Name of the stage: the first segment of every path.
             deployment: What it serves.
-            rate_per_second: Steady requests per second of each method before it throttles.
-            burst: Requests of each method that may arrive at once.
-            operations: What is deployed; some may have limits of their own.
-            log_retention_days: Days that the access log and the execution log are kept.
-            log_kms_key_arn: Key that encrypts both logs; None for the one of CloudWatch Logs.
-            access_logs: Write the access log; the account's log role must be set in the Region.
-            manage_account_log_role: Create and set that role.
-            tracing: Trace sampled requests with X-Ray.
+            ready: What must exist before it serves that: functions, and permissions to invoke them.
+            operations: What is deployed; some may have their own limits.
+            throttling: Limits of every other method.
+            logging: What is logged and traced.
+            kms_key_arn: Key that encrypts both logs; None for the one of CloudWatch Logs.
+            prevent_destroy: Refuse every plan that would destroy the stage: what points to it makes
+                API Gateway refuse that in the middle of an apply.
             tags: Tags of its resources.
+
+        Source: https://github.com/hashicorp/terraform-provider-aws/issues/28774
         """
         super().__init__(scope, id)
         rest_api_id = deployment.rest_api_id
@@ -97,37 +98,29 @@ class Stage(Construct):
                 role_name=f"{api_name}-api-logs-{region}",
                 tags=tags,
             )
-            if manage_account_log_role
+            if logging.manage_account_log_role
             else None
         )
-        access_log_group = (
-            CloudwatchLogGroup(
-                self,
-                "access_log_group",
-                provider=provider,
-                name=f"/aws/apigateway/{api_name}",
-                retention_in_days=log_retention_days,
-                kms_key_id=log_kms_key_arn,
-                tags=dict(tags),
-            )
-            if access_logs
-            else None
-        )
-        # API Gateway would make this one itself, and keep it for ever.
+        # API Gateway would create the execution log itself, and never delete it.
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
-        execution_log_group = (
+        access_log, execution_log = (
             CloudwatchLogGroup(
                 self,
-                "execution_log_group",
+                f"{kind}_log_group",
                 provider=provider,
-                name=f"API-Gateway-Execution-Logs_{rest_api_id}/{stage_name}",
-                retention_in_days=log_retention_days,
-                kms_key_id=log_kms_key_arn,
+                name=log_name,
+                retention_in_days=logging.retention_days,
+                kms_key_id=kms_key_arn,
                 tags=dict(tags),
             )
-            if access_logs
+            if logging.access_logs
             else None
+            for kind, log_name in (
+                ("access", f"/aws/apigateway/{api_name}"),
+                ("execution", f"API-Gateway-Execution-Logs_{rest_api_id}/{stage_name}"),
+            )
         )
+        account = account_log_role.account if account_log_role else None
         self.stage = ApiGatewayStage(
             self,
             "stage",
@@ -135,26 +128,19 @@ class Stage(Construct):
             rest_api_id=rest_api_id,
             deployment_id=deployment.id,
             stage_name=stage_name,
-            xray_tracing_enabled=tracing,
+            xray_tracing_enabled=logging.tracing,
             access_log_settings=ApiGatewayStageAccessLogSettings(
-                destination_arn=access_log_group.arn, format=ACCESS_LOG_FORMAT
+                destination_arn=access_log.arn, format=ACCESS_LOG_FORMAT
             )
-            if access_log_group
+            if access_log
             else None,
             tags=dict(tags),
-            depends_on=[
-                needed
-                for needed in (
-                    account_log_role.account if account_log_role else None,
-                    execution_log_group,
-                )
-                if needed
-            ]
-            or None,
+            depends_on=[needed for needed in (account, execution_log, *ready) if needed] or None,
+            lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if prevent_destroy else None,
         )
         deployed_stage = self.stage.stage_name
-        # Each method has a bucket of its own: no operation starves another.
-        limits = {"*/*": ("method_settings", rate_per_second, burst)} | {
+        # Each method has its own bucket: no operation starves another.
+        limits = {"*/*": ("method_settings", throttling.rate_per_second, throttling.burst)} | {
             # A slash of a resource's path is written ~1 here.
             f"{o.path.replace('/', '~1')}/{o.method}": (
                 f"{o.name}_settings",
@@ -164,8 +150,10 @@ class Stage(Construct):
             for o in operations
             if o.rate_per_second is not None
         }
+        previous: ApiGatewayMethodSettings | None = None
+        every_method: ApiGatewayMethodSettings | None = None
         for method_path, (settings_id, rate_limit, burst_limit) in limits.items():
-            ApiGatewayMethodSettings(
+            previous = ApiGatewayMethodSettings(
                 self,
                 settings_id,
                 provider=provider,
@@ -173,11 +161,24 @@ class Stage(Construct):
                 stage_name=deployed_stage,
                 method_path=method_path,
                 settings=ApiGatewayMethodSettingsSettings(
-                    metrics_enabled=True,
-                    logging_level="ERROR" if access_logs else "OFF",
+                    # Charged for every method; alarms and the dashboard use those of the stage.
+                    metrics_enabled=False,
+                    logging_level="ERROR" if logging.access_logs else "OFF",
                     # Payloads are never logged.
                     data_trace_enabled=False,
                     throttling_rate_limit=rate_limit,
                     throttling_burst_limit=burst_limit,
                 ),
+                # Settings of all methods end those of single ones that were set before them, and
+                # two changes of a stage at once conflict.
+                # https://github.com/hashicorp/terraform-provider-aws/issues/41104
+                depends_on=[previous] if previous else None,
+                lifecycle=TerraformResourceLifecycle(
+                    replace_triggered_by=[
+                        f"aws_api_gateway_method_settings.{every_method.friendly_unique_id}.settings"
+                    ]
+                )
+                if every_method
+                else None,
             )
+            every_method = every_method or previous

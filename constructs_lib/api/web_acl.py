@@ -58,7 +58,7 @@ class WebAcl(Construct):
         action: Literal["block", "count"] = "block",
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Creates the web ACL.
+        """Create the web ACL.
 
         Args:
             scope: The construct that owns it.

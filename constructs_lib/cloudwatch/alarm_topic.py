@@ -1,4 +1,4 @@
-"""Where the alarms of one Region go: an SNS topic, with e-mail subscribers.
+"""The SNS topic for the alarms of one Region, with e-mail subscribers.
 
 An alarm acts in its own Region only, so each Region with alarms has a topic.
 """
@@ -19,7 +19,7 @@ from constructs import Construct
 PERIOD_SECONDS = 60
 EVALUATED_PERIODS = 5
 BREACHING_PERIODS = 3
-"""An alarm goes off when so many of the evaluated periods breach: one bad minute wakes nobody."""
+"""An alarm fires when so many of the evaluated periods breach: one bad minute wakes nobody."""
 
 MAX_SUMMED_METRICS = 10
 """How many metrics CloudWatch lets one alarm take together."""
@@ -39,14 +39,14 @@ class AlarmTopic(Construct):
         kms_key_arn: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Creates the topic and its subscriptions.
+        """Create the topic and its subscriptions.
 
         Args:
             scope: The construct that owns it.
             id: Unique within `scope`.
             provider: Provider of the Region.
             name: Name of the topic, and prefix of the alarms' names.
-            emails: Who is told; each confirms a mail that AWS sends first.
+            emails: Who is notified; each confirms a mail that AWS sends first.
             kms_key_arn: Key in the Region that encrypts messages, which CloudWatch may use; None
                 for no key.
             tags: Tags of the topic and the alarms.
@@ -86,10 +86,11 @@ class AlarmTopic(Construct):
         statistic: str,
         comparison: str = "GreaterThanThreshold",
         missing: str = "notBreaching",
+        period_seconds: int = PERIOD_SECONDS,
         evaluated_periods: int = EVALUATED_PERIODS,
         breaching_periods: int = BREACHING_PERIODS,
     ) -> CloudwatchMetricAlarm:
-        """Adds an alarm that publishes to the topic when it goes off and when it is over.
+        """Add an alarm that publishes to the topic when it fires and when it clears.
 
         Args:
             id: Unique within the topic; part of the alarm's name.
@@ -101,7 +102,8 @@ class AlarmTopic(Construct):
             statistic: `Sum`, `Average`, `Minimum`, `Maximum`, or a percentile such as `p99`.
             comparison: CloudWatch's name of the comparison.
             missing: What a period without data counts as.
-            evaluated_periods: How many minutes are looked at.
+            period_seconds: Length of a period: 60, or a multiple of it up to a day.
+            evaluated_periods: How many periods are looked at.
             breaching_periods: How many of them must breach.
 
         Returns:
@@ -118,7 +120,7 @@ class AlarmTopic(Construct):
             extended_statistic=statistic if percentile else None,
             # With few requests a percentile is one request: it is not worth waking anybody.
             evaluate_low_sample_count_percentiles="ignore" if percentile else None,
-            period=PERIOD_SECONDS,
+            period=period_seconds,
             evaluation_periods=evaluated_periods,
             datapoints_to_alarm=breaching_periods,
             threshold=threshold,
@@ -139,7 +141,7 @@ class AlarmTopic(Construct):
         evaluated_periods: int = EVALUATED_PERIODS,
         breaching_periods: int = BREACHING_PERIODS,
     ) -> CloudwatchMetricAlarm:
-        """Adds an alarm on what metrics that differ in one dimension add up to.
+        """Add an alarm on what metrics that differ in one dimension add up to.
 
         Args:
             id: Unique within the topic; part of the alarm's name.
@@ -149,7 +151,7 @@ class AlarmTopic(Construct):
             dimension: Name of their only dimension.
             values: `{what it is called: value of the dimension}`, `MAX_SUMMED_METRICS` at most;
                 names consist of letters, digits and underscores.
-            threshold: The alarm goes off above it.
+            threshold: The alarm fires above it.
             evaluated_periods: How many minutes are looked at; of the newest one, CloudWatch may
                 not have all metrics yet.
             breaching_periods: How many of them must breach.
@@ -173,8 +175,8 @@ class AlarmTopic(Construct):
             metric_query=[
                 CloudwatchMetricAlarmMetricQuery(
                     id="sum",
-                    # Silence counts as 0: a minute in which nobody came is looked at itself,
-                    # and no older one in its place.
+                    # Missing data counts as 0: a minute without requests is evaluated, instead
+                    # of an older one.
                     expression="SUM(FILL(METRICS(), 0))",
                     label=f"{metric}, together",
                     return_data=True,

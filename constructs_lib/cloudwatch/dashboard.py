@@ -7,42 +7,18 @@ Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWa
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cdktf import TerraformProvider
 from cdktf_cdktf_provider_aws.cloudwatch_dashboard import CloudwatchDashboard
 from constructs import Construct
 
-from constructs_lib.cloudwatch.failure_metric import FailureMetric
-from constructs_lib.cloudwatch.health_alarms import HEALTH_METRICS_REGION
+from constructs_lib.cloudwatch.alarms import HEALTH_METRICS_REGION
+from constructs_lib.cloudwatch.watched import WatchedRegion
 
 _WIDTH = 24
 _HEIGHT = 6
 _PERIOD_SECONDS = 60
-
-
-@dataclass(frozen=True, kw_only=True)
-class WatchedRegion:
-    """What is shown of one Region.
-
-    Attributes:
-        region: The Region.
-        title: What its column is called.
-        api_name: Name of the REST API.
-        stage_name: Name of its stage.
-        functions: `{operation: name of the function}`.
-        table_name: Name of the table.
-        failure_metrics: What functions count of their own failures.
-    """
-
-    region: str
-    title: str
-    api_name: str
-    stage_name: str
-    functions: Mapping[str, str]
-    table_name: str
-    failure_metrics: Sequence[FailureMetric] = ()
 
 
 class Dashboard(Construct):
@@ -58,12 +34,12 @@ class Dashboard(Construct):
         regions: Sequence[WatchedRegion],
         health_checks: Mapping[str, str],
     ) -> None:
-        """Creates the dashboard.
+        """Create the dashboard.
 
         Args:
             scope: The construct that owns it.
             id: Unique within `scope`.
-            provider: Provider under which the dashboard, a global resource, stands.
+            provider: Provider of the dashboard, which is a global resource.
             name: Name of the dashboard, unique in the account.
             regions: The Regions, in order.
             health_checks: `{what it is called: id}` of the health checks.
@@ -126,8 +102,8 @@ def _rows(watched: WatchedRegion, others: Sequence[str]) -> list[tuple[str, list
             "requests and errors",
             [
                 (["AWS/ApiGateway", "Count", *api], "Sum", "requests"),
-                (["AWS/ApiGateway", "5XXError", *api], "Sum", "answered 5xx"),
-                (["AWS/ApiGateway", "4XXError", *api], "Sum", "answered 4xx"),
+                (["AWS/ApiGateway", "5XXError", *api], "Sum", "5xx responses"),
+                (["AWS/ApiGateway", "4XXError", *api], "Sum", "4xx responses"),
             ],
         ),
         (

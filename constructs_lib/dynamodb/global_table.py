@@ -2,8 +2,8 @@
 
 Creates an on-demand `aws_dynamodb_table` and one `aws_dynamodb_table_replica` per further Region,
 each under the provider of its own Region, because backups, deletion protection and tags are
-settings of each replica and are off wherever they are not set. Functions, roles and what is stored
-are not its job; `grant_read` and `grant_write` attach to roles that others own.
+settings of each replica and are off wherever they are not set. It creates no functions, roles or
+items; grants add policies to roles that others own.
 
 Limits: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GlobalTables.html
 """
@@ -26,10 +26,21 @@ from cdktf_cdktf_provider_aws.dynamodb_table import (
     DynamodbTableServerSideEncryption,
     DynamodbTableTtl,
 )
-from cdktf_cdktf_provider_aws.dynamodb_table_replica import DynamodbTableReplicaA
+from cdktf_cdktf_provider_aws.dynamodb_table_replica import (
+    DynamodbTableReplicaA,
+    DynamodbTableReplicaTimeouts,
+)
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from constructs import Construct
+
+REPLICA_TIMEOUT = "6h"
+"""How long Terraform waits for a replica, which takes hours for a large table.
+
+Its default is half an hour, after which the replica exists and is not in the state.
+
+Source: https://github.com/hashicorp/terraform-provider-aws/issues/44649
+"""
 
 READ_ACTIONS = (
     "dynamodb:BatchGetItem",
@@ -38,7 +49,7 @@ READ_ACTIONS = (
     "dynamodb:Query",
     "dynamodb:Scan",
 )
-"""Actions that `grant_read` can give.
+"""Actions on a table that read it.
 
 Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
 """
@@ -49,7 +60,7 @@ WRITE_ACTIONS = (
     "dynamodb:PutItem",
     "dynamodb:UpdateItem",
 )
-"""Actions that `grant_write` can give; same source."""
+"""Actions on a table that write it; same source."""
 
 _KEY_ACTIONS: Mapping[str, tuple[str, ...]] = {
     "read": ("kms:Decrypt", "kms:DescribeKey"),
@@ -120,7 +131,7 @@ class GlobalTable(Construct):
         kms_key_arns: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Creates the table and its replicas.
+        """Create the table and its replicas.
 
         Args:
             scope: The construct that owns the table.
@@ -135,7 +146,8 @@ class GlobalTable(Construct):
                 item; without it nothing expires.
             indexes: Global secondary indexes.
             point_in_time_recovery: Continuous backups of 35 days, in every Region.
-            deletion_protection: Refuse to delete the table, in every Region.
+            deletion_protection: Refuse to delete the table, in every Region: AWS refuses it, and
+                Terraform every plan that would destroy the table or a replica.
             kms_key_arns: `{region: ARN}` of the key that encrypts the table there, one for every
                 Region; None for keys that AWS owns. A replica's key is fixed once it is made.
             tags: Tags of the table and of every replica, beside the providers' default tags.
@@ -196,7 +208,9 @@ class GlobalTable(Construct):
             deletion_protection_enabled=deletion_protection,
             tags=dict(tags or {}),
             # The replicas are resources of their own; the table must not try to remove them.
-            lifecycle=TerraformResourceLifecycle(ignore_changes=["replica"]),
+            lifecycle=TerraformResourceLifecycle(
+                ignore_changes=["replica"], prevent_destroy=deletion_protection or None
+            ),
         )
         self.table.override_logical_id(id)
 
@@ -213,6 +227,12 @@ class GlobalTable(Construct):
                 tags=dict(tags or {}),
                 # DynamoDB adds one replica at a time.
                 depends_on=list(self.replicas.values())[-1:] or None,
+                lifecycle=TerraformResourceLifecycle(prevent_destroy=True)
+                if deletion_protection
+                else None,
+                timeouts=DynamodbTableReplicaTimeouts(
+                    create=REPLICA_TIMEOUT, update=REPLICA_TIMEOUT, delete=REPLICA_TIMEOUT
+                ),
             )
             replica.override_logical_id(f"{id}_{region}")
             self.replicas[region] = replica
@@ -231,64 +251,45 @@ class GlobalTable(Construct):
         """`{region: ARN}` of the table and its replicas; tokens, known at deployment."""
         return dict(self._arns)
 
-    def grant_read(
-        self, role: IamRole, *, region: str, actions: Sequence[str] = READ_ACTIONS
-    ) -> IamRolePolicy:
-        """Lets a role read the table in one Region, and in no other.
+    def grant(self, role: IamRole, *, region: str, actions: Sequence[str]) -> None:
+        """Let a role use the table in one Region, and in no other.
 
         Args:
-            role: The role; the policy becomes an inline policy of it.
-            region: Region of this table whose replica the role may read.
-            actions: Some or all of `READ_ACTIONS`, which is the default.
-
-        Returns:
-            The inline policy.
+            role: The role; it gets an inline policy for reading, one for writing, or both.
+            region: Region of this table whose replica the role may use.
+            actions: Some or all of `READ_ACTIONS` and `WRITE_ACTIONS`; nothing is granted if there
+                are none.
 
         Raises:
-            ValueError: The table is not in `region`, or an action is not a read action.
+            ValueError: The table is not in `region`, or an action is none of these.
         """
-        return self._grant("read", role, region, actions, READ_ACTIONS)
-
-    def grant_write(
-        self, role: IamRole, *, region: str, actions: Sequence[str] = WRITE_ACTIONS
-    ) -> IamRolePolicy:
-        """Lets a role write the table in one Region, and in no other.
-
-        Args:
-            role: The role; the policy becomes an inline policy of it.
-            region: Region of this table whose replica the role may write.
-            actions: Some or all of `WRITE_ACTIONS`, which is the default.
-
-        Returns:
-            The inline policy.
-
-        Raises:
-            ValueError: The table is not in `region`, or an action is not a write action.
-        """
-        return self._grant("write", role, region, actions, WRITE_ACTIONS)
-
-    def _grant(
-        self,
-        kind: Literal["read", "write"],
-        role: IamRole,
-        region: str,
-        actions: Sequence[str],
-        allowed: Sequence[str],
-    ) -> IamRolePolicy:
         if region not in self._arns:
             raise ValueError(
                 f"region {region!r} holds no replica of this table; it is in "
                 f"{', '.join(self._arns)}: add a provider for the Region or grant in one of these"
             )
-        refused = sorted(set(actions) - set(allowed))
-        if refused or not actions:
+        if unknown := sorted(set(actions) - {*READ_ACTIONS, *WRITE_ACTIONS}):
             raise ValueError(
-                f"grant_{kind} cannot grant {refused or 'nothing'}; allowed: {', '.join(allowed)}"
+                f"cannot grant {unknown} on a table; allowed: "
+                f"{', '.join((*READ_ACTIONS, *WRITE_ACTIONS))}"
             )
+        for kind, allowed in (("read", READ_ACTIONS), ("write", WRITE_ACTIONS)):
+            if granted := sorted(set(actions) & set(allowed)):
+                self._grant(kind, role, region, granted)
+
+    def grant_read(self, role: IamRole, *, region: str) -> None:
+        """Let a role read the table in one Region: `grant` with `READ_ACTIONS`."""
+        self.grant(role, region=region, actions=READ_ACTIONS)
+
+    def grant_write(self, role: IamRole, *, region: str) -> None:
+        """Let a role write the table in one Region: `grant` with `WRITE_ACTIONS`."""
+        self.grant(role, region=region, actions=WRITE_ACTIONS)
+
+    def _grant(self, kind: str, role: IamRole, region: str, actions: Sequence[str]) -> None:
         arn = self._arns[region]
         statements = [
             DataAwsIamPolicyDocumentStatement(
-                actions=sorted(actions),
+                actions=list(actions),
                 resources=[arn, f"{arn}/index/*"] if self._has_indexes else [arn],
             )
         ]
@@ -314,11 +315,12 @@ class GlobalTable(Construct):
             provider=self._providers[region],
             statement=statements,
         )
-        return IamRolePolicy(
+        IamRolePolicy(
             role,
             f"table_{kind}_policy",
             provider=self._providers[region],
             name=f"table-{kind}",
-            role=role.name,
+            # The id is the name, and unknown when the role is replaced: its policies go with it.
+            role=role.id,
             policy=document.json,
         )

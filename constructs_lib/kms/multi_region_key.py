@@ -50,7 +50,7 @@ class MultiRegionKey(Construct):
         account_id: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Creates the key, its replicas and an alias in each Region.
+        """Create the key, its replicas and an alias in each Region.
 
         Args:
             scope: The construct that owns the key.

@@ -9,7 +9,7 @@ How Route 53 chooses: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from cdktf import ITerraformDependable, TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.acm_certificate import AcmCertificate
@@ -34,15 +34,35 @@ Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-recor
 """
 
 
+CHECKER_REGIONS = (
+    "ap-northeast-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "eu-west-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-west-1",
+    "us-west-2",
+)
+"""Where Route 53 checks from: all of its Regions.
+
+They are Route 53's default, but it reads them back, and Terraform would plan to remove what the
+configuration does not name, which Route 53 refuses.
+
+Source: https://github.com/hashicorp/terraform-provider-aws/issues/45824
+"""
+
+
 @dataclass(frozen=True)
 class HealthCheck:
-    """How a Region is watched.
+    """How Route 53 checks a Region.
 
     Attributes:
-        path: Path that answers 2xx or 3xx within 2 seconds while the Region is healthy.
-        switch_path: With failover, path that answers 2xx or 3xx in the secondary Region while an
+        path: Path that returns 2xx or 3xx within 2 seconds while the Region is healthy.
+        switch_path: With failover, path that returns 2xx or 3xx in the secondary Region while an
             operator wants it to take over; None for no switch.
-        interval_seconds: 30, or 10 at a higher price.
+        interval_seconds: 30, or 10 at a higher price. The switch's check keeps what it was created
+            with.
         failure_threshold: Consecutive results that change the state, 1 to 10.
 
     Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
@@ -54,17 +74,16 @@ class HealthCheck:
     failure_threshold: int = 3
 
 
-@dataclass(frozen=True)
-class AliasTarget:
-    """Where an alias record leads.
+class AliasTarget(Protocol):
+    """What an alias record points to: `RegionalApi.domain`, for one."""
 
-    Attributes:
-        host_name: Host name of the target: a custom domain name's regional one.
-        zone_id: Hosted zone id of that host name.
-    """
+    @property
+    def host_name(self) -> str:
+        """Host name of the target: the regional one of a custom domain name."""
 
-    host_name: str
-    zone_id: str
+    @property
+    def zone_id(self) -> str:
+        """Hosted zone id of that host name."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +92,14 @@ class RegionalEndpoint:
 
     Attributes:
         region: The Region.
-        target: Where the name's alias records lead.
-        health_check_host: Host name that the health check calls. It must answer there by itself:
-            the domain name's regional host name answers 403 to everybody who does not ask for the
-            custom domain, so give the API's own host name, or the Region's own name.
-        own_target: Where the Region's own name leads; None for no such name.
-        ready: What must stand before the Region answers at `health_check_host`: a check that is
-            moved there sooner would find a healthy Region lost.
+        target: Target of the name's alias records.
+        health_check_host: Host name that the health check calls. The domain
+            name's regional host name returns 403 unless the custom domain is asked for, so give
+            the API's own host name, or the Region's own name.
+        own_target: Target of the Region's own name; None for no such name.
+        ready: What must exist before the Region responds at `health_check_host`, if that is a name
+            that a deployed stack can get later: a check that is moved there sooner would find a
+            healthy Region unhealthy. All of it is created before it is destroyed, as the check is.
     """
 
     region: str
@@ -104,18 +124,20 @@ class FailoverDns(Construct):
         zone_name: str,
         record_name: str,
         create_zone: bool = False,
+        prevent_destroy: bool = False,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Creates or looks up the zone.
+        """Create or looks up the zone.
 
         Args:
             scope: The construct that owns the name.
             id: Unique within `scope`; it is part of every resource address.
-            provider: Provider under which the resources of Route 53, a global service, stand.
+            provider: Provider of the resources of Route 53, which is a global service.
             zone_name: Name of the public hosted zone, without a trailing dot.
             record_name: The fully qualified name, within the zone, without a trailing dot.
             create_zone: Create the zone instead of looking it up; certificates are issued only
                 after the name is delegated to it.
+            prevent_destroy: Refuse every plan that would destroy a zone that was created here.
             tags: Tags of the zone and the health checks, beside the provider's default tags.
         """
         super().__init__(scope, id)
@@ -126,7 +148,14 @@ class FailoverDns(Construct):
         self.zone: Route53Zone | DataAwsRoute53Zone
         if create_zone:
             self.zone = Route53Zone(
-                self, "zone", provider=provider, name=zone_name, tags=self._tags
+                self,
+                "zone",
+                provider=provider,
+                name=zone_name,
+                tags=self._tags,
+                lifecycle=TerraformResourceLifecycle(prevent_destroy=True)
+                if prevent_destroy
+                else None,
             )
         else:
             self.zone = DataAwsRoute53Zone(
@@ -139,7 +168,7 @@ class FailoverDns(Construct):
         self.endpoint_health_checks: dict[str, Route53HealthCheck] = {}
         """`{region: health check}` that call the Regions, filled by `route`."""
         self.switch_health_check: Route53HealthCheck | None = None
-        """The one that asks the secondary Region for the switch, if `route` was given a switch."""
+        """The one that calls the switch in the secondary Region, if `route` was given a switch."""
         self.records: list[Route53Record] = []
         """The routing records, filled by `route`."""
 
@@ -179,10 +208,11 @@ class FailoverDns(Construct):
     def validate_certificate(
         self, name: str, certificate: AcmCertificate, provider: TerraformProvider
     ) -> str:
-        """Proves to ACM that a name is ours.
+        """Validate a certificate by DNS.
 
         The validation CNAME depends on the name and the account, not on the Region: the first call
-        declares it and every call refers to it, so that no two resources own one record.
+        declares it and every call refers to it, so that no two resources own the same record. One
+        that exists is taken over: a domain that moves between two stacks has the same in both.
 
         Args:
             name: `record_name`, or a name of one label before it.
@@ -214,6 +244,8 @@ class FailoverDns(Construct):
                 type=option.resource_record_type,
                 records=[option.resource_record_value],
                 ttl=ALIAS_TTL_SECONDS,
+                # Another stack of the account may have created it for the same name.
+                allow_overwrite=True,
             )
             record.override_logical_id(f"{self.node.id}_{prefix}certificate_validation")
         validation = AcmCertificateValidation(
@@ -232,13 +264,13 @@ class FailoverDns(Construct):
         health_check: HealthCheck,
         routing_policy: RoutingPolicy = "failover",
     ) -> None:
-        """Creates a health check and an A and an AAAA alias record per Region.
+        """Create a health check and an A and an AAAA alias record per Region.
 
-        Regions with a name of their own get the same records for it, without conditions.
+        Regions with their own names get the same records for them, without conditions.
 
         Args:
             endpoints: The Regions in order; with failover, the first is the primary.
-            health_check: How each of them is watched.
+            health_check: How Route 53 checks each of them.
             routing_policy: `failover` (the primary while it is healthy, then the secondary) or
                 `latency` (the nearest healthy Region).
 
@@ -249,7 +281,7 @@ class FailoverDns(Construct):
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/dns-failover.html
         """
         if self.records:
-            raise ValueError(f"{self.record_name} is routed already: call route once")
+            raise ValueError(f"{self.record_name} is already routed: call route once")
         if routing_policy == "failover" and len(endpoints) != 2:
             raise ValueError(
                 f"failover routes between 2 Regions, got {len(endpoints)}: give a primary and a "
@@ -309,7 +341,7 @@ class FailoverDns(Construct):
                 alias=Route53RecordAlias(
                     name=target.host_name,
                     zone_id=target.zone_id,
-                    # Required of failover records; API Gateway tells no health by itself.
+                    # Required of failover records; API Gateway reports no health of its own.
                     evaluate_target_health=True,
                 ),
                 **arguments,
@@ -332,9 +364,10 @@ class FailoverDns(Construct):
     ) -> Route53HealthCheck:
         """Healthy while the primary's endpoint is, and the secondary does not ask to take over.
 
-        The switch's check is inverted: a secondary that cannot answer leaves the primary in
-        service. Route 53 takes a new inverted check for unhealthy until it knows better, so for
-        the first minute after its creation the secondary serves.
+        The switch's check is inverted: a secondary that does not respond leaves the primary in
+        service. Route 53 considers a new inverted check unhealthy until its first results, so the
+        secondary serves for the first minute after its creation. A changed interval would be a new
+        check, so this one keeps the interval that it was created with.
 
         Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
         """
@@ -344,6 +377,7 @@ class FailoverDns(Construct):
             f"{self.record_name} switch",
             **_https(secondary, health_check.switch_path, health_check),
             invert_healthcheck=True,
+            ignore_changes=["request_interval"],
         )
         return self._health_check(
             "primary_health_check",
@@ -356,15 +390,19 @@ class FailoverDns(Construct):
             child_health_threshold=2,
         )
 
-    def _health_check(self, id: str, name: str, **arguments: Any) -> Route53HealthCheck:
+    def _health_check(
+        self, id: str, name: str, *, ignore_changes: Sequence[str] = (), **arguments: Any
+    ) -> Route53HealthCheck:
         check = Route53HealthCheck(
             self,
             id,
             provider=self._provider,
             tags={"Name": name} | self._tags,
             # A check that a record or a calculated check uses cannot be deleted: its successor is
-            # made, put in its place, and only then it goes.
-            lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
+            # created and put in its place first.
+            lifecycle=TerraformResourceLifecycle(
+                create_before_destroy=True, ignore_changes=list(ignore_changes) or None
+            ),
             **arguments,
         )
         check.override_logical_id(f"{self.node.id}_{id}")
@@ -388,6 +426,7 @@ def _https(endpoint: RegionalEndpoint, path: str, health_check: HealthCheck) -> 
         "resource_path": path,
         "request_interval": health_check.interval_seconds,
         "failure_threshold": health_check.failure_threshold,
+        "regions": list(CHECKER_REGIONS),
         "enable_sni": True,
         "measure_latency": True,
         "depends_on": list(endpoint.ready) or None,

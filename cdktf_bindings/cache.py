@@ -25,7 +25,7 @@ from pathlib import Path
 
 import jsii
 
-from constructs_lib.bindings.errors import UnknownLayoutError
+from cdktf_bindings.errors import UnknownLayoutError
 
 CACHE_VARIABLE = "FAILOVER_BINDINGS_CACHE"
 _INDEX, _SUBMODULES = "index", "submodules.bin"
@@ -36,7 +36,7 @@ _LONGEST_WAIT_SECONDS = 120
 
 @dataclass(frozen=True)
 class Place:
-    """Where a submodule stands.
+    """Where a submodule is in the cache entry.
 
     Attributes:
         module: Its Python module, such as `route53_record`.
@@ -78,13 +78,13 @@ class Entry:
     def __init__(
         self, folder: Path, index: Index, *, stock: Path, announce: Callable[[str], None]
     ) -> None:
-        """Trusts the folder: `prepare` gives entries that were checked.
+        """Trust the folder: `prepare` gives entries that were checked.
 
         Args:
             folder: Holds the three files.
             index: What it holds.
             stock: The tarball that it was made from.
-            announce: Told in a line what takes long.
+            announce: Called with a line about what takes long.
         """
         self.folder = folder
         self.index = index
@@ -92,20 +92,20 @@ class Entry:
         self._announce = announce
 
     def check(self, submodules: Collection[str]) -> bool:
-        """Checks bytes before the kernel reads them, and makes the entry anew if they are damaged.
+        """Check bytes before the kernel reads them, and rebuild the entry if they are damaged.
 
         Args:
             submodules: Names in jsii, such as `route53Record`.
 
         Returns:
-            Whether the entry was made anew: the kernel must read its index again.
+            Whether the entry was rebuilt: the kernel must read its index again.
 
         Raises:
             UnknownLayoutError: The entry was damaged and the stock assembly cannot be split.
         """
         if all(map(self._is_sound, submodules)):
             return False
-        self._announce(f"{self.folder} was damaged and is made anew")
+        self._announce(f"{self.folder} was damaged and is rebuilt")
         made = _build(self.folder, self._stock, trust=False, announce=self._announce)
         self.folder, self.index = made.folder, made.index
         return True
@@ -131,10 +131,10 @@ def prepare(package: str, stock: Path, *, announce: Callable[[str], None]) -> En
     Args:
         package: Python package of the provider, such as `cdktf_cdktf_provider_aws`.
         stock: Its stock tarball.
-        announce: Told in a line what takes long, or does not last.
+        announce: Called with a line about what takes long, or does not last.
 
     Returns:
-        An entry whose tarball and index are sound. Where the cache cannot be written, it stands in
+        An entry whose tarball and index are sound. If the cache cannot be written, it is in
         a temporary folder until the program ends.
 
     Raises:
@@ -216,7 +216,7 @@ def _read_entry(folder: Path, stock: Path, announce: Callable[[str], None]) -> E
 
 
 def _build(folder: Path, stock: Path, *, trust: bool, announce: Callable[[str], None]) -> Entry:
-    """Makes the entry, unless another program has made it meanwhile and entries are trusted."""
+    """Make the entry, unless another program has made it meanwhile and entries are trusted."""
     try:
         with _alone(folder):
             entry = _read_entry(folder, stock, announce) if trust else None
@@ -226,7 +226,7 @@ def _build(folder: Path, stock: Path, *, trust: bool, announce: Callable[[str], 
     except OSError as error:
         announce(
             f"{folder.parent} cannot be used ({error.strerror or error}), so every run prepares "
-            f"anew: set {CACHE_VARIABLE} to a folder that can"
+            f"again: set {CACHE_VARIABLE} to a folder that can"
         )
         folder = Path(tempfile.mkdtemp(prefix="cdktf-bindings-"), folder.name)
         atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
@@ -265,9 +265,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _write_entry(folder: Path, stock: Path) -> None:
-    """Splits the stock assembly. The index comes last: without it there is no entry."""
+    """Split the stock assembly. The index comes last: without it there is no entry."""
     # Needed once for each version, so not at the top.
-    from constructs_lib.bindings.assembly import split
+    from cdktf_bindings.assembly import split
 
     parts = split(stock)
     modules = _python_modules(stock.parent.parent, parts.name)

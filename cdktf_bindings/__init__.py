@@ -3,7 +3,7 @@
 Stock, the first import of `cdktf_cdktf_provider_aws` costs 8 to 15 s: Python imports 2,200
 modules, and Node as many. Call `install()` before the first import of `cdktf`, and import as ever:
 
-    from constructs_lib import bindings
+    import cdktf_bindings as bindings
 
     bindings.install()
 
@@ -21,17 +21,20 @@ could have written is not used.
 
 import os
 import sys
+from pathlib import Path
 
-from constructs_lib.bindings.errors import NodeError, UnknownRuntimeError
-from constructs_lib.bindings.node import Node
+from cdktf_bindings.errors import NodeError, UnknownRuntimeError
+from cdktf_bindings.node import Node
 
 __all__ = ["NodeError", "install"]
 
 MODE_VARIABLE = "FAILOVER_BINDINGS"
+PACKAGE_CACHE = "JSII_RUNTIME_PACKAGE_CACHE"
+_XDG = (".cache", "aws", "jsii")
 
 
 def install() -> None:
-    """Lets this program load providers by the submodule. A second call does nothing.
+    """Let this program load providers by the submodule. A second call does nothing.
 
     Raises:
         NodeError: Not here, but from the first use of cdktf: no Node can run it. The message says
@@ -41,6 +44,7 @@ def install() -> None:
     if _installed:
         return
     _installed = True
+    _do_without_a_cache_that_cannot_be_made()
     mode = os.environ.get(MODE_VARIABLE, "")
     if mode == "stock":
         return
@@ -59,14 +63,30 @@ def _install(node: Node) -> None:
     # Not at the top: while Python imports these, Node is at work.
     import jsii
 
-    from constructs_lib.bindings.importing import Finder
-    from constructs_lib.bindings.kernel import OnDemandProvider
+    from cdktf_bindings.importing import Finder
+    from cdktf_bindings.kernel import OnDemandProvider
 
     jsii.kernel.provider = provider = OnDemandProvider(node)
     sys.meta_path.insert(0, Finder(provider, _warn))
 
 
 _installed = False
+
+
+def _do_without_a_cache_that_cannot_be_made() -> None:
+    """Turn off jsii's own cache where its folder cannot be made, in stock mode, too.
+
+    Below a home directory such as /proc/nobody, jsii 1.142 tries again for ever.
+    """
+    if PACKAGE_CACHE in os.environ:
+        return
+    root = os.environ.get(f"{PACKAGE_CACHE}_ROOT")
+    parts = ("Library", "Caches", "com.amazonaws.jsii") if sys.platform == "darwin" else _XDG
+    try:
+        folder = Path(root) if root else Path.home().joinpath(*parts, "package-cache")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        os.environ[PACKAGE_CACHE] = "disabled"
 
 
 def _why_not(mode: str) -> str:

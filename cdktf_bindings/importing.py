@@ -19,8 +19,8 @@ from typing import Any
 
 from jsii import _reference_map
 
-from constructs_lib.bindings import cache
-from constructs_lib.bindings.kernel import OnDemandProvider
+from cdktf_bindings import cache
+from cdktf_bindings.kernel import OnDemandProvider
 
 PREFIX = "cdktf_cdktf_provider_"
 """What the names of the Python packages of prebuilt providers begin with."""
@@ -30,11 +30,11 @@ class Finder(MetaPathFinder):
     """Finds prebuilt providers, each with its cache entry."""
 
     def __init__(self, kernel: OnDemandProvider, warn: Callable[[str], None]) -> None:
-        """Is to stand first in `sys.meta_path`.
+        """Must be the first in `sys.meta_path`.
 
         Args:
             kernel: The kernel that will use what is imported.
-            warn: Told in a line why a provider is imported as a whole.
+            warn: Called with a line that says why a provider is imported as a whole.
         """
         self._kernel = kernel
         self._warn = warn
@@ -103,7 +103,7 @@ class _PackageLoader(Loader):
 
 
 class _AssemblyLoader(SourceFileLoader):
-    """`_jsii`, whose tarball stands in the cache entry."""
+    """`_jsii`, whose tarball is in the cache entry."""
 
     def __init__(self, fullname: str, path: str, entry: cache.Entry) -> None:
         super().__init__(fullname, path)
@@ -159,8 +159,8 @@ class _SubmoduleLoader(SourceFileLoader):
 def _remembering_typing() -> types.ModuleType:
     """`typing`, whose `get_type_hints` reads the hints of a function once.
 
-    Generated constructors check their arguments against the hints of a stub, and resolve those anew
-    for every resource: a third of what a resource costs in Python.
+    Generated constructors check their arguments against the hints of a stub, which they resolve for
+    every resource: a third of what a resource costs in Python.
     """
     remembering = types.ModuleType("typing")
     remembering.__dict__.update(vars(typing))
@@ -171,7 +171,7 @@ def _remembering_typing() -> types.ModuleType:
 def _remembering(check_type: Callable[..., Any]) -> Callable[..., Any]:
     """`check_type`, which asks once whether a hint allows None, a string, a number or a boolean.
 
-    For these the answer depends on the type of the value alone, unless a string is looked at as a
+    For these the result depends on the type of the value alone, unless a string is looked at as a
     sequence. Hints live as long as the program.
     """
     allowed: set[tuple[type, int]] = set()

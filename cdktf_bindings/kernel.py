@@ -1,4 +1,4 @@
-"""The jsii kernel that loads on demand: what Python asks, and when it waits for an answer."""
+"""The jsii kernel that loads on demand: what Python asks, and when it waits for a response."""
 
 import atexit
 import contextlib
@@ -26,8 +26,8 @@ from jsii._kernel.types import (
 )
 from jsii.errors import JSIIError
 
-from constructs_lib.bindings.errors import NodeError
-from constructs_lib.bindings.node import INSTALL_NODE, Node, surroundings
+from cdktf_bindings.errors import NodeError
+from cdktf_bindings.node import INSTALL_NODE, Node, process_environment
 
 _LIBRARIES = ("constructs", "cdktf")
 _MOST_UNREAD = 64
@@ -38,7 +38,7 @@ class OnDemandProvider(ProcessProvider):
     """What `jsii.kernel.provider` is set to."""
 
     def __init__(self, node: Node) -> None:
-        """Takes over the process.
+        """Take over the process.
 
         Args:
             node: Started, and not asked for anything yet.
@@ -57,7 +57,7 @@ class OnDemandProvider(ProcessProvider):
         *,
         remade: bool,
     ) -> None:
-        """Tells the kernel which submodules of a loaded assembly will be needed, and where to look.
+        """Tell the kernel which submodules of a loaded assembly will be needed, and where to look.
 
         Args:
             assembly: Its name and version.
@@ -106,7 +106,7 @@ class _KernelProcess(_NodeProcess):
             atexit.register(self.stop)
 
     def stop(self) -> None:
-        """Ends Node, if it runs and is ours."""
+        """End Node, if it runs and is ours."""
         if self._failure is None and self._pid == os.getpid():
             with contextlib.suppress(BrokenPipeError):  # it has ended already
                 super().stop()
@@ -120,25 +120,25 @@ class _KernelProcess(_NodeProcess):
 
         Raises:
             NodeError: Node cannot run.
-            JSIIError, RuntimeError: The kernel refuses this, or an earlier load.
+            JSIIError, RuntimeError: The kernel rejects this, or an earlier load.
         """
         with self._lock:
             if self._failure:
                 raise self._failure
             if isinstance(request, LoadRequest):
-                if self._node.surroundings != surroundings():
+                if self._node.process_environment != process_environment():
                     self._start_again()  # Stock, Node would start only now.
                 self.ask_for(request)
                 return LoadResponse(assembly=request.name, types=0)
             if self._pid != os.getpid():
                 self._start_again()
             if self._unread:
-                self._read_answers()
+                self._read_responses()
             self._has_objects = True
             return super().send(request, response_type)
 
     def ask_for(self, request: LoadRequest, hints: dict[str, Any] | None = None) -> None:
-        """Sends a load without waiting for its answer."""
+        """Send a load without waiting for its response."""
         message = self._serializer.unstructure(request) | (hints or {})
         with self._lock:
             if self._pid != os.getpid():
@@ -149,31 +149,31 @@ class _KernelProcess(_NodeProcess):
         if self._failure:
             return
         if self._unread == _MOST_UNREAD:
-            self._read_answers()
+            self._read_responses()
         assert self._process.stdin is not None
         self._loads.append(load)
         self._unread += 1
-        with contextlib.suppress(BrokenPipeError):  # the missing answer will tell
+        with contextlib.suppress(BrokenPipeError):  # the missing response shows it
             self._process.stdin.write(load)
             self._process.stdin.flush()
 
-    def _read_answers(self) -> None:
+    def _read_responses(self) -> None:
         if not self._greeted:
             self._read_greeting()
-        answers = [self._next_message() for _ in range(self._unread)]
+        responses = [self._next_message() for _ in range(self._unread)]
         self._unread = 0
-        errors = [answer["error"] for answer in answers if "error" in answer]
+        errors = [response["error"] for response in responses if "error" in response]
         if any(_CACHE_FAULT in error for error in errors) and not self._environment:
             # jsii gives up where it cannot write its own cache, but can do without.
             self._environment = {"JSII_RUNTIME_PACKAGE_CACHE": "disabled"}
             if self._start_again():
-                self._read_answers()
+                self._read_responses()
                 return
         if errors:
             raise JSIIError(errors[0])
 
     def _start_again(self) -> bool:
-        """Starts another Node with the same loads: in a forked child, or with other surroundings.
+        """Start another Node with the same loads: in a forked child, or with another environment.
 
         Returns:
             Whether it did: objects live in one Node, so once there are any there is no other.
@@ -223,7 +223,7 @@ def _message(api: str, request: KernelRequest) -> dict[str, Any]:
 
 
 def _copy(stream: IO[bytes], name: str) -> None:
-    """Passes on what JavaScript prints, to where Python prints at that time."""
+    """Pass on what JavaScript prints, to where Python prints at that time."""
     for line in stream:
         target = getattr(sys, name)
         with contextlib.suppress(AttributeError, ValueError, OSError):

@@ -3,7 +3,7 @@
 //   node --preserve-symlinks kernel.cjs <program.js of the jsii runtime> <fd to read> <fd to write>
 //
 // jsii starts its kernel behind a second process that only passes bytes on; here Python speaks with
-// the kernel's own program. Assemblies that stand in a folder beside an index (written by cache.py)
+// the kernel's own program. Assemblies in a folder beside an index (written by cache.py)
 // are loaded submodule by submodule. All others, and everything else, are jsii's own.
 "use strict";
 
@@ -22,7 +22,7 @@ const path = require("path");
 const workers = require("worker_threads");
 const zlib = require("zlib");
 
-// What dependencies do with Node's old functions is nothing that a user could mend.
+// What dependencies do with Node's old functions is nothing that a user could fix.
 process.noDeprecation = true;
 // Ctrl-C reaches every process of the terminal. Python decides; the end of its input ends this one.
 process.on("SIGINT", () => {});
@@ -79,7 +79,7 @@ function loadOnDemand() {
     }
     return load(request, ...rest);
   };
-  process[Symbol.for("constructs_lib.bindings")] = (name, index) => packs.get(name).code(index);
+  process[Symbol.for("cdktf_bindings")] = (name, index) => packs.get(name).code(index);
 }
 
 /** The submodules of one assembly, each read from the folder when first needed. */
@@ -99,13 +99,13 @@ class Pack {
     this.read = new Map(); // name of the submodule -> its content
   }
 
-  /** A load that is repeated names where the files stand now, and what will be needed soon. */
+  /** A load that is repeated names where the files are now, and what will be needed soon. */
   prepare(folder, submodules, remade) {
     try {
       if (remade) this.open(folder);
       for (const name of submodules) void this.exports[name];
     } catch {
-      // It is only ahead of time. Who needs it will be told.
+      // It is only ahead of time: the error appears again where it is needed.
     }
   }
 

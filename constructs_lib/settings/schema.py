@@ -1,8 +1,7 @@
 """The environment file: one `environments/<name>.toml` is one stack.
 
-Reads and validates a file without importing cdktf or the provider bindings, so that a mistake is
-answered in a fraction of a second. All faults of a file are reported together, each with the value
-got, what is allowed and the fix.
+Reads and validates a file without importing cdktf or the provider bindings, in a fraction of a
+second. All errors of a file are reported together, each with what is allowed and the fix.
 """
 
 import tomllib
@@ -11,16 +10,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from constructs_lib.faults import (
-    Fault,
+from constructs_lib.settings.errors import (
     SettingsError,
-    field_faults,
-    name_faults,
-    unknown_key_fault,
+    Violation,
+    field_violations,
+    name_violations,
+    unknown_key_violation,
 )
-from constructs_lib.rules import cross_faults
-
-__all__ = ["Settings", "SettingsError", "load"]
+from constructs_lib.settings.validation import OWN_TAGS, cross_violations
 
 RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
@@ -32,18 +29,31 @@ Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API
 """
 
 DOMAIN_PATTERN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$"
-TAG_PATTERN = r"^[\w .:/=+@-]*$"
+EMAIL_PATTERN = r"^[A-Za-z0-9._%+'/=!#&*?^~-]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63}$"
+"""Without braces: Terraform would read an expression."""
+PLANS_MAX = 300
+"""Usage plans of an account and Region.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+"""
+CUSTOMERS_MAX = 1000
+"""Customers of an environment; with two keys each, far below API Gateway's 10,000 keys."""
+TAG_PATTERN = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
+"""What the service models of IAM, ACM, CloudWatch Logs, SNS and WAFv2 allow in keys and values.
+
+Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_Tag.html
+"""
 
 
 def _setting(description: str, *, allowed: str, fix: str, **constraints: Any) -> Any:
-    """One key of the file: what it means, what is allowed, and how a fault is mended."""
+    """One key of the file: what it means, what is allowed, and how to fix an error."""
     return Field(
         description=description, json_schema_extra={"allowed": allowed, "fix": fix}, **constraints
     )
 
 
 class _Section(BaseModel):
-    """A table of the file: unknown keys are faults, and nothing is converted silently."""
+    """A table of the file: unknown keys are errors, and nothing is converted silently."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -54,7 +64,7 @@ class ApiSettings(_Section):
     name: str = _setting(
         "Prefix of every API, function, role and log group; names stay within 64 characters.",
         allowed="1 to 12 lowercase letters, digits and hyphens, starting with a letter",
-        fix='shorten it or replace the other characters, for example name = "weather"',
+        fix='shorten it or replace the other characters, for example name = "orders"',
         pattern=r"^[a-z][a-z0-9-]{0,11}$",
     )
     stage: str = _setting(
@@ -66,7 +76,8 @@ class ApiSettings(_Section):
     )
     rate_per_second: float = _setting(
         "Steady requests per second of each method, of all customers together, in each Region.",
-        allowed="a number above 0 and up to 10000 (the default quota of an account and Region)",
+        allowed="a number above 0 and up to 10000, the default quota of an account in a Region; "
+        "up to 2500 in Regions where it is less",
         fix="set the rate you expect at peak, for example rate_per_second = 100.0",
         default=100.0,
         gt=0,
@@ -74,11 +85,21 @@ class ApiSettings(_Section):
     )
     burst: int = _setting(
         "Requests of each method that may arrive at once, in each Region.",
-        allowed="a whole number from 1 to 5000 (the default quota of an account and Region)",
+        allowed="a whole number from 1 to 5000, the default quota of an account in a Region; up to "
+        "1250 in Regions where it is less",
         fix="set about twice the rate, for example burst = 200",
         default=200,
         ge=1,
         le=5000,
+    )
+    clock_tolerance_seconds: int = _setting(
+        "How far in the future a time that clients send may be, as clocks may be fast; functions "
+        "read it as CLOCK_TOLERANCE_SECONDS.",
+        allowed="a whole number from 1 to 86400",
+        fix="set clock_tolerance_seconds = 300, and have clocks that are further off corrected",
+        default=300,
+        ge=1,
+        le=86400,
     )
     log_retention_days: RetentionDays = _setting(
         "Days that function logs and access logs are kept.",
@@ -95,7 +116,8 @@ class ApiSettings(_Section):
     )
     manage_account_log_role: bool = _setting(
         "Create the role that lets API Gateway write logs and set it for the whole account in "
-        "each Region. It belongs to the account: leave it false where something else sets it.",
+        "each Region. It belongs to the account: leave it false where something else sets it. From "
+        "version 6 of the provider on, destroying the stack clears it for every API of the Region.",
         allowed="true or false",
         fix="write manage_account_log_role = true or = false, without quotes",
         default=False,
@@ -107,8 +129,8 @@ class ApiSettings(_Section):
         default=True,
     )
     execute_api_endpoint: bool = _setting(
-        "Answer at the host name that AWS gives the API in each Region, too. With false, each "
-        "Region needs a name of its own: domain.regional_names.",
+        "Respond at the host name that AWS gives the API in each Region, too. With false, each "
+        "Region needs its own name: domain.regional_names.",
         allowed="true, or false together with domain.regional_names = true",
         fix="write execute_api_endpoint = true or = false, without quotes",
         default=True,
@@ -116,7 +138,7 @@ class ApiSettings(_Section):
 
 
 class PlanSettings(_Section):
-    """What a customer of a plan may call; each API key is counted by itself, in each Region."""
+    """Limits of a plan; they apply to each API key separately, in each Region."""
 
     rate_per_second: float = _setting(
         "Steady requests per second of each API key, in each Region.",
@@ -141,7 +163,7 @@ class PlanSettings(_Section):
         le=2147483647,
     )
     daily_quota: int | None = _setting(
-        "The same for a day; a plan has one of the two at most.",
+        "The same for a day; a plan has at most one of the two.",
         allowed="a whole number from 1 to 2147483647",
         fix="for example daily_quota = 10000, or leave it out for no quota",
         default=None,
@@ -151,7 +173,7 @@ class PlanSettings(_Section):
 
 
 class CustomerSettings(_Section):
-    """Somebody who reads the weather: with an API key that opens every Region."""
+    """A customer: with an API key that is valid in every Region."""
 
     name: str = _setting(
         "Name of the customer; part of the names of the keys.",
@@ -165,9 +187,9 @@ class CustomerSettings(_Section):
         fix='for example plan = "standard", with a table [plans.standard]',
     )
     keys: tuple[Annotated[int, Field(ge=1, le=9999)], ...] = _setting(
-        "Numbers of the API keys that open the API now: one, and two while a key is rotated.",
+        "Numbers of the valid API keys: one, or two while a key is rotated.",
         allowed="one or two different whole numbers from 1 to 9999",
-        fix="write keys = [1], or let python -m ops customers rotate write it",
+        fix="for example keys = [1]",
         default=(1,),
         min_length=1,
         max_length=2,
@@ -180,7 +202,7 @@ class TableSettings(_Section):
     name: str = _setting(
         "Name of the table, the same in every Region.",
         allowed="3 to 255 letters, digits, underscores, hyphens and dots",
-        fix='for example name = "weather-observations"',
+        fix='for example name = "orders"',
         pattern=r"^[A-Za-z0-9_.-]{3,255}$",
     )
     deletion_protection: bool = _setting(
@@ -211,7 +233,7 @@ class DomainSettings(_Section):
         # https://docs.aws.amazon.com/acm/latest/userguide/acm-limits.html
         allowed="a lowercase domain name within zone_name, without a trailing dot, of up to 64 "
         "characters, which is what a certificate's common name takes",
-        fix='for example record_name = "weather.example.com"',
+        fix='for example record_name = "api.example.com"',
         pattern=DOMAIN_PATTERN,
         max_length=64,
     )
@@ -222,8 +244,8 @@ class DomainSettings(_Section):
         default=False,
     )
     regional_names: bool = _setting(
-        "Give each Region a name of its own, <region>.<record_name>, for health checks and for "
-        "direct access.",
+        "Give each Region its own name, <region>.<record_name>, for health checks and for direct "
+        "access.",
         allowed="true or false",
         fix="write regional_names = true or regional_names = false, without quotes",
         default=False,
@@ -250,7 +272,8 @@ class HealthCheckSettings(_Section):
     reserved_concurrency: int | None = _setting(
         "Concurrent invocations that are kept for each of the two functions that health checks "
         "call, whatever the customers' functions use, and the most that each gets; taken from the "
-        "account's quota in each Region. None by default.",
+        "account's quota in each Region, which must allow it: a new account has 10 in all, and the "
+        "functions would exist without the deployment knowing them. None by default.",
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
         allowed="a whole number from 1 to 450: of the usual quota of 1000, two functions take it "
         "and 100 stay for all others",
@@ -262,11 +285,12 @@ class HealthCheckSettings(_Section):
 
 
 class EncryptionSettings(_Section):
-    """With which key data and logs are encrypted at rest."""
+    """Encryption at rest of data and logs."""
 
     customer_managed_key: bool = _setting(
-        "Encrypt the table, its replicas and the log groups with a KMS key of this account: a "
-        "multi-Region key with a replica in each Region. With false, with keys that AWS owns.",
+        "Encrypt the table, its replicas, the log groups and the functions' code with a KMS key of "
+        "this account: a multi-Region key with a replica in each Region. With false, with keys "
+        "that AWS owns. A replica that cannot use its key for 20 hours becomes a separate table.",
         allowed="true or false; fixed once the stack is deployed",
         fix="write customer_managed_key = true or = false, without quotes",
         default=False,
@@ -286,7 +310,7 @@ class WebAclSettings(_Section):
         le=2000000000,
     )
     action: Literal["block", "count"] = _setting(
-        "What becomes of a request that a rule matches; count only counts it, for a first look.",
+        "What happens to a request that a rule matches: it is blocked, or only counted.",
         allowed='"block" or "count"',
         fix='set action = "block"',
         default="block",
@@ -294,18 +318,19 @@ class WebAclSettings(_Section):
 
 
 class MonitoringSettings(_Section):
-    """What tells people of a failover; failover itself depends on none of it."""
+    """Alarms and the dashboard; failover does not depend on them."""
 
     alarms: bool = _setting(
-        "Create CloudWatch alarms on health checks, APIs, functions, the table, replication, and a "
-        "standby that serves, and an SNS topic in each Region for them.",
+        "Create CloudWatch alarms on health checks, APIs, functions, the table, replication, and "
+        "the secondary Region serving customers, and an SNS topic in each Region for them.",
         allowed="true or false",
         fix="write alarms = true or alarms = false, without quotes",
         default=False,
     )
-    emails: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")], ...] = _setting(
-        "Who is told of alarms; each confirms a mail that AWS sends for every topic.",
-        allowed="a list of e-mail addresses in quotes, together with alarms = true",
+    emails: tuple[Annotated[str, Field(pattern=EMAIL_PATTERN, max_length=254)], ...] = _setting(
+        "Who is notified of alarms; each confirms a mail that AWS sends for every topic.",
+        allowed="a list of e-mail addresses in quotes, each once, in ASCII and of up to 254 "
+        "characters, together with alarms = true",
         fix='for example emails = ["on-call@example.com"]',
         default=(),
     )
@@ -329,18 +354,23 @@ class S3Backend(_Section):
     type: Literal["s3"]
     bucket: str = _setting(
         "Name of the bucket that holds the state.",
-        allowed="3 to 63 lowercase letters, digits, dots and hyphens",
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+        allowed="3 to 63 lowercase letters, digits and hyphens, in parts that dots join",
         fix='for example bucket = "example-terraform-state"',
-        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
+        min_length=3,
+        max_length=63,
     )
     key: str = _setting(
         "Key of the state object in the bucket.",
-        allowed="1 to 1024 characters that do not start with a slash",
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+        allowed="up to 1024 letters, digits and !_.*'()=+@:- in parts that single slashes join",
         fix='for example key = "failover-api/production.tfstate"',
-        pattern=r"^[^/].{0,1023}$",
+        pattern=r"^[A-Za-z0-9!_.*'()=+@:-]+(/[A-Za-z0-9!_.*'()=+@:-]+)*$",
+        max_length=1024,
     )
     region: str = _setting(
-        "Region of the bucket. It must outlive the primary Region, so it is another one.",
+        "Region of the bucket; not the primary Region, whose loss the state must survive.",
         allowed="an AWS Region other than the first of regions",
         fix='for example region = "us-west-2"',
     )
@@ -375,17 +405,17 @@ class Settings(_Section):
         fix='set routing_policy = "failover"',
         default="failover",
     )
-    allowed_account_ids: tuple[Annotated[str, Field(pattern=r"^\d{12}$")], ...] = _setting(
+    allowed_account_ids: tuple[Annotated[str, Field(pattern=r"^[0-9]{12}$")], ...] = _setting(
         "AWS accounts that Terraform may change; empty allows every account.",
         allowed="a list of 12-digit account ids in quotes",
         fix='for example allowed_account_ids = ["111122223333"]',
         default=(),
     )
     api: ApiSettings = _setting(
-        "The REST API.", allowed="a table", fix='add [api] with name = "weather"'
+        "The REST API.", allowed="a table", fix='add [api] with name = "orders"'
     )
     table: TableSettings = _setting(
-        "The global table.", allowed="a table", fix='add [table] with name = "weather"'
+        "The global table.", allowed="a table", fix='add [table] with name = "orders"'
     )
     domain: DomainSettings = _setting(
         "The domain.", allowed="a table", fix="add [domain] with zone_name and record_name"
@@ -415,19 +445,21 @@ class Settings(_Section):
         default=MonitoringSettings(),
     )
     plans: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")], PlanSettings] = _setting(
-        "What is sold: limits by the name of the plan.",
+        "Plans that are sold, by name.",
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-        allowed="up to 300 tables [plans.<name>]; names of 1 to 32 lowercase letters, digits and "
-        "hyphens, starting with a letter",
+        allowed=f"up to {PLANS_MAX} tables [plans.<name>]; names of 1 to 32 lowercase letters, "
+        "digits and hyphens, starting with a letter",
         fix="for example [plans.standard] with rate_per_second = 50.0 and burst = 100",
         default={},
-        max_length=300,
+        max_length=PLANS_MAX,
     )
     customers: tuple[CustomerSettings, ...] = _setting(
-        "Who may read the weather.",
-        allowed="tables [[customers]], each with name and plan",
+        "Who has API keys.",
+        allowed=f"up to {CUSTOMERS_MAX} tables [[customers]], each with name and plan: Terraform "
+        "needs minutes for so many",
         fix='for example [[customers]] with name = "acme" and plan = "standard"',
         default=(),
+        max_length=CUSTOMERS_MAX,
     )
     tags: dict[
         Annotated[
@@ -437,12 +469,15 @@ class Settings(_Section):
         ],
         Annotated[str, Field(pattern=TAG_PATTERN, max_length=256)],
     ] = _setting(
-        "Tags of every resource that takes tags.",
-        allowed="up to 40 pairs of strings of letters, digits, spaces and _.:/=+@- ; keys of 1 to "
-        "128 characters that do not start with aws:, values of up to 256 characters",
-        fix='for example team = "platform"',
+        "Tags of every resource that takes tags, beside environment, which is always set.",
+        # https://docs.aws.amazon.com/Route53/latest/APIReference/API_ChangeTagsForResource.html
+        allowed="up to 8 pairs of strings (Route 53 takes 10 tags, of which the stack sets 2) of "
+        "letters, digits, spaces and _.:/=+@- without combining marks; keys of 1 to 128 characters "
+        "that do not start with aws: and differ in more than case from each other and from "
+        f"{', '.join(OWN_TAGS)}; values of up to 256 characters",
+        fix='keep what you report or charge by, for example team = "platform"',
         default={},
-        max_length=40,
+        max_length=8,
     )
     backend: Backend = _setting(
         "Where Terraform keeps its state.",
@@ -452,12 +487,12 @@ class Settings(_Section):
 
     @property
     def primary_region(self) -> str:
-        """The first Region: it serves all traffic of a failover environment while healthy."""
+        """The first Region: with failover routing, it serves all traffic while it is healthy."""
         return self.regions[0]
 
 
 def load(path: Path) -> Settings:
-    """Reads one environment file.
+    """Read one environment file.
 
     Args:
         path: The TOML file; its name without `.toml` becomes the name of the stack.
@@ -466,31 +501,36 @@ def load(path: Path) -> Settings:
         The validated settings.
 
     Raises:
-        SettingsError: The file is missing, is not TOML, or has faults; all are listed.
+        SettingsError: The file is missing, is not TOML, or has errors; all are listed.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.toml"))) or "none"
         raise SettingsError(path, [
-            Fault("", "no such environment file", f"one of: {known}",
+            Violation("", "the environment file does not exist", f"one of: {known}",
                   "name an existing environment or write this file from example.toml"),
+        ]) from None  # fmt: skip
+    except OSError as error:
+        raise SettingsError(path, [
+            Violation("", f"cannot be read: {error.strerror}", "a file that you may read",
+                  "rename or remove it if it is not an environment, or make it readable"),
         ]) from None  # fmt: skip
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(path, [
-            Fault("", f"not a TOML file: {error}", "TOML 1.0 in UTF-8",
-                  "mend the line; strings need double quotes"),
+            Violation("", f"not a TOML file: {error}", "TOML 1.0 in UTF-8",
+                  "fix the line; strings need double quotes"),
         ]) from None  # fmt: skip
 
-    faults = [*name_faults(path.stem), *cross_faults(values)]
+    violations = [*name_violations(path.stem), *cross_violations(values)]
     try:
         settings = Settings.model_validate({**_with_tuples(values), "name": path.stem})
     except ValidationError as error:
-        faults = [*field_faults(error, Settings), *faults]
+        violations = [*field_violations(error, Settings), *violations]
     if "name" in values:
-        faults.append(unknown_key_fault(("name",), Settings))
-    if faults:
-        raise SettingsError(path, faults)
+        violations.append(unknown_key_violation(("name",), Settings))
+    if violations:
+        raise SettingsError(path, violations)
     return settings
 
 

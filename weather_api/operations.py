@@ -1,26 +1,20 @@
-"""The weather API as a stack: its operations, as the infrastructure needs to know them.
+"""The operations of the weather API, as the infrastructure needs to know them.
 
 Each operation is a module of `lambda_src/` with the same name. Request models come from the schemas
-that the functions validate with. `weather_openapi.py` makes the OpenAPI document of all of this.
+that the functions validate with. `weather_api/openapi.py` makes the OpenAPI document of it all.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-from constructs import Construct
+from constructs_lib import Authorization, Operation
 
-from constructs_lib.api.operation import Authorization, Operation
-from constructs_lib.cloudwatch import FailureMetric
-from constructs_lib.dynamodb import Key
-from constructs_lib.settings import Settings
-from constructs_lib.stack import FailoverApiStack, Switch
-
-FUNCTIONS = Path(__file__).parent / "lambda_src"
+FUNCTIONS = Path(__file__).parent.parent / "lambda_src"
 HEALTH_OPERATION = "get_health"
 SWITCH_OPERATION = "get_switch"
 SWITCH_ITEM = {"pk": "control", "sk": "switch"}
-"""Primary key of the item that engages the failover switch while it stands."""
+"""Primary key of the item that engages the failover switch while it exists."""
 
 
 def _request_model(name: str) -> dict[str, Any]:
@@ -34,11 +28,13 @@ def _request_model(name: str) -> dict[str, Any]:
     return schema | {"properties": {member: {} for member in schema["properties"]}}
 
 
-# Open to everybody, so with limits far above what checkers need: whoever exhausts the limit makes
-# the checkers get 429, and the Region count as lost. More memory is more CPU for a first call.
+# Open to everybody, so with limits far above the 50 requests a second that checkers need: whoever
+# exhausts the limit makes the checkers get 429, and the Region count as lost. And far below the
+# account's quota, which all its APIs share: in some Regions, 2500 a second and bursts of 1250.
+# More memory is more CPU for a first call.
 _FOR_HEALTH_CHECKERS: dict[str, Any] = {
-    "rate_per_second": 2000.0,
-    "burst": 2000,
+    "rate_per_second": 300.0,
+    "burst": 300,
     "timeout_seconds": 3,
     "memory_megabytes": 512,
 }
@@ -118,54 +114,3 @@ OPERATIONS = (
         access=("dynamodb:GetItem", "dynamodb:Query", "dynamodb:DeleteItem"),
     ),
 )
-
-
-FAILURES = {
-    "Faults": "It answered 500: a defect, or a permission that it lacks. Its log says which.",
-    "TableUnavailable": "It answered 503, as the table did not answer: see DynamoDB's health in "
-    "this Region. If the other Region is well, engage the switch.",
-}
-"""What the functions count of their own failures, and what each means to whoever is on call."""
-
-
-def failure_metrics() -> tuple[FailureMetric, ...]:
-    """The metrics of `FAILURES`, under the names that the functions publish them with."""
-    published = json.loads((FUNCTIONS / "weather" / "metrics.json").read_text(encoding="utf-8"))
-    return tuple(
-        FailureMetric(
-            namespace=published["namespace"],
-            name=name,
-            dimension=published["dimension"],
-            meaning=meaning,
-            operations=frozenset(
-                operation.name
-                for operation in OPERATIONS
-                # Without the table, none is unavailable.
-                if operation.access or name != "TableUnavailable"
-            ),
-        )
-        for name, meaning in FAILURES.items()
-    )
-
-
-def build_stack(scope: Construct, settings: Settings) -> FailoverApiStack:
-    """The weather API in one environment.
-
-    Args:
-        scope: The app.
-        settings: The environment.
-
-    Returns:
-        The stack.
-    """
-    return FailoverApiStack(
-        scope,
-        settings=settings,
-        operations=OPERATIONS,
-        health_operation=HEALTH_OPERATION,
-        switch=Switch(SWITCH_OPERATION, SWITCH_ITEM),
-        functions=FUNCTIONS,
-        partition_key=Key("pk"),
-        sort_key=Key("sk"),
-        failure_metrics=failure_metrics(),
-    )

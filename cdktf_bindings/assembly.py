@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from constructs_lib.bindings.errors import UnknownLayoutError
+from cdktf_bindings.errors import UnknownLayoutError
 
 _SOURCE_MAP = "//# sourceMappingURL="
 _LEFT_OUT_OF_TYPES = frozenset({"docs", "locationInModule", "sourceLine"})
 _LEFT_OUT_OF_ASSEMBLY = frozenset({"types", "submodules", "readme", "dependencyClosure"})
 _INDEX_JS = """"use strict";
-module.exports = process[Symbol.for("constructs_lib.bindings")]({name}, module);
+module.exports = process[Symbol.for("cdktf_bindings")]({name}, module);
 """
 
 
@@ -55,7 +55,7 @@ class SplitAssembly:
 
 
 def split(stock: Path) -> SplitAssembly:
-    """Reads a stock assembly and takes it apart. Takes seconds, and some 800 MB for AWS.
+    """Read a stock assembly and take it apart. Takes seconds, and some 800 MB for AWS.
 
     Args:
         stock: The tarball in a provider's `_jsii` folder.

@@ -2,8 +2,8 @@
 
 Methods, paths, parameters and who may call come from the operations; texts and statuses from the
 docstrings of their modules, where what follows the statuses is for developers only; bodies and
-parameters from the schemas that the functions validate with. What stands here is which schema a
-function answers with, and what API Gateway answers by itself. `python -m scripts.openapi` writes
+parameters from the schemas that the functions validate with. Defined here is which schema a
+function answers with, and what API Gateway responds itself. `python -m scripts.openapi` writes
 the document to where `get_openapi` reads it.
 
 Source: https://spec.openapis.org/oas/v3.0.3
@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from constructs_lib import Authorization, Operation
 from constructs_lib.api.gateway_responses import SERVED_BY_HEADER
-from constructs_lib.api.operation import Authorization, Operation
-from weather_api import FUNCTIONS
+from weather_api.operations import FUNCTIONS
 
 Json = dict[str, Any]
 
@@ -26,28 +26,30 @@ _INFO: Json = {
     "title": "Weather API",
     "version": "1.0.0",
     "description": (
-        "Observations of the weather at registered locations, served by several AWS Regions under "
-        f"one name. Every response names the Region that served it in `{SERVED_BY_HEADER}`.\n\n"
-        "Every operation may be repeated, in any Region: repeat a request that was answered 500, "
-        "502, 503 or 504, or not at all. Look the name up anew then, since it leads to another "
+        "Weather observations at registered locations, served by several AWS Regions under one "
+        f"name. Every response names the Region that served it in `{SERVED_BY_HEADER}`.\n\n"
+        "All operations are idempotent, in any Region: retry a request that got 500, 502, 503 or "
+        "504, or no response. Resolve the name again before a retry, since it resolves to another "
         "Region after a failover.\n\n"
-        "Errors are problem documents (RFC 9457); look at their `status` or at that of the "
-        "response, and show their `detail` to people."
+        "A path that does not exist gets a 403, and one outside of the base path a 403 without "
+        "that header.\n\n"
+        "Errors are problem documents (RFC 9457). Use `status`, or the status of the response, in "
+        "programs; `detail` is for people."
     ),
 }
 _SERVERS = [
     {
         "url": "https://weather.example.com/v1",
-        "description": "A placeholder: the document that the API serves names its own server.",
+        "description": "A placeholder: the API serves this document with its own URL.",
     }
 ]
 _TAGS = {
     "health": "Whether a Region serves, for Route 53.",
-    "openapi": "The API about itself.",
-    "locations": "Where the weather is observed.",
-    "weather": "What was observed.",
+    "openapi": "OpenAPI description.",
+    "locations": "Locations with weather observations.",
+    "weather": "Weather observations.",
 }
-"""What operations are about, by the first segment of their paths."""
+"""Tags of operations, by the first segment of their paths."""
 
 _SECURITY: Mapping[Authorization, tuple[str, Json]] = {
     Authorization.API_KEY: (
@@ -56,7 +58,7 @@ _SECURITY: Mapping[Authorization, tuple[str, Json]] = {
             "type": "apiKey",
             "in": "header",
             "name": "x-api-key",
-            "description": "The key of a customer; it holds in every Region.",
+            "description": "A customer's API key; it is valid in every Region.",
         },
     ),
     Authorization.IAM: (
@@ -68,14 +70,16 @@ _SECURITY: Mapping[Authorization, tuple[str, Json]] = {
             "x-amazon-apigateway-authtype": "awsSigv4",
             "description": (
                 "A signature of an AWS principal that may call `execute-api:Invoke`. Signature "
-                "Version 4 holds for one Region: sign with Version 4A (`SigV4a`, Region set `*`), "
-                "or sign for the Region that the name leads to, and sign anew after a 403."
+                "Version 4 is valid in one Region: sign with Version 4A (`SigV4a`, Region set "
+                "`*`), or sign for the Region that the name resolves to and re-sign after a 403: "
+                f"its `{SERVED_BY_HEADER}` names the Region. A `:` in a path is `%3A` in what is "
+                "signed."
             ),
         },
     ),
 }
 
-_ANSWERS: Mapping[str, Mapping[int, tuple[str | None, str]]] = {
+_RESPONSES: Mapping[str, Mapping[int, tuple[str | None, str]]] = {
     "get_health": {
         200: ("Health", "The Region serves."),
         503: ("Health", "The Region does not serve."),
@@ -84,49 +88,56 @@ _ANSWERS: Mapping[str, Mapping[int, tuple[str | None, str]]] = {
     "get_openapi": {200: ("OpenApiDocument", "The document.")},
     "list_locations": {200: ("LocationPage", "A page of locations.")},
     "put_location": {
-        200: ("WrittenLocation", "The location, which stands in place of an earlier one."),
-        201: ("WrittenLocation", "The location, new to the Region."),
+        200: ("WrittenLocation", "The location; it replaced an earlier one."),
+        201: ("WrittenLocation", "The location, which is new in this Region."),
     },
     "get_weather": {200: ("Observation", "The latest observation.")},
     "list_observations": {200: ("ObservationPage", "A page of observations.")},
     "put_observation": {
-        200: ("WrittenObservation", "The observation, which stood there already."),
-        201: ("WrittenObservation", "The observation, new to the Region."),
+        200: ("WrittenObservation", "The observation, which already existed."),
+        201: ("WrittenObservation", "The observation, which is new in this Region."),
     },
-    "delete_observation": {204: (None, "Nothing of that time is left in the Region.")},
+    "delete_observation": {204: (None, "This Region holds no observation of that time any more.")},
 }
-"""What each operation answers when it is no problem: `{operation: {status: (schema, text)}}`."""
+"""Responses of success: `{operation: {status: (schema, text)}}`."""
 
 _PROBLEMS = {
     400: (
         "InvalidRequest",
-        "The request breaks the rules, and repeating it will not help. `errors` names everything "
-        "that is wrong, except where API Gateway refuses a body with members that are missing or "
-        "unknown: `detail` names those.",
+        "The request is invalid; a retry does not help. `errors` lists every invalid field, "
+        "except if API Gateway rejects a body with missing or unknown members: then `detail` "
+        "names them.",
     ),
     403: (
         "Forbidden",
-        "No API key or no signature, or one that does not hold here; or too many requests from one "
-        "address.",
+        "The API key or signature is missing or not valid here; a new key takes some seconds. Or "
+        "the web ACL refused the request: one address sent too many, or `User-Agent` is missing.",
     ),
-    404: ("NotFound", "Not there, or not there yet; `detail` says what."),
-    409: ("Conflict", "Another observation stands at that location and time."),
-    413: ("TooLarge", "The body has more than 10 MB."),
-    415: ("UnsupportedMediaType", "The body is announced as something other than JSON."),
-    429: ("TooManyRequests", "Over a limit: wait as long as `Retry-After` says."),
+    404: (
+        "NotFound",
+        "Location or observation not found, or not yet replicated to this Region; see `detail`.",
+    ),
+    409: ("Conflict", "A different observation already exists for that location and time."),
+    413: ("TooLarge", "The body is larger than 10 MB."),
+    415: ("UnsupportedMediaType", "The Content-Type is not JSON."),
+    429: (
+        "TooManyRequests",
+        "A limit or quota is exceeded: wait for the time in `Retry-After`. Both are counted in "
+        "each Region, on a best-effort basis.",
+    ),
     500: ("InternalError", "The request could not be served. Quote `instance` to report it."),
-    502: ("BadGateway", "The function failed."),
-    503: ("Unavailable", "The data cannot be reached at the moment: repeat the request."),
-    504: ("GatewayTimeout", "The function took too long."),
+    502: ("BadGateway", "The function failed, or its time limit was exceeded."),
+    503: ("Unavailable", "The data is temporarily unavailable: retry the request."),
+    504: ("GatewayTimeout", "The function could not be reached in time."),
 }
-"""Refusals that operations share: `{status: (response, text)}`."""
+"""Error responses that operations share: `{status: (response, text)}`."""
 
 _RETRY_AFTER_STATUSES = {429, 503}
 _BODY = "JSON in UTF-8, at most 4096 bytes; numbers with at most 30 decimal places, kept exactly."
 
 
 def document(operations: Sequence[Operation]) -> Json:
-    """Composes the document.
+    """Compose the document.
 
     Args:
         operations: What the API serves, each with a module in `lambda_src/`.
@@ -165,7 +176,7 @@ def document(operations: Sequence[Operation]) -> Json:
 
 @dataclass(frozen=True)
 class _Documentation:
-    """What the docstring of an operation's module says.
+    """Read the docstring of an operation's module.
 
     Attributes:
         summary: One line.
@@ -192,7 +203,7 @@ def _documentation(operation: Operation) -> _Documentation:
     )
     if not match:
         raise ValueError(
-            f"{path}: the docstring does not tell customers what the operation does: begin it with "
+            f"{path}: the docstring does not describe the operation for customers: begin it with "
             f"'`{call}`: what it does.', and end it with a line such as 'Statuses: 200, 400.'"
         )
     return _Documentation(
@@ -208,7 +219,7 @@ def _operation(operation: Operation) -> Json:
         "operationId": operation.name,
         "tags": [_tag(operation)],
         "summary": documentation.summary,
-        "description": documentation.description,
+        "description": f"{documentation.description}\n\n{_time_limit(operation)}".lstrip(),
         "security": [],
     }
     if operation.authorization is not Authorization.NONE:
@@ -228,23 +239,28 @@ def _operation(operation: Operation) -> Json:
     return described
 
 
+def _time_limit(operation: Operation) -> str:
+    """What API Gateway makes of a function that takes too long: it waits longer than any may."""
+    return f"The time limit is {operation.timeout_seconds} s; after that, the response is a 502."
+
+
 def _gateway_statuses(operation: Operation) -> set[int]:
-    """What API Gateway, or its firewall, answers by itself, whatever the function does."""
+    """What API Gateway or its web ACL may respond, whatever the function does."""
     return {403, 429, 500, 502, 503, 504} | ({400, 413} if operation.request_model else set())
 
 
 def _answer(operation: Operation, status: int) -> Json:
-    answers = _ANSWERS.get(operation.name, {})
+    answers = _RESPONSES.get(operation.name, {})
     if status not in answers:
         if status not in _PROBLEMS:
             raise ValueError(
-                f"operation {operation.name!r}: status {status} is described nowhere: add it to "
-                "_ANSWERS or _PROBLEMS in weather_openapi.py, or take it out of the docstring"
+                f"operation {operation.name!r}: status {status} has no description: add it to "
+                "_RESPONSES or _PROBLEMS in weather_api/openapi.py, or take it out of the docstring"
             )
         return _reference("responses", _PROBLEMS[status][0])
     schema, text = answers[status]
     schemas = {"application/json": schema} if schema else {}
-    # API Gateway may answer an error by itself, where the function's own is no problem document.
+    # API Gateway may respond with an error that is not a problem document.
     return _response(text, schemas | (_problem(status) if status in _PROBLEMS else {}))
 
 
@@ -290,7 +306,7 @@ def _headers() -> Json:
             "schema": {"type": "string", "example": "us-east-1"},
         },
         "Retry-After": {
-            "description": "Seconds to wait before the request is repeated.",
+            "description": "Seconds to wait before a retry.",
             "schema": {"type": "integer", "minimum": 0},
         },
     }
@@ -301,7 +317,10 @@ def _schemas() -> Json:
     where = {"location": _rules("location")}
     which = where | {name: _rules(name) for name in ("observed_at", "observation_id")}
     created = {
-        "created": {"type": "boolean", "description": "Whether the Region that answers wrote it."}
+        "created": {
+            "type": "boolean",
+            "description": "Whether this request created it in this Region.",
+        }
     }
     return {
         "LocationFields": _record(location),
@@ -317,7 +336,7 @@ def _schemas() -> Json:
 
 
 def _record(body: Json, before: Json | None = None, after: Json | None = None) -> Json:
-    """A body, with what answers say before and after its members."""
+    """A body, with what responses hold before and after its members."""
     before, after = before or {}, after or {}
     return {
         "description": body["description"],
@@ -347,7 +366,7 @@ def _page(name: str, schema: str, order: str) -> Json:
 
 
 def _rules(name: str) -> Json:
-    """The schema of a parameter, or of what answers say in its form."""
+    """The schema of a parameter, or of a response field of its form."""
     schema = _read("parameters")
     rules: Json = dict(schema["properties"].get(name) or schema["definitions"][name])
     if reference := rules.pop("$ref", None):

@@ -1,0 +1,54 @@
+"""What alarms and the dashboard show of a Region.
+
+Functions publish their own failures: one that returns 500 or 503 has succeeded for Lambda, whose
+metric `Errors` stays 0.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureMetric:
+    """A count of failures that functions publish, with the function's name as only dimension.
+
+    Attributes:
+        namespace: Namespace of the metric.
+        name: Name of the metric.
+        dimension: Name of the dimension that holds the function's name.
+        meaning: What it counts, and where to look: part of the text of the mail.
+        operations: Names of the operations whose functions can publish it.
+    """
+
+    namespace: str
+    name: str
+    dimension: str
+    meaning: str
+    operations: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchedRegion:
+    """What is shown of one Region.
+
+    Attributes:
+        region: The Region.
+        title: What its column is called.
+        api_name: Name of the REST API.
+        stage_name: Name of its stage.
+        functions: `{operation: name of the function}`.
+        table_name: Name of the table.
+        failure_metrics: What functions count of their own failures.
+        certificates: `{what its alarm is called: (domain name, ARN of its certificate)}`.
+    """
+
+    region: str
+    title: str
+    api_name: str
+    stage_name: str
+    functions: Mapping[str, str]
+    table_name: str
+    failure_metrics: Sequence[FailureMetric] = ()
+    certificates: Mapping[str, tuple[str, str]] = field(default_factory=dict)

@@ -1,0 +1,157 @@
+"""The outputs of a stack, typed: written by `FailoverApiStack`, read by the operator's tool.
+
+Plain values only, so that this module can be imported where neither cdktf nor a provider is
+installed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, cast
+
+RoutingPolicy = Literal["failover", "latency"]
+
+
+class OutputsError(ValueError):
+    """Outputs that are missing or of another form; the message names them."""
+
+
+@dataclass(frozen=True)
+class SwitchOutput:
+    """The failover switch.
+
+    Attributes:
+        region: The secondary Region, whose replica holds the item.
+        path: URL path that returns 200 while the switch is engaged, with the stage.
+        item: Primary key of the item, `{attribute: text}`.
+        health_check_id: The Route 53 health check that calls the path.
+    """
+
+    region: str
+    path: str
+    item: Mapping[str, str]
+    health_check_id: str
+
+
+@dataclass(frozen=True)
+class CustomerOutput:
+    """A customer.
+
+    Attributes:
+        name: Name of the customer.
+        plan: Name of the plan.
+        keys: Names of the API keys, the oldest first.
+    """
+
+    name: str
+    plan: str
+    keys: tuple[str, ...]
+
+
+def _output(description: str, *, optional: bool = False) -> Any:
+    metadata = {"description": description}
+    return field(default=None, metadata=metadata) if optional else field(metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Everything that a stack outputs; mappings are keyed by Region unless said otherwise."""
+
+    environment: str = _output("Name of the environment")
+    regions: tuple[str, ...] = _output("Regions in order, the primary first")
+    api_url: str = _output("URL that customers call")
+    record_name: str = _output("Name that customers resolve")
+    routing_policy: RoutingPolicy = _output("How DNS chooses a Region")
+    health_path: str = _output("Path that health checks call")
+    primary_api_endpoint: str = _output("URL in the primary Region alone")
+    secondary_api_endpoint: str = _output("URL in the secondary Region alone")
+    region_urls: Mapping[str, str] = _output("URL by Region")
+    api_ids: Mapping[str, str] = _output("API Gateway id by Region")
+    domain_targets: Mapping[str, str] = _output("Host name behind the domain by Region")
+    certificate_arns: Mapping[str, str] = _output("Certificate of the domain by Region")
+    health_functions: Mapping[str, str] = _output("Function that health checks call, by Region")
+    customers: tuple[CustomerOutput, ...] = _output(
+        "Customers in order, with plan and names of their keys"
+    )
+    api_key_ids: Mapping[str, Mapping[str, str]] = _output("API keys by name, then Region")
+    publisher_policy_arn: str | None = _output(
+        "Policy for the role of a publisher: it allows the signed operations", optional=True
+    )
+    table_name: str = _output("Table in every Region")
+    table_arns: Mapping[str, str] = _output("ARN of the table by Region")
+    zone_name: str = _output("Name of the hosted zone")
+    zone_id: str = _output("Id of the hosted zone")
+    name_servers: tuple[str, ...] = _output("Name servers to delegate the zone to")
+    health_check_ids: Mapping[str, str] = _output("Health check of the records, by Region")
+    endpoint_health_check_ids: Mapping[str, str] = _output(
+        "Health check that calls the Region, by Region"
+    )
+    switch: SwitchOutput | None = _output(
+        "The failover switch: an item in the secondary Region's replica", optional=True
+    )
+
+    @property
+    def primary(self) -> str:
+        """The Region that serves while it is healthy."""
+        return self.regions[0]
+
+    @property
+    def secondary(self) -> str:
+        """The Region that takes over."""
+        return self.regions[1]
+
+    @property
+    def account_id(self) -> str:
+        """The AWS account, as the ARN of the table names it."""
+        return self.table_arns[self.secondary].split(":")[4]
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Outputs":
+        """Read what `terraform output -json` or `to_json` gave.
+
+        Args:
+            values: `{name: value}`; names that this version does not know are left out.
+
+        Raises:
+            OutputsError: One that is required is missing, or one has another form.
+        """
+        known: dict[str, Any] = {each.name: values.get(each.name) for each in fields(cls)}
+        optional = {each.name for each in fields(cls) if each.default is None}
+        if missing := [
+            name for name, value in known.items() if value is None and name not in optional
+        ]:
+            raise OutputsError(f"missing outputs: {', '.join(missing)}")
+        try:
+            switch = known["switch"]
+            outputs = cls(
+                **known
+                | {
+                    "regions": tuple(known["regions"]),
+                    "name_servers": tuple(known["name_servers"]),
+                    "customers": tuple(
+                        CustomerOutput(each["name"], each["plan"], tuple(each["keys"]))
+                        for each in cast(list[dict[str, Any]], known["customers"])
+                    ),
+                    "switch": SwitchOutput(**switch) if switch else None,
+                }
+            )
+            # It is read from the others, which may be of another form.
+            _ = outputs.account_id
+        except (TypeError, KeyError, IndexError, AttributeError) as error:
+            raise OutputsError(f"outputs of another form: {error!r}") from error
+        return outputs
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values: `{name: value}`, without those that are None."""
+        return {name: _plain(value) for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def descriptions(cls) -> dict[str, str]:
+        """What each output means: `{name: description}`."""
+        return {each.name: str(each.metadata["description"]) for each in fields(cls)}
+
+
+def _plain(value: Any) -> Any:
+    """A value with lists for tuples, as JSON and jsii know them."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, tuple | list) else value

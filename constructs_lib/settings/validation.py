@@ -1,0 +1,233 @@
+"""Rules between the keys of an environment file.
+
+What a single key allows is defined with the key, in `schema`.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeGuard
+
+from constructs_lib.settings.errors import Violation
+from constructs_lib.settings.regions import (
+    REGIONS,
+    REGIONS_NEWER_THAN_THE_PROVIDER,
+    SMALLER_QUOTA,
+    SMALLER_QUOTA_REGIONS,
+    TESTED_PROVIDER,
+)
+
+OWN_TAGS = ("environment", "Name", "customer")
+"""Keys of the tags that the stack sets itself; of them, Route 53 gets the first two."""
+
+CERTIFICATE_NAME_LENGTH = 64
+"""Characters of a certificate's common name.
+
+Source: https://docs.aws.amazon.com/acm/latest/userguide/acm-limits.html
+"""
+
+
+def cross_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
+    """Rules between keys; values that are invalid on their own are left to the schema.
+
+    Args:
+        values: The file as TOML reads it.
+
+    Yields:
+        Every violation.
+    """
+    regions = values.get("regions")
+    regions = [r for r in regions if isinstance(r, str)] if isinstance(regions, list) else []
+    yield from _regions_violations(values, regions)
+    yield from _domain_violations(_table(values, "domain"), _table(values, "api"), regions)
+    yield from _monitoring_violations(_table(values, "monitoring"))
+    yield from _backend_violations(_table(values, "backend"), regions)
+    yield from _quota_violations(_table(values, "api"), regions)
+    yield from _plan_violations(_table(values, "plans"), _table(values, "api"))
+    yield from _customer_violations(values.get("customers"), _table(values, "plans"))
+    yield from _tag_violations(_table(values, "tags"))
+
+
+def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A table of the file; empty if it is something else."""
+    table = values.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def _regions_violations(values: Mapping[str, Any], regions: Sequence[str]) -> Iterator[Violation]:
+    for index, region in enumerate(regions):
+        yield from _region_violations(f"regions[{index}]", region)
+        if region in regions[:index]:
+            yield Violation(
+                f"regions[{index}]", f'duplicate Region "{region}"', "different Regions",
+                "name another Region: losing one must leave the other",
+            )  # fmt: skip
+    if values.get("routing_policy", "failover") == "failover" and len(regions) > 2:
+        yield Violation(
+            "regions", f"got {len(regions)} Regions with failover routing",
+            "exactly two: Route 53 knows one primary and one secondary record",
+            'keep two Regions, or set routing_policy = "latency"',
+        )  # fmt: skip
+
+
+def _domain_violations(
+    domain: Mapping[str, Any], api: Mapping[str, Any], regions: Sequence[str]
+) -> Iterator[Violation]:
+    zone, record = domain.get("zone_name"), domain.get("record_name")
+    within = isinstance(zone, str) and f".{record}".endswith(f".{zone.rstrip('.')}")
+    if isinstance(zone, str) and isinstance(record, str) and not within:
+        yield Violation(
+            "domain.record_name", f'"{record}" is not within the zone "{zone}"',
+            "the zone's name or a name that ends in it",
+            f'for example record_name = "api.{zone}"',
+        )  # fmt: skip
+
+    names = domain.get("regional_names") is True
+    longest = max(regions, key=len, default="")
+    if names and isinstance(record, str) and len(f"{longest}.{record}") > CERTIFICATE_NAME_LENGTH:
+        yield Violation(
+            "domain.regional_names",
+            f'"{longest}.{record}" has {len(longest) + 1 + len(record)} characters',
+            f"names of up to {CERTIFICATE_NAME_LENGTH} characters, which is what a certificate's "
+            "common name takes",
+            "shorten domain.record_name, or set regional_names = false",
+        )  # fmt: skip
+    if api.get("execute_api_endpoint") is False and not names:
+        yield Violation(
+            "api.execute_api_endpoint", "false closes the host name that health checks call",
+            "true, or false together with domain.regional_names = true",
+            "set regional_names = true in [domain]: each Region then has its own name, "
+            f"such as {longest or 'us-east-1'}.{record or 'api.example.com'}",
+        )  # fmt: skip
+
+
+def _backend_violations(backend: Mapping[str, Any], regions: Sequence[str]) -> Iterator[Violation]:
+    bucket_region = backend.get("region")
+    if isinstance(bucket_region, str) and backend.get("type") == "s3":
+        yield from _region_violations("backend.region", bucket_region)
+        if regions and bucket_region == regions[0]:
+            yield Violation(
+                "backend.region", f'"{bucket_region}" is the primary Region',
+                "any other Region: the state must outlive the Region whose loss it repairs",
+                "move the bucket, for example to "
+                + next((r for r in regions if r != bucket_region), "another Region"),
+            )  # fmt: skip
+
+
+def _monitoring_violations(monitoring: Mapping[str, Any]) -> Iterator[Violation]:
+    if monitoring.get("emails") and monitoring.get("alarms", False) is False:
+        yield Violation(
+            "monitoring.emails", "is set, but there are no alarms to send",
+            "with alarms = true only", "set alarms = true, or remove emails",
+        )  # fmt: skip
+    emails = monitoring.get("emails")
+    folded = [str(email).casefold() for email in emails] if isinstance(emails, list) else []
+    for index, email in enumerate(folded):
+        if email in folded[:index]:
+            yield Violation(
+                f"monitoring.emails[{index}]", f'duplicate address "{email}"',
+                "different addresses: a topic takes each once", "remove one of the two",
+            )  # fmt: skip
+
+
+def _quota_violations(api: Mapping[str, Any], regions: Sequence[str]) -> Iterator[Violation]:
+    smaller = next((region for region in regions if region in SMALLER_QUOTA_REGIONS), None)
+    for limit, quota in SMALLER_QUOTA.items():
+        served = api.get(limit)
+        if smaller and _is_number(served) and served > quota:
+            yield Violation(
+                f"api.{limit}",
+                f"got {served}, more than {quota}, which is the default quota of an account in "
+                f"{smaller}, of all its APIs together",
+                f"at most {quota} with {smaller} among the regions",
+                "lower it: a Region that takes over must serve as much as the one that is lost",
+            )  # fmt: skip
+
+
+def _plan_violations(plans: Mapping[str, Any], api: Mapping[str, Any]) -> Iterator[Violation]:
+    for name, plan in plans.items():
+        if not isinstance(plan, dict):
+            continue
+        if "monthly_quota" in plan and "daily_quota" in plan:
+            yield Violation(
+                f"plans.{name}", "has a monthly and a daily quota", "one quota for each plan",
+                "remove monthly_quota or daily_quota",
+            )  # fmt: skip
+        for limit, default in (("rate_per_second", 100.0), ("burst", 200)):
+            sold, whole = plan.get(limit), api.get(limit, default)
+            if _is_number(sold) and _is_number(whole) and sold > whole:
+                yield Violation(
+                    f"plans.{name}.{limit}",
+                    f"got {sold}, more than {whole}, which is what a method serves to all "
+                    "customers together",
+                    f"at most api.{limit}",
+                    f"lower it, or raise {limit} in [api]",
+                )  # fmt: skip
+
+
+def _customer_violations(customers: Any, plans: Mapping[str, Any]) -> Iterator[Violation]:
+    if not isinstance(customers, list):
+        return
+    tables = [customer if isinstance(customer, dict) else {} for customer in customers]
+    names = [customer.get("name") for customer in tables]
+    for index, customer in enumerate(tables):
+        name, plan, keys = (customer.get(key) for key in ("name", "plan", "keys"))
+        if isinstance(name, str) and name in names[:index]:
+            yield Violation(
+                f"customers[{index}].name", f'duplicate name "{name}"', "different names",
+                "rename one of the two, or remove it",
+            )  # fmt: skip
+        if isinstance(plan, str) and plan not in plans:
+            known = ", ".join(sorted(plans)) or "none yet"
+            yield Violation(
+                f"customers[{index}].plan", f'unknown plan "{plan}"',
+                f"one of: {known}", f"name one of these, or add [plans.{plan}]",
+            )  # fmt: skip
+        if isinstance(keys, list) and len(keys) == 2 and keys[0] == keys[1]:
+            yield Violation(
+                f"customers[{index}].keys", f"duplicate number {keys[0]}", "two different numbers",
+                "give the new key the next number",
+            )  # fmt: skip
+
+
+def _tag_violations(tags: Mapping[str, Any]) -> Iterator[Violation]:
+    """Keys that are one for IAM, whose tag keys ignore case."""
+    own = {key.casefold(): key for key in OWN_TAGS}
+    first: dict[str, str] = {}
+    for key in tags:
+        folded = key.casefold()
+        if folded in own:
+            yield Violation(
+                f"tags.{key}", f"is a tag that the stack sets itself: {own[folded]}",
+                f"any key but {', '.join(OWN_TAGS)}, in whatever case: IAM ignores it",
+                "remove it, or choose another key",
+            )  # fmt: skip
+        elif folded in first:
+            yield Violation(
+                f"tags.{key}", f"differs from {first[folded]} in case only",
+                "keys that differ in more than case: IAM ignores it",
+                f"remove {key} or {first[folded]}",
+            )  # fmt: skip
+        first.setdefault(folded, key)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _region_violations(key: str, region: str) -> Iterator[Violation]:
+    if region in REGIONS:
+        return
+    if region in REGIONS_NEWER_THAN_THE_PROVIDER:
+        yield Violation(
+            key, f'got "{region}", which version {TESTED_PROVIDER} of the AWS provider refuses',
+            "a Region that this version knows: it is the one that is tested here",
+            "choose another Region nearby",
+        )  # fmt: skip
+        return
+    close = difflib.get_close_matches(region, REGIONS, n=1)
+    yield Violation(
+        key,
+        f'got "{region}", which is not a Region of the partition aws',
+        "a Region such as us-east-1 or eu-central-1",
+        f"write {close[0]}" if close else "write the Region's code, not its name",
+    )

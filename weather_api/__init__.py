@@ -1,0 +1,1 @@
+"""The example application: an API that sells weather data."""
