@@ -1,9 +1,9 @@
-"""`DELETE /weather/{location}/observations/{observed_at}`: remove what was observed at a time.
+"""`DELETE /weather/{location}/observations/{observed_at}`: delete the observations of a time.
 
-May be repeated, in another Region too: the answer is 204 whether or not something was there, and
-404 if the location is not registered. It removes every observation of that time that the Region
-which answers holds; one that another Region accepted a moment ago and that is not replicated yet
-stays, until the request is repeated.
+Idempotent, also across Regions: returns 204 whether or not an observation existed, and 404 if the
+location is not registered. Deletes every observation of that time that this Region holds. An
+observation that another Region has just accepted and not yet replicated remains until the request
+is repeated.
 
 Statuses: 204, 400, 404, 500, 503.
 """

@@ -1,12 +1,11 @@
 """`GET /openapi.json`: this document, OpenAPI 3.0.
 
-Its server is the name that leads to the Region in service, whichever Region answers. It takes no
-notice of the request, and may be kept for five minutes.
+Its server URL is the shared domain name, which resolves to the Region in service. The response is
+the same for every request and may be cached for five minutes.
 
 Statuses: 200.
 
-Reads the environment variable `API_URL` when it is imported, and renders the document then: it is
-the same for every request.
+Reads the environment variable `API_URL` and renders the document when it is imported.
 """
 
 import json

@@ -1,14 +1,14 @@
 """`GET /health/switch`: whether the failover switch is engaged, for Route 53's health checkers.
 
-Operators engage it in the standby Region, to take the primary Region out of service and keep it
-out. 200 while it is engaged in the Region that answers, 404 while it is not; clients need neither.
+Operators engage it in the secondary Region, to take the primary Region out of service. Returns 200
+while the switch is engaged in this Region, and 404 while it is not. Clients do not need it.
 
 Statuses: 200, 404, 503.
 
-The standby takes over the primary: while an operator's item stands in this Region's replica, this
-answers 200, and the health check that asks the standby for it, inverted, takes the primary out of
-service. Only the data plane takes part: no API of the failing Region and none of Route 53. When the
-standby cannot answer, the check fails, and inverted it leaves the primary in service.
+While an operator's item exists in the secondary Region's replica, this returns 200, and the
+inverted health check that calls it takes the primary out of service. Only the data plane takes
+part: no API of the failing Region and none of Route 53. If the secondary does not respond, the
+inverted check leaves the primary in service.
 
 Source: https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/appendix-b---edge-network-global-service-guidance.html
 """

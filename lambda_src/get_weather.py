@@ -1,10 +1,10 @@
 """`GET /weather/{location}`: the latest observation of a location.
 
-The latest is the one of the latest time and, if two Regions accepted different observations for
-that time at the same moment, the one with the largest `observation_id`. So every Region that holds
-the same observations gives the same answer.
+Returns the observation with the latest time. If two Regions accepted different observations for
+that time, it is the one with the largest `observation_id`, so every Region that holds the same
+observations returns the same one.
 
-404 tells an unknown location from one without observation in its `detail`.
+For a 404, `detail` distinguishes an unknown location from a location without observations.
 
 Statuses: 200, 400, 404, 500, 503.
 """

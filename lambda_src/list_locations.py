@@ -1,7 +1,7 @@
-"""`GET /locations?limit&cursor`: the registered locations, in the order of their ids.
+"""`GET /locations?limit&cursor`: the registered locations, ordered by id.
 
-Answers one page. While `next_cursor` is not null, ask again with it as `cursor` for the next page,
-in any Region.
+Returns one page. While `next_cursor` is not null, pass it as `cursor` to get the next page. Cursors
+are valid in every Region.
 
 Statuses: 200, 400, 500, 503.
 """

@@ -1,10 +1,10 @@
 """`GET /weather/{location}/observations?from&to&limit&cursor`: observations, oldest first.
 
-Without `from` or `to`, that end is open. Where several different observations of one time were
-accepted, all are listed.
+Without `from` or `to`, the range is open at that end. If several observations were accepted for one
+time, all are listed.
 
-Answers one page. While `next_cursor` is not null, ask again with it as `cursor` for the next page,
-in any Region. A cursor outside of `from` and `to` lists what is left between them.
+Returns one page. While `next_cursor` is not null, pass it as `cursor` to get the next page. Cursors
+are valid in every Region. A cursor outside of `from` and `to` continues within them.
 
 Statuses: 200, 400, 404, 500, 503.
 """

@@ -1,9 +1,9 @@
-"""`PUT /locations/{location}`: register a location, or replace it whole.
+"""`PUT /locations/{location}`: register a location, or replace it as a whole.
 
-201 if the Region that answers did not hold the location before, else 200. May be repeated.
+Returns 201 if this Region did not hold the location before, otherwise 200. Idempotent.
 
-If two Regions replace the same location at once, the later write stands in every Region; a location
-is never a mixture of two writes.
+If two Regions replace the same location at the same time, the last writer wins in every Region; a
+location is never a mixture of two writes.
 
 Statuses: 200, 201, 400, 415, 500, 503.
 """

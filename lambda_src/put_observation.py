@@ -1,40 +1,55 @@
-"""`PUT /weather/{location}/observations/{observed_at}`: add an observation, which never changes.
+"""`PUT /weather/{location}/observations/{observed_at}`: add an observation, which is immutable.
 
-The rule, and what it promises while several Regions take writes:
+If this Region already holds the same observation, it returns 200 with `created: false`, so retries
+are safe in any Region. If it holds a different one for that time, it returns 409. Otherwise the
+observation is stored and 201 with `created: true` is returned.
 
-1. The Region that answers looks at what it holds itself. The same observation there: 200,
-   `"created": false`, so a request may be repeated safely, in another Region too. A different one
-   for that time: 409. None: it is written, 201, `"created": true`.
-2. The id of an observation is a digest of its body. So two different bodies are two observations
-   and neither can overwrite the other, while the same body sent twice is one observation.
-3. Requests with different bodies for one time that do not see each other (in two Regions before
-   replication has joined them, or in one Region at the same instant) are each answered 201. Both
-   observations stay, in every Region: both are listed, each with its `observation_id`, and
-   `GET /weather/{location}` answers the one with the largest `observation_id` in every Region. From
-   then on the time is taken: either body is answered 200, any third one 409. `DELETE` removes both.
-4. For the same reason 201 may be answered twice for the same body; there is one observation then.
-5. A location that another Region registered a moment ago may be answered 404 until it is
+A time in the future is refused with 400, except for a tolerance of some minutes: five, unless the
+operator of the API sets another. The error's `detail` has it, and the Region's time.
+
+While several Regions accept writes:
+
+1. The id of an observation is a digest of its body, so two different bodies are two observations,
+   neither of which can overwrite the other, and the same body sent twice is one observation.
+2. Requests with different bodies for the same time that do not see each other (in two Regions
+   before replication, or in one Region at the same instant) all return 201. Both observations are
+   kept in every Region. Both are listed, each with its `observation_id`, and
+   `GET /weather/{location}` returns the one with the largest `observation_id`. After that, either
+   body returns 200, and any third one 409. `DELETE` deletes both.
+3. For the same reason the same body may get 201 twice; there is one observation.
+4. A location that another Region has just registered may be reported as 404 until it is
    replicated.
 
 Statuses: 200, 201, 400, 404, 409, 415, 500, 503.
+
+Reads the environment variable `CLOCK_TOLERANCE_SECONDS` when it is imported.
 
 The Region reads its replica strongly consistently. The id is part of an item's key, so different
 bodies are different items, and equal bodies are the same item with the same content. No write reads
 and changes an item that others share.
 """
 
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
 from weather import inputs, repository
 from weather.errors import Conflict
 from weather.http import Request, Response, lambda_handler
 
 ACTIONS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query")
+CLOCK_TOLERANCE: Final = timedelta(seconds=int(os.environ.get("CLOCK_TOLERANCE_SECONDS", "300")))
 
 
 @lambda_handler
 def handler(request: Request) -> Response:
     """Answer 201 or 200 and the observation, with its id."""
     observation = inputs.parse_observation(
-        request.path_parameters, request.query_parameters, request.json_body()
+        request.path_parameters,
+        request.query_parameters,
+        request.json_body(),
+        now=datetime.now(UTC),
+        tolerance=CLOCK_TOLERANCE,
     )
     standing = repository.find_observations_at(observation.moment)
     created = observation.observation_id not in {other.observation_id for other in standing}

@@ -6,7 +6,7 @@ from threading import Thread
 
 
 class BoundedCheck:
-    """Runs a check in a thread of its own, one at a time.
+    """Run a check in its own thread, one at a time.
 
     A check that hangs cannot be stopped; it is left behind. No other is started while it hangs, so
     however often the question is asked, at most one thread is lost.

@@ -1,9 +1,9 @@
 """The JSON of the domain: bodies checked against their schemas, numbers kept exact, digests.
 
-Which fields a body has, which are required and their bounds stand in `location.schema.json` and
+Which fields a body has, which are required and their bounds are in `location.schema.json` and
 `observation.schema.json` beside this module (JSON Schema draft 4, the dialect of API Gateway's
 models). API Gateway reads the same files, so there is one place to change a field. What paths and
-queries may hold stands in `parameters.schema.json`. The OpenAPI document is made of all three.
+queries may hold is in `parameters.schema.json`. The OpenAPI document is made of all three.
 """
 
 import hashlib
@@ -126,7 +126,7 @@ def _number(text: str) -> Decimal | float:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Build a JSON object, refusing names that stand in it twice."""
+    """Build a JSON object, refusing duplicate names."""
     names = [name for name, _ in pairs]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
@@ -165,7 +165,7 @@ def _fault_of_string(value: object, shortest: int, longest: int, pattern: str) -
 
 
 def _read_schema(name: str) -> dict[str, Any]:
-    """Read a schema that stands beside this module."""
+    """Read a schema from the folder of this module."""
     schema: dict[str, Any] = json.loads(Path(__file__).with_name(name).read_text("utf-8"))
     return schema
 

@@ -56,7 +56,7 @@ class NotFound(WeatherError):
 
 
 class Conflict(WeatherError):
-    """Another observation already stands at that location and time."""
+    """Another observation already exists for that location and time."""
 
 
 class Unavailable(WeatherError):
@@ -76,7 +76,7 @@ class Unavailable(WeatherError):
 class Faults:
     """Gathers the faults of many checks, so that a customer learns of all of them at once.
 
-    Each check stands in a `with` block of its own; `raise_if_any` follows the last one::
+    Each check has its own `with` block; `raise_if_any` follows the last one::
 
         faults = Faults()
         with faults:

@@ -2,7 +2,7 @@
 
 The only place that gives an error its HTTP status. Failures are described as RFC 9457 problem
 documents; a failure that nobody foresaw says nothing about itself but the id to quote, under which
-the log tells the rest.
+the log has the rest.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 """
@@ -157,7 +157,7 @@ def region() -> str:
 def lambda_handler(
     operation: Callable[[Request], Response], *, quiet: bool = False
 ) -> Callable[[Mapping[str, Any], object], dict[str, Any]]:
-    """Make a Lambda handler of an operation, which stands in a module of the same name.
+    """Make a Lambda handler of an operation, which is in a module of the same name.
 
     Args:
         operation: Answers a request, or raises.
@@ -179,7 +179,7 @@ def lambda_handler(
         except Exception as error:
             response = _describe(error, request_id)
             result = response.to_proxy_result()
-        telemetry.tell(
+        telemetry.log(
             status=response.status,
             seconds=time.perf_counter() - started,
             request_id=request_id,
@@ -227,7 +227,7 @@ def _problem(
             "title": title,
             "status": status,
             "detail": detail,
-            "instance": f"urn:weather:request:{request_id}",
+            "instance": f"urn:request:{request_id}",
             **extensions,
         },
         headers or {},

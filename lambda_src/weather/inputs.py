@@ -1,12 +1,12 @@
 """What each operation takes: path, query and body read into the terms of the model.
 
-Every function gathers all faults of a request before it raises, so that a customer can mend them in
+Every function gathers all errors of a request before it raises, so that a customer can fix them in
 one go.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -179,13 +179,22 @@ def parse_location(path: Mapping[str, str], query: QueryParameters, body: bytes)
     return Location(location_id, fields)
 
 
-def parse_observation(path: Mapping[str, str], query: QueryParameters, body: bytes) -> Observation:
+def parse_observation(
+    path: Mapping[str, str],
+    query: QueryParameters,
+    body: bytes,
+    *,
+    now: datetime,
+    tolerance: timedelta,
+) -> Observation:
     """Read the inputs of `PUT /weather/{location}/observations/{observed_at}`.
 
     Args:
         path: Holds `location` and `observed_at`.
         query: Must be empty.
         body: JSON as `observation.schema.json` allows it.
+        now: The present, in UTC.
+        tolerance: How far in the future an observation may be, for a publisher whose clock is fast.
 
     Returns:
         The observation to store.
@@ -194,13 +203,16 @@ def parse_observation(path: Mapping[str, str], query: QueryParameters, body: byt
         InvalidRequest: With every fault of path, query and body.
     """
     faults = Faults()
-    moment, fields = ObservationTime("", ""), dict[str, Decimal | str]()
+    location_id, observed_at, fields = "", "", dict[str, Decimal | str]()
     with faults:
-        moment = parse_observation_path(path, query)
+        location_id = parse_location_path(path, query)
+    with faults:
+        observed_at = parse_time("observed_at", path["observed_at"])
+        _refuse_future(observed_at, now=now, tolerance=tolerance)
     with faults:
         fields = parse_body(body, OBSERVATION_SCHEMA)
     faults.raise_if_any()
-    return Observation(moment.location_id, moment.observed_at, digest(fields), fields)
+    return Observation(location_id, observed_at, digest(fields), fields)
 
 
 def parse_location_id(text: str) -> str:
@@ -234,7 +246,7 @@ def parse_time(field: str, text: str) -> str:
         text: A real date and time in UTC, written exactly `YYYY-MM-DDTHH:MM:SSZ`.
 
     Returns:
-        The same text; as text it sorts like the time it stands for.
+        The same text; as text it sorts like the time it denotes.
 
     Raises:
         InvalidRequest: Naming `field`.
@@ -252,6 +264,23 @@ def parse_time(field: str, text: str) -> str:
             "for example 2026-01-31T06:00:00Z",
         )
     )
+
+
+def _refuse_future(observed_at: str, *, now: datetime, tolerance: timedelta) -> None:
+    """Refuse what cannot have been observed: it would be the latest weather until that time."""
+    if observed_at > _written(now + tolerance):
+        raise InvalidRequest(
+            Fault(
+                "observed_at",
+                f"must not be more than {tolerance // timedelta(seconds=1)} seconds in the future; "
+                f"it is {_written(now)} here",
+            )
+        )
+
+
+def _written(moment: datetime) -> str:
+    """A time as the API writes it; as text, times sort like themselves."""
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
 def parse_limit(text: str | None) -> int:

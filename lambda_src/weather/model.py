@@ -1,4 +1,4 @@
-"""The domain, pure: locations, observations, and where they stand in the table.
+"""The domain, pure: locations, observations, and their keys in the table.
 
 Nothing here knows AWS, the environment or the clock.
 
@@ -71,7 +71,7 @@ class Location:
 
     @property
     def key(self) -> Key:
-        """Where the location stands in the table."""
+        """Primary key of the location."""
         return location_key(self.location_id)
 
     @classmethod
@@ -120,7 +120,7 @@ class Observation:
 
     @property
     def key(self) -> Key:
-        """Where the observation stands in the table."""
+        """Primary key of the observation."""
         return Key(
             observations_partition(self.location_id),
             f"observation#{self.observed_at}#{self.observation_id}",
@@ -164,7 +164,7 @@ class Listing:
 
 
 SWITCH_KEY: Final = Key("control", "switch")
-"""Primary key of the item that engages the failover switch while it stands."""
+"""Primary key of the item that engages the failover switch while it exists."""
 
 
 def location_key(location_id: str) -> Key:
@@ -205,7 +205,7 @@ def encode_cursor(sort_key: str) -> str:
 
     It holds the sort key only. The partition comes from the path of the request that uses it, so a
     forged cursor reaches nothing that the same customer could not list without one; and it names no
-    Region, so a listing begun in one Region goes on in another.
+    Region, so a listing begun in one Region continues in another.
 
     Args:
         sort_key: Sort key of the last item listed.

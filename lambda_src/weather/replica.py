@@ -1,6 +1,6 @@
 """The Region's replica of the table: how it is reached, and what its failures mean.
 
-The only module that knows AWS. What health checkers ask of the replica stands here, apart from the
+The only module that knows AWS. What health checkers ask of the replica is here, apart from the
 records: their functions start sooner with one client instead of two.
 
 Reads the environment variables `TABLE_NAME` and `AWS_REGION` when it is imported.
@@ -132,7 +132,7 @@ def read_nothing(health_client: DynamoDbClient) -> None:
 
 
 def switch_is_engaged(health_client: DynamoDbClient) -> bool:
-    """Whether the operator's item stands in the local replica.
+    """Whether the local replica holds the operator's item.
 
     Args:
         health_client: A client that gives up sooner than the one of the other operations.

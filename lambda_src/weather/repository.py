@@ -60,7 +60,7 @@ def require_location(location_id: str) -> None:
 def put_location(location: Location) -> bool:
     """Write a location whole, in place of whatever stood there.
 
-    If two Regions do so at once, the later write stands in both when replication is done.
+    If two Regions do so at once, the later write is in both when replication is done.
 
     Args:
         location: What to write.
@@ -171,7 +171,7 @@ def delete_observation(observation: Observation) -> None:
 
 
 def _page(kind: type[Record], listing: Listing) -> tuple[list[Record], str | None]:
-    """Read one item more than the page holds, which tells whether another page follows."""
+    """Read one item more than the page holds, to find out whether another page follows."""
     items = _query(listing.partition, listing.sort_keys, limit=listing.limit + 1)
     records = [_from_item(kind, item) for item in items[: listing.limit]]
     more = len(items) > listing.limit

@@ -1,12 +1,12 @@
-"""What a function tells of itself: one line of JSON for a request, with its metrics in it.
+"""What a function logs: one line of JSON for a request, with its metrics in it.
 
 The line goes to standard output; Lambda passes JSON on to CloudWatch Logs as it is, and its filter
 of log levels reads `level` and `timestamp`. CloudWatch makes metrics of what `_aws` names, in the
-embedded metric format. Names and units of the metrics stand in `metrics.json`, for dashboards too.
+embedded metric format. Names and units of the metrics are in `metrics.json`, for dashboards too.
 
 A line holds what AWS or this code has named: ids, the operation, a status, times, kinds of errors.
 Nothing of it comes from a path, a query, a header or a body, nor from the message of an exception,
-which may quote them. The trace id, which a caller may choose, is told only if it is one. A line
+which may quote them. The trace id, which a caller may choose, is logged only if it is one. A line
 that cannot be written is given up, and the request is answered.
 
 Reads the environment variables that Lambda sets: `AWS_LAMBDA_FUNCTION_NAME`, `AWS_REGION` and
@@ -52,7 +52,7 @@ class Telemetry:
         self._function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME") or operation
         self._cold = True
 
-    def tell(
+    def log(
         self,
         *,
         status: int,
@@ -67,7 +67,7 @@ class Telemetry:
             status: HTTP status of the answer.
             seconds: What the answer took, without the start of the function.
             request_id: API Gateway's id of the request.
-            function_request_id: Lambda's id of the invocation, under which it tells of it itself.
+            function_request_id: Lambda's id of the invocation, under which Lambda logs it, too.
             error: What was answered in place of a success; None for nothing.
         """
         cold, self._cold = self._cold, False
@@ -79,7 +79,7 @@ class Telemetry:
             line = {
                 "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
                 "level": "INFO" if status < 500 else "WARN" if status == 503 else "ERROR",
-                "message": f"{self._operation} answered {status}",
+                "message": f"{self._operation} returned {status}",
                 "operation": self._operation,
                 "region": os.environ["AWS_REGION"],
                 "status": status,
