@@ -1,5 +1,5 @@
-"""The tool that operators run: `python -m ops <verb>`.
+"""The tool that operators run: `python -m ops COMMAND`.
 
-Every verb is a module that returns dataclasses; `__main__` parses arguments and prints. Terraform
+Every command is a module that returns dataclasses; `ops.cli` parses arguments and prints. Terraform
 and main.py are run as programs, and what they built is read from `terraform output -json`.
 """

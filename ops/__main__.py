@@ -1,26 +1,24 @@
-"""`python -m ops`: runs one verb."""
+"""`python -m ops`: runs one command."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
-from ops.cli import customers, diagram, drill, local, switch, verify
-from ops.errors import OpsError
+from ops.cli import customers, diagram, drill, export, iam_policy, switch, verify
+from ops.cli.program import Parser, run
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line: every verb with its options."""
-    whole = argparse.ArgumentParser(prog="python -m ops", description="The operator's tool.")
-    verbs = whole.add_subparsers(metavar="VERB", required=True)
-    for verb in (local, customers, verify, drill, switch, diagram):
-        verb.add_to(verbs)
+    """The command line: every command with its options."""
+    whole = Parser(prog="python -m ops", description="The operator's tool.")
+    commands = whole.add_subparsers(metavar="COMMAND", required=True)
+    for command in (customers, export, verify, drill, switch, iam_policy, diagram):
+        command.add_to(commands)
     return whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb.
+    """Run one command.
 
     Args:
         arguments: The command line without the program's name; by default the process's own.
@@ -28,17 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = parser().parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except OpsError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"Error: {error}", style="red", markup=False
-        )
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("\nInterrupted. See what runs: python -m ops local status", file=sys.stderr)
-        return 130
+    return run(parser(), arguments)
 
 
 if __name__ == "__main__":

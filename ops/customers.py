@@ -1,38 +1,36 @@
-"""`ops customers`: who may read the weather, and the keys that let them.
+"""`ops customers`: customers of the API and their API keys.
 
-Names and plans stand in the environment file, values in the key file; both take effect when the
-environment is deployed, in every Region at once. A key is rotated in two steps, between which the
-old and the new one open the API everywhere.
+Names and plans are in the environment file, values in the key file; both take effect in every
+Region when the environment is deployed. A key is rotated in two steps, between which every Region
+accepts the old and the new one.
 
-What AWS has is asked before anything is changed: a new value for a key that is deployed would lock
-the customer out. Values are kept before the file names their keys, so a failure in between leaves
-a value too many and never one too few.
+The deployed keys are read before anything is changed: a new value for a key that is deployed would
+lock the customer out. Values are stored before the environment file names their keys, so a failure
+in between leaves a value too many and never one too few.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from ops.environment import Environment
+from ops.deployed_keys import Deployed
 from ops.environment_file import Customer, EnvironmentFile, key_name
-from ops.errors import ExitCode, OpsError
-from ops.key_values import KeyFile
+from ops.errors import UsageError
+from ops.key_values import KeyFile, refuse_shared
 
-Deployed = Mapping[str, Mapping[str, str]]
-"""`{key name: {region: id}}` of the keys that AWS has."""
+Claim = Callable[[Mapping[str, str]], None]
+"""Claims keys, `{name: value}`: it raises an error if another machine has created one of them."""
 
 
 @dataclass(frozen=True)
 class KeyState:
-    """One key of a customer, as file and AWS know it.
+    """One key of a customer, in the file and on AWS.
 
     Attributes:
         customer: Name of the customer.
         plan: Name of its plan in the environment file; empty if the file no longer has the key.
         name: Name of the key.
-        has_value: Whether this machine knows its value.
-        regions: Regions that it is deployed in; None where the deployment cannot be read.
+        has_value: Whether its value is known on this machine.
+        regions: Regions that it is deployed in; None if the deployment cannot be read.
     """
 
     customer: str
@@ -49,45 +47,48 @@ def issue(
     *,
     customer: str | None = None,
     plan: str | None = None,
+    claim: Claim = lambda _: None,
 ) -> dict[str, str]:
-    """Makes the values that are missing: of one customer, who is added if new, or of all.
+    """Create the values that are missing: of one customer, who is added if new, or of all.
 
     Args:
         file: The environment's file.
-        keys: Where values are kept.
-        deployed: The keys that AWS has.
+        keys: The key file.
+        deployed: The deployed keys.
         customer: Name of a customer; None for all in the file.
         plan: Plan of a new customer.
+        claim: Claims the keys that are not deployed.
 
     Returns:
-        `{key name: value}` of the keys that were made now.
+        `{key name: value}` of the new keys.
 
     Raises:
-        OpsError: A new customer without plan, another plan than the file's, or a key that is
-            deployed already, whose new value would lock the customer out.
+        OpsError: A new customer without plan, another plan than the file's, or a deployed key whose
+            value is not known here.
     """
     with keys.locked():
         if customer is None:
-            names = [name for each in file.customers for name in each.keys]
-            _refuse_to_replace(names, keys, deployed, file)
-            return keys.make(names)
+            return _create(
+                [name for each in file.customers for name in each.keys],
+                keys,
+                deployed,
+                file,
+                claim,
+            )
         known = file.customer(customer)
         if known is None and plan is None:
-            raise OpsError(
+            raise UsageError(
                 f"{file.path} has no customer {customer!r}",
                 next_step=f"give --plan to add it: one of {', '.join(file.plans) or 'none yet'}",
-                exit_code=ExitCode.USAGE,
             )
         if known is not None and plan not in (None, known.plan):
-            raise OpsError(
+            raise UsageError(
                 f"{customer} is on the plan {known.plan}, not {plan}",
                 next_step=f"to change it, edit plan in {file.path}: the key stays the same",
-                exit_code=ExitCode.USAGE,
             )
         text = None if known else file.with_customer(customer, str(plan))
-        names = list(known.keys if known else (key_name(customer, 1),))
-        _refuse_to_replace(names, keys, deployed, file)
-        made = keys.make(names)
+        names = known.keys if known else (key_name(customer, 1),)
+        made = _create(names, keys, deployed, file, claim)
         if text:
             file.write(text)
         return made
@@ -100,77 +101,91 @@ def rotate(
     customer: str,
     *,
     at_once: bool = False,
+    claim: Claim = lambda _: None,
 ) -> dict[str, str]:
-    """Gives a customer a new key: beside the one that opens the API now, or in its place.
+    """Create a new key of a customer: beside the present one, or in its place.
 
     Args:
         file: The environment's file.
-        keys: Where values are kept; those of the customer's keys that ended earlier go.
-        deployed: The keys that AWS has.
+        keys: The key file; values of keys that were revoked earlier are removed.
+        deployed: The deployed keys.
         customer: Name of the customer.
-        at_once: The old keys end with the same deployment: one of them leaked.
+        at_once: The same deployment revokes the old keys, because one of them leaked.
+        claim: Claims the new key.
 
     Returns:
         `{key name: value}` of the new key.
 
     Raises:
-        OpsError: No such customer, or a rotation is under way.
+        OpsError: There is no such customer, a rotation is in progress, or the file is older than
+            the deployment.
     """
     with keys.locked():
         known = _known(file, customer)
         if len(known.numbers) > 1 and not at_once:
-            raise OpsError(
+            raise UsageError(
                 f"{customer} has two keys already: {', '.join(known.keys)}",
                 next_step=f"when {customer} uses the new one: python -m ops customers rotate "
                 f"{customer} --finish --environment {file.environment}",
-                exit_code=ExitCode.USAGE,
+            )
+        newer = [n for n in _numbers(customer, {*deployed}) if n > max(known.numbers)]
+        if newer and not at_once:
+            names = ", ".join(key_name(customer, number) for number in sorted(newer))
+            raise UsageError(
+                f"{names} is deployed, and {file.path} does not name it: the next deployment "
+                f"would revoke it, and lock {customer} out",
+                next_step="if it was made on another machine, get the newest version of the file; "
+                "if it is to be revoked, deploy first",
             )
         ever = _numbers(customer, {*known.keys, *keys.values(), *deployed})
-        # Never a number that was used: its value may be the one that leaked.
+        # Never a number that was used before: its value may be the one that leaked.
         number = max(ever) + 1
         numbers = (number,) if at_once else (*known.numbers, number)
         text = file.with_keys(customer, numbers)
-        made = keys.make([key_name(customer, number)])
+        made = _made([key_name(customer, number)], keys, deployed, claim)
         file.write(text)
-        ended = {key_name(customer, n) for n in ever} - {*known.keys, *deployed}
-        keys.forget(ended)
+        revoked = {key_name(customer, n) for n in ever} - {*known.keys, *deployed}
+        keys.remove(revoked)
         return made
 
 
 def finish_rotation(
     file: EnvironmentFile, keys: KeyFile, deployed: Deployed, customer: str
 ) -> tuple[str, str]:
-    """Ends a rotation: the older key goes with the next deployment.
+    """Finish a rotation: the next deployment revokes the older key.
 
     Args:
         file: The environment's file.
-        keys: Where values are kept; it is not changed.
-        deployed: The keys that AWS has.
+        keys: The key file; it is not changed.
+        deployed: The deployed keys.
         customer: Name of the customer.
 
     Returns:
-        Names of the key that goes and of the one that stays. The value of the former is kept until
-        the next rotation, should the step be taken back.
+        Names of the older and of the newer key. The value of the former is kept until the next
+        rotation, in case this is undone.
 
     Raises:
-        OpsError: No such customer, no rotation is under way, or the newer key is not deployed
-            wherever the older one is.
+        OpsError: There is no such customer, no rotation is in progress, or the newer key is not
+            deployed wherever the older one is.
     """
     with keys.locked():
         known = _known(file, customer)
         if len(known.numbers) < 2:
-            raise OpsError(
+            raise UsageError(
                 f"{customer} has one key only: {known.keys[0]}",
-                next_step="begin a rotation without --finish, and deploy, first",
-                exit_code=ExitCode.USAGE,
+                next_step="start a rotation without --finish, and deploy, first",
+            )
+        if len(known.numbers) > 2:
+            raise UsageError(
+                f"{customer} has more than two keys: {', '.join(known.keys)}",
+                next_step=f"leave the two that are deployed in keys in {file.path}",
             )
         older, newer = (key_name(customer, number) for number in sorted(known.numbers))
         if missing := set(deployed.get(older, {})) - set(deployed.get(newer, {})):
-            raise OpsError(
+            raise UsageError(
                 f"{newer} is not deployed in {', '.join(sorted(missing))}: {customer} cannot use "
                 "it there yet",
-                next_step=f"deploy {file.environment}, tell the customer, then finish",
-                exit_code=ExitCode.USAGE,
+                next_step=f"deploy {file.environment}, notify the customer, then finish",
             )
         file.write(file.with_keys(customer, (max(known.numbers),)))
         return older, newer
@@ -179,12 +194,12 @@ def finish_rotation(
 def listed(
     file: EnvironmentFile, values: Mapping[str, str], deployed: Deployed | None
 ) -> list[KeyState]:
-    """Every key that the file names or AWS has.
+    """List every key that the file names or that is deployed.
 
     Args:
         file: The environment's file.
-        values: `{key name: value}` that this machine knows.
-        deployed: The keys that AWS has; None if nobody knows.
+        values: `{key name: value}` that is known on this machine.
+        deployed: The deployed keys; None if they cannot be read.
 
     Returns:
         The keys, in the order of the file.
@@ -195,75 +210,42 @@ def listed(
         return KeyState(customer, plan, name, name in values, regions)
 
     states = [state(name, c.name, c.plan) for c in file.customers for name in c.keys]
-    leaving = set(deployed or {}) - {each.name for each in states}
-    return states + [state(name, name.rpartition("-")[0], "") for name in sorted(leaving)]
-
-
-def pull(environment: Environment, keys: KeyFile) -> dict[str, str]:
-    """Reads the values of all deployed keys from API Gateway, onto this machine.
-
-    Args:
-        environment: The deployed environment.
-        keys: Where they are kept.
-
-    Returns:
-        `{key name: value}`.
-
-    Raises:
-        OpsError: API Gateway gives them in no Region.
-    """
-    failures = []
-    for region in environment.regions:
-        gateway = environment.client("apigateway", region)
-        try:
-            values = {
-                name: str(gateway.get_api_key(apiKey=ids[region], includeValue=True)["value"])
-                for name, ids in environment.outputs["api_key_ids"].items()
-            }
-        except (BotoCoreError, ClientError) as error:
-            failures.append(f"{region}: {error}")
-            continue
-        keys.keep(values)
-        return values
-    raise OpsError(
-        f"API Gateway gives the keys in no Region: {'; '.join(failures)}",
-        next_step="check these credentials: they need apigateway:GET on /apikeys",
-    )
+    revoked = set(deployed or {}) - {each.name for each in states}
+    return states + [state(name, name.rpartition("-")[0], "") for name in sorted(revoked)]
 
 
 def values_for_terraform(file: EnvironmentFile, values: Mapping[str, str]) -> dict[str, str]:
-    """The values that a deployment of the file needs.
+    """Select the values that a deployment of the file needs.
 
     Args:
         file: The environment's file.
-        values: `{key name: value}` that this machine knows.
+        values: `{key name: value}` that is known on this machine.
 
     Returns:
         Those of the keys that the file names.
 
     Raises:
-        OpsError: One is not known here.
+        OpsError: One is not known on this machine, or two have the same value.
     """
     names = [name for each in file.customers for name in each.keys]
     if missing := [name for name in names if name not in values]:
-        raise OpsError(
-            f"no value is known here for {', '.join(missing)}",
-            next_step=f"make them if they are new: python -m ops customers issue --environment "
+        raise UsageError(
+            f"no value is known on this machine for {', '.join(missing)}",
+            next_step=f"create them if they are new: python -m ops customers issue --environment "
             f"{file.environment}; read them if they are deployed: python -m ops customers pull "
             f"--environment {file.environment}",
-            exit_code=ExitCode.USAGE,
         )
-    return {name: values[name] for name in names}
+    wanted = {name: values[name] for name in names}
+    refuse_shared({file.environment: wanted}, "this machine")
+    return wanted
 
 
 def _known(file: EnvironmentFile, name: str) -> Customer:
     customer = file.customer(name)
     if customer is None or not customer.numbers:
         known = ", ".join(each.name for each in file.customers) or "none yet"
-        raise OpsError(
-            f"{file.path} has no customer {name!r} with a key",
-            next_step=f"name one of: {known}",
-            exit_code=ExitCode.USAGE,
+        raise UsageError(
+            f"{file.path} has no customer {name!r} with a key", next_step=f"give one of: {known}"
         )
     return customer
 
@@ -273,15 +255,32 @@ def _numbers(customer: str, names: set[str]) -> set[int]:
     return {int(number) for owner, _, number in parts if owner == customer and number.isdecimal()}
 
 
-def _refuse_to_replace(
-    names: list[str], keys: KeyFile, deployed: Deployed, file: EnvironmentFile
-) -> None:
+def _create(
+    names: Sequence[str],
+    keys: KeyFile,
+    deployed: Deployed,
+    file: EnvironmentFile,
+    claim: Claim,
+) -> dict[str, str]:
+    """Create the values that are missing; none of a key that is deployed."""
     known = keys.values()
     if lost := [name for name in names if name in deployed and name not in known]:
-        raise OpsError(
+        raise UsageError(
             f"{', '.join(lost)} is deployed, and its value is not known on this machine: a new "
             "value would lock the customer out",
             next_step="read it from AWS: python -m ops customers pull --environment "
             f"{file.environment}",
-            exit_code=ExitCode.USAGE,
         )
+    return _made(names, keys, deployed, claim)
+
+
+def _made(names: Sequence[str], keys: KeyFile, deployed: Deployed, claim: Claim) -> dict[str, str]:
+    """Create the values that are missing, and none of a key that another machine has created."""
+    made = keys.create(names)
+    known = keys.values()
+    try:
+        claim({name: known[name] for name in names if name not in deployed})
+    except UsageError:
+        keys.remove(made)
+        raise
+    return made

@@ -1,29 +1,32 @@
-"""One deployed environment, as the tools meet it: its outputs, its AWS, its network.
+"""One deployed environment: clients of its AWS services and of its API.
 
-The local environment and one on AWS differ here and nowhere else.
+What can be done with it follows from its descriptor; nothing asks whether it is a sandbox.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import boto3
-import dns.exception
-import dns.resolver
-from botocore.config import Config
 from botocore.credentials import Credentials
 
-from ops import local
-from ops.calls import Network
-from ops.edge.control import EdgeControl
-from ops.errors import ExitCode, OpsError
+from constructs_lib.outputs import Outputs
+from ops.aws import READ_TIMEOUT_SECONDS, client_of, session_for
+from ops.descriptor import Descriptor
+from ops.errors import SIGN_IN, OpsError, UsageError
+from ops.fault_injection import FaultInjection
+from ops.folders import DEFAULT_FOLDER, drills_folder, journal_file
+from ops.http_client import Network, Response
+from ops.identity import Identity, identify
 from ops.key_values import VARIABLE, KeyFile, default_file, given
-from ops.stand import ENVIRONMENT, REPOSITORY, Workspace
-from ops.terraform import Terraform
+from ops.sandbox_client import START, call_sandbox
 
+STATUS_TIMEOUT_SECONDS = 10.0
 _MAKING_CLIENTS = Lock()
 
 
@@ -32,87 +35,238 @@ class Environment:
     """A deployed environment.
 
     Attributes:
-        name: Its name, that of the environment file.
-        outputs: The stack's outputs, as Terraform knows them.
-        key_values: `{name of API key: value}` of the keys that this machine knows.
-        session: AWS session of the operator.
-        network: Where its names lead.
-        endpoint_url: Where the local AWS answers; None on AWS.
-        speed: How much faster than AWS its health checks and DNS run; 1 on AWS.
-        edge: Breaks and mends the local Regions; None on AWS.
-        status_url: Where the local data plane tells its health checks' states; None on AWS.
-        customer: Name of the customer that the tools play; None for the first one.
+        descriptor: Its outputs, and how to reach it.
+        customer: Name of the customer in whose name the API is called; None for the first one.
+        given_selector: The options that choose it on a command line, as they were typed.
+        folder: Folder of journals and reports.
+        stack_folder: Folder in which Terraform works; None where only the descriptor is known.
     """
 
-    name: str
-    outputs: Mapping[str, Any]
-    key_values: Mapping[str, str]
-    session: boto3.Session
-    network: Network
-    endpoint_url: str | None = None
-    speed: float = 1.0
-    edge: EdgeControl | None = None
-    status_url: str | None = None
+    descriptor: Descriptor
     customer: str | None = None
+    given_selector: str = ""
+    folder: Path = DEFAULT_FOLDER
+    stack_folder: Path | None = None
 
     @property
-    def api_key(self) -> str:
-        """Value of the API key of the customer that the tools play.
-
-        Raises:
-            OpsError: There is no such customer, or the value of its key is not known here; only
-                calls as a customer need one.
-        """
-        customers = self.outputs["customers"]
-        names = [customer["name"] for customer in customers]
-        if not names or self.customer not in (None, *names):
-            raise OpsError(
-                f"the environment {self.name} has no customer {self.customer or 'at all'}",
-                next_step=f"name one of them: {', '.join(names)}"
-                if names
-                else f"add one: python -m ops customers issue NAME --plan PLAN --environment "
-                f"{self.name}, and deploy",
-                exit_code=ExitCode.USAGE,
-            )
-        played = customers[names.index(self.customer) if self.customer else 0]
-        for key in played["keys"]:
-            if value := self.key_values.get(key):
-                return value
-        raise OpsError(
-            f"the value of the key {played['keys'][0]} is not known on this machine",
-            next_step=f"read it from AWS: python -m ops customers pull --environment {self.name}; "
-            f"or set {VARIABLE} as for the deployment",
-            exit_code=ExitCode.USAGE,
-        )
+    def selector(self) -> str:
+        """The options that choose it on a command line."""
+        return self.given_selector or f"--environment {self.name}"
 
     @property
-    def is_local(self) -> bool:
-        """Whether it runs on this machine, where anything may be broken."""
-        return self.endpoint_url is not None
+    def name(self) -> str:
+        """Its name, that of the environment file."""
+        return self.descriptor.environment
+
+    @property
+    def outputs(self) -> Outputs:
+        """The outputs of its stack."""
+        return self.descriptor.outputs
+
+    @property
+    def network(self) -> Network:
+        """How its names resolve."""
+        return self.descriptor.network
+
+    @property
+    def drills_folder(self) -> Path:
+        """Folder of the journals and reports of drills."""
+        return drills_folder(self.folder)
+
+    @property
+    def journal_file(self) -> Path:
+        """File of the journal of its drill."""
+        return journal_file(self.folder, self.name)
 
     @property
     def regions(self) -> tuple[str, ...]:
         """Its Regions in order, the primary first."""
-        return tuple(self.outputs["regions"])
+        return self.outputs.regions
 
     @property
     def primary(self) -> str:
         """The Region that serves while it is healthy."""
-        return self.regions[0]
+        return self.outputs.primary
 
     @property
-    def standby(self) -> str:
+    def secondary(self) -> str:
         """The Region that takes over."""
-        return self.regions[1]
+        return self.outputs.secondary
 
     @property
-    def api_url(self) -> str:
-        """URL that customers call, without a trailing slash."""
-        return str(self.outputs["api_url"])
+    def speed(self) -> float:
+        """How much faster than on AWS its health checks and DNS run; 1 on AWS."""
+        return self.descriptor.sandbox.speed if self.descriptor.sandbox else 1.0
+
+    @property
+    def patience(self) -> float:
+        """How much longer than on AWS to wait: the one machine of a sandbox may be busy."""
+        return 6.0 if self.descriptor.sandbox else 1.0
+
+    @cached_property
+    def fault_injection(self) -> FaultInjection | None:
+        """Client of a sandbox's fault-injection API; None on AWS."""
+        sandbox = self.descriptor.sandbox
+        return FaultInjection(sandbox.fault_injection_url) if sandbox else None
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        """AWS session of the operator."""
+        return session_for(self.descriptor.endpoint_url, self.primary)
+
+    def identify(self) -> Identity:
+        """Find out whose credentials these are, and that they are of this environment's account.
+
+        Raises:
+            OpsError: They are of another account, or there are no valid ones.
+        """
+        return identify(self)
+
+    def table(self, region: str) -> str:
+        """What DynamoDB's requests take as name of the table: its ARN.
+
+        A table of the same name in another account is never meant then.
+
+        Args:
+            region: The Region.
+        """
+        return self.outputs.table_arns[region]
+
+    @cached_property
+    def key_values(self) -> Mapping[str, str]:
+        """`{name of API key: value}` of the keys that this machine knows.
+
+        Raises:
+            OpsError: The file of values or Terraform's variable is malformed.
+        """
+        if self.descriptor.sandbox:
+            return KeyFile(self.descriptor.sandbox.api_keys_file, self.name).values()
+        return given(os.environ, self.name) | KeyFile(default_file(self.name), self.name).values()
+
+    @property
+    def customer_name(self) -> str:
+        """Name of the customer in whose name the API is called; empty if there is none."""
+        return self.customer or next((each.name for each in self.outputs.customers), "")
+
+    @property
+    def api_key_name(self) -> str:
+        """Name of the customer's API key: of several, the first whose value is known.
+
+        Raises:
+            OpsError: There is no such customer, or no value is known on this machine.
+        """
+        customers = {customer.name: customer for customer in self.outputs.customers}
+        customer = customers.get(self.customer_name)
+        if customer is None:
+            raise UsageError(
+                f"the environment {self.name} has no customer {self.customer or 'at all'}",
+                next_step=f"name one of them: {', '.join(customers)}"
+                if customers
+                else f"add one: python -m ops customers issue NAME --plan PLAN --environment "
+                f"{self.name}, and deploy",
+            )
+        for key in customer.keys:
+            if self.key_values.get(key):
+                return key
+        raise UsageError(
+            f"the value of the key {customer.keys[0]} is not known on this machine",
+            next_step=f"read it from AWS: python -m ops customers pull --environment {self.name}; "
+            f"or set {VARIABLE} as for the deployment",
+        )
+
+    @property
+    def api_key(self) -> str:
+        """Value of the customer's API key.
+
+        Raises:
+            OpsError: There is no such customer, or the value is not known on this machine.
+        """
+        return self.key_values[self.api_key_name]
+
+    def at_speed(self, speed: float) -> "Environment":
+        """The same sandbox at another speed.
+
+        Args:
+            speed: How much faster than on AWS its health checks and DNS run.
+        """
+        assert self.descriptor.sandbox is not None
+        sandbox = replace(self.descriptor.sandbox, speed=speed)
+        return replace(self, descriptor=replace(self.descriptor, sandbox=sandbox))
 
     def region_url(self, region: str) -> str:
         """URL of one Region alone, without a trailing slash."""
-        return str(self.outputs["region_urls"][region])
+        return self.outputs.region_urls[region]
+
+    def region_host(self, region: str) -> str:
+        """Host name of one Region's API alone."""
+        return urlsplit(self.region_url(region)).hostname or ""
+
+    def call_region(
+        self, region: str, path: str, *, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Send a GET request to one Region by its own name.
+
+        Args:
+            region: The Region.
+            path: Path of the request, with the stage.
+            headers: Request headers.
+        """
+        host = self.region_host(region)
+        return self._call(host, f"https://{host}{path}", headers)
+
+    def call_region_domain(self, region: str, path: str) -> Response:
+        """Send a GET request to the domain name in one Region, wherever DNS routes to.
+
+        Args:
+            region: The Region.
+            path: Path of the request, with the base path.
+        """
+        target = self.outputs.domain_targets[region]
+        return self._call(target, f"https://{self.outputs.record_name}{path}")
+
+    def _call(self, place: str, url: str, headers: Mapping[str, str] | None = None) -> Response:
+        try:
+            address, _ = self.network.address_of(place)
+        except OSError as error:
+            return Response(None, error=str(error), unreachable=True)
+        return self.network.request("GET", url, headers=headers, address=address)
+
+    def call_domain(self, address: str, path: str) -> Response:
+        """Send a GET request to the domain name at an address, whatever DNS says of the name.
+
+        Args:
+            address: The address.
+            path: Path of the request, with the base path.
+        """
+        return self.network.request(
+            "GET", f"https://{self.outputs.record_name}{path}", address=address
+        )
+
+    def sandbox_status(
+        self, method: str = "GET", path: str = "/status", body: Any = None
+    ) -> dict[str, Any]:
+        """Call the status server of a sandbox's Route 53.
+
+        Args:
+            method: HTTP method.
+            path: Path; by default that of the report of all health checks and records.
+            body: JSON value of the body.
+
+        Returns:
+            The body of the response.
+
+        Raises:
+            OpsError: It does not respond.
+        """
+        assert self.descriptor.sandbox is not None
+        url = f"{self.descriptor.sandbox.health_status_url}{path}"
+        what = "the sandbox's Route 53"
+        status, found = call_sandbox(what, method, url, body, STATUS_TIMEOUT_SECONDS)
+        if status >= 300:
+            raise OpsError(
+                f"{what} at {url} does not respond: {status} {str(found)[:200]}", next_step=START
+            )
+        return found
 
     def client(self, service: str, region: str) -> Any:
         """A boto3 client with short time limits.
@@ -123,16 +277,19 @@ class Environment:
         """
         # A session makes one client at a time.
         with _MAKING_CLIENTS:
-            return self.session.client(
-                service,
-                region_name=region,
-                endpoint_url=self.endpoint_url,
-                config=Config(
-                    connect_timeout=3,
-                    read_timeout=10,
-                    retries={"mode": "standard", "total_max_attempts": 3},
-                ),
-            )
+            if (service, region) not in self._clients:
+                self._clients[service, region] = client_of(
+                    self.session,
+                    service,
+                    region,
+                    self.descriptor.endpoint_url,
+                    read_timeout_seconds=READ_TIMEOUT_SECONDS * self.patience,
+                )
+            return self._clients[service, region]
+
+    @cached_property
+    def _clients(self) -> dict[tuple[str, str], Any]:
+        return {}
 
     def credentials(self) -> Credentials:
         """The operator's credentials, to sign requests with.
@@ -142,114 +299,5 @@ class Environment:
         """
         credentials = self.session.get_credentials()
         if credentials is None:
-            raise OpsError(
-                "no AWS credentials are set",
-                next_step="sign in, for example with aws sso login, or set AWS_PROFILE",
-            )
+            raise OpsError("no AWS credentials are set", next_step=SIGN_IN)
         return cast(Credentials, credentials.get_frozen_credentials())
-
-
-def open_environment(
-    name: str,
-    *,
-    workspace: Workspace | None = None,
-    stack_folder: Path | None = None,
-    customer: str | None = None,
-) -> Environment:
-    """Opens a deployed environment.
-
-    Args:
-        name: Its name; `local` is the one on this machine.
-        workspace: Where the local one is kept.
-        stack_folder: Where Terraform knows the state of one on AWS; `cdktf.out/stacks/<name>` by
-            default.
-        customer: Name of the customer that the tools play; the first one by default.
-
-    Returns:
-        The environment.
-
-    Raises:
-        OpsError: It does not run, is not deployed, or its state cannot be read.
-    """
-    if name == ENVIRONMENT:
-        return _open_local(workspace or Workspace(), customer)
-    return _open_on_aws(name, stack_folder or default_stack_folder(name), customer)
-
-
-def default_stack_folder(name: str) -> Path:
-    """Where Terraform knows the state of an environment on AWS, unless told otherwise.
-
-    Args:
-        name: Name of the environment.
-    """
-    return REPOSITORY / "cdktf.out" / "stacks" / name
-
-
-def _open_local(workspace: Workspace, customer: str | None) -> Environment:
-    api = local.status(workspace)
-    return Environment(
-        name=ENVIRONMENT,
-        outputs=api.outputs,
-        key_values=api.key_values,
-        session=boto3.Session("test", "test", region_name=api.outputs["regions"][0]),
-        network=api.network,
-        endpoint_url=api.stand.endpoint_url,
-        speed=api.stand.speed,
-        edge=EdgeControl(api.stand.control_url),
-        status_url=api.stand.status_url,
-        customer=customer,
-    )
-
-
-def outputs_of(folder: Path, name: str) -> dict[str, Any]:
-    """What Terraform knows of an environment on AWS.
-
-    Args:
-        folder: Where Terraform knows its state.
-        name: Name of the environment.
-
-    Returns:
-        The stack's outputs; empty if nothing is deployed.
-
-    Raises:
-        OpsError: The folder does not exist, or the state cannot be read.
-    """
-    if not folder.is_dir():
-        raise OpsError(
-            f"{folder} does not exist",
-            next_step=f"synthesize it: FAILOVER_ENVIRONMENT={name} pipenv run synth; then run "
-            "terraform init there",
-            exit_code=ExitCode.USAGE,
-        )
-    return Terraform(folder, os.environ).outputs()
-
-
-def _open_on_aws(name: str, folder: Path, customer: str | None) -> Environment:
-    outputs = outputs_of(folder, name)
-    if "regions" not in outputs:
-        raise OpsError(
-            f"the environment {name} is not deployed, or by an older version",
-            next_step=f"deploy it: pipenv run cdktf deploy {name}",
-        )
-    return Environment(
-        name=name,
-        outputs=outputs,
-        key_values=given(os.environ, name) | KeyFile(default_file(name), name).values(),
-        session=boto3.Session(region_name=outputs["regions"][0]),
-        network=Network(_addresses_of(outputs["name_servers"]), outputs["zone_name"]),
-        customer=customer,
-    )
-
-
-def _addresses_of(name_servers: list[str]) -> tuple[tuple[str, int], ...]:
-    """Where the zone's own servers stand: they are asked, not somebody's cache.
-
-    None is found without DNS; then look-ups fail, but the switch still works.
-    """
-    addresses = []
-    for server in name_servers:
-        try:
-            addresses += [(record.address, 53) for record in dns.resolver.resolve(server, "A")]
-        except (dns.exception.DNSException, OSError):
-            continue
-    return tuple(addresses)

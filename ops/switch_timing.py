@@ -1,20 +1,22 @@
-"""How long DNS takes to follow the failover switch.
-
-Only for the operator to know: it asks Route 53's control plane, which the switch does not need.
-"""
+"""How long DNS takes to follow the switch, as the health check in Route 53 says."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from constructs_lib.outputs import SwitchOutput
+from ops.deadline import Limit
 from ops.environment import Environment
+from ops.errors import explain
+from ops.switch import require
 
 DEFAULT_INTERVAL_SECONDS = 30
 DEFAULT_FAILURE_THRESHOLD = 3
-"""What Route 53 takes for a health check that says nothing else.
+"""Route 53's defaults of a health check.
 
 Source: https://docs.aws.amazon.com/Route53/latest/APIReference/API_HealthCheckConfig.html
 """
+TIMING_TIMEOUT_SECONDS = 3.0
 ALIAS_TTL_SECONDS = 60
 """Time to live of the API's DNS answers.
 
@@ -24,12 +26,12 @@ Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-recor
 
 @dataclass(frozen=True)
 class Timing:
-    """How long DNS takes to follow the switch, at AWS's pace and on the clock.
+    """How long DNS takes to follow the switch.
 
     Attributes:
         interval_seconds: Between two requests of one health checker.
-        failure_threshold: Results in a row that change its mind.
-        speed: How much faster than AWS the environment runs.
+        failure_threshold: Results in a row that change its state.
+        speed: How much faster than on AWS the environment runs.
         assumed: Why these are Route 53's defaults and not the health check's own; empty if they are
             its own.
     """
@@ -51,33 +53,42 @@ class Timing:
 
     @property
     def here_seconds(self) -> tuple[float, float]:
-        """Both at the environment's own pace."""
+        """Both at the environment's speed."""
         return self.route53_seconds / self.speed, self.customers_seconds / self.speed
 
 
-def timing(environment: Environment) -> Timing:
-    """How long DNS takes to follow, from the switch's health check if Route 53's API answers.
+def timing_of(environment: Environment, *, limit: Limit | None = None) -> Timing:
+    """Find out how long DNS takes to follow, for the operator to know.
+
+    It asks Route 53's control plane, which the switch itself does not need.
 
     Args:
         environment: An environment with a switch.
+        limit: What is left of the command's time.
 
     Returns:
         The health check's own values, or Route 53's defaults and why.
     """
-    switch = environment.outputs["switch"]
+    switch = require(environment)
+    config, assumed = {}, ""
     try:
-        check = environment.client("route53", switch["region"]).get_health_check(
-            HealthCheckId=switch["health_check_id"]
-        )["HealthCheck"]["HealthCheckConfig"]
-    except (BotoCoreError, ClientError) as error:
-        return Timing(
-            DEFAULT_INTERVAL_SECONDS,
-            DEFAULT_FAILURE_THRESHOLD,
-            environment.speed,
-            assumed=f"Route 53's API, which the switch does not need, did not answer: {error}",
+        config = (limit or Limit(TIMING_TIMEOUT_SECONDS)).within(
+            partial(_health_check, environment, switch), at_most=TIMING_TIMEOUT_SECONDS
         )
+    except Exception as error:
+        # Whatever it is, it must not hide what the switch has done.
+        reason = explain(error)
+        assumed = f"Route 53's API, which the switch does not need, did not respond: {reason}"
     return Timing(
-        check.get("RequestInterval", DEFAULT_INTERVAL_SECONDS),
-        check.get("FailureThreshold", DEFAULT_FAILURE_THRESHOLD),
+        config.get("RequestInterval", DEFAULT_INTERVAL_SECONDS),
+        config.get("FailureThreshold", DEFAULT_FAILURE_THRESHOLD),
         environment.speed,
+        assumed,
     )
+
+
+def _health_check(environment: Environment, switch: SwitchOutput) -> dict[str, Any]:
+    found = environment.client("route53", switch.region).get_health_check(
+        HealthCheckId=switch.health_check_id
+    )
+    return dict(found["HealthCheck"]["HealthCheckConfig"])

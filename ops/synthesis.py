@@ -1,4 +1,4 @@
-"""Synthesis as the tools run it: main.py, as a program of its own."""
+"""Runs main.py as a separate process."""
 
 import os
 import subprocess
@@ -6,19 +6,19 @@ import sys
 from pathlib import Path
 
 from ops.environment_file import FOLDER_VARIABLE, environments_folder
-from ops.errors import ExitCode, OpsError
-from ops.stand import REPOSITORY
+from ops.errors import ExitCode, program_failure
+from ops.folders import REPOSITORY
 
 
 def synthesize(environment: str, output: Path) -> None:
-    """Synthesizes one environment.
+    """Synthesize one environment.
 
     Args:
         environment: Its name.
-        output: Folder for what is synthesized, as `CDKTF_OUTDIR` names it.
+        output: Folder for the stacks, as for `CDKTF_OUTDIR`.
 
     Raises:
-        OpsError: main.py cannot synthesize it; its own words and kind of exit code are passed on.
+        OpsError: main.py cannot synthesize it; its messages and exit code are passed on.
     """
     done = subprocess.run(
         [sys.executable, "main.py"],
@@ -34,11 +34,11 @@ def synthesize(environment: str, output: Path) -> None:
         text=True,
     )
     if done.returncode:
-        end = "\n".join(done.stderr.strip().splitlines()[-20:])
-        raise OpsError(
-            f"python main.py failed:\n{end}",
-            next_step="mend what it names",
+        raise program_failure(
+            "python main.py failed",
+            done.stderr,
+            next_step="fix the errors above",
             exit_code=ExitCode.USAGE
             if done.returncode == ExitCode.USAGE
-            else ExitCode.SURROUNDINGS,
+            else ExitCode.PREREQUISITE,
         )

@@ -1,1 +1,1 @@
-"""The command line of every verb: arguments in, tables out."""
+"""The command line of every command: arguments in, tables out."""

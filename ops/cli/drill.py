@@ -1,178 +1,297 @@
-"""`python -m ops drill`: break the primary Region on purpose, and measure what customers see."""
+"""`python -m ops drill`: inject a fault into the primary Region, and measure the failover."""
 
 import argparse
-import json
-from collections.abc import Callable
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from rich.console import Console
-from rich.status import Status
-from rich.table import Table
-
-from ops.cli.drill_options import add_drill_options
-from ops.cli.options import confirm, environment_from
-from ops.drill import report
-from ops.drill.events import Events
-from ops.drill.faults import FAULTS, Choice, plan
-from ops.drill.injection import describe
-from ops.drill.journal import journal_file, refuse_if_any
+from ops.cli.drill_screen import console, notifier, print_outcome, show
+from ops.cli.options import (
+    add_confirmation_option,
+    add_customer_option,
+    add_environment_options,
+    confirm,
+    environment_from,
+    identified,
+)
+from ops.cli.program import INTERRUPTED, Result
+from ops.cli.restore import restored
+from ops.drill import quota, report
+from ops.drill.credentials import require_lifetime
+from ops.drill.expectation import Expectation, expectation_of
+from ops.drill.fault import DrillFault
+from ops.drill.faults import FAULTS, choose
+from ops.drill.interrupts import Interrupts
+from ops.drill.journal import refuse_if_any
 from ops.drill.outcome import Limits, Outcome
-from ops.drill.planning import expectation_of
-from ops.drill.restore import restore
+from ops.drill.probe_location import is_probe_location
+from ops.drill.restore import longest_seconds
 from ops.drill.run import Drill
-from ops.drill.summary import MEANINGS, verdict
+from ops.drill.speed import at_followed_speed
+from ops.drill.spending import Spending
 from ops.environment import Environment
-from ops.errors import ExitCode, OpsError
-from ops.verification.finding import Outcome as CheckOutcome
+from ops.errors import ExitCode, OpsError, UsageError, explain
+from ops.fault_injection import LONGEST_DELAY_SECONDS, REPLICATION, STATUSES, TABLE_ERRORS
+from ops.lock import Lock, hold, new_run
 from ops.verify import verify
+from ops.verify.finding import Outcome as CheckOutcome
 
-console = Console(highlight=False, soft_wrap=True)
-INTERRUPTED = 130
+REPORT_BYTES = 4 * 2**20
+"""No report is larger."""
+FAULT_OPTIONS = ("share", "status", "delay_seconds", "error")
 
 
-def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Registers the verb.
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Register the command.
 
     Args:
-        verbs: Where verbs are registered.
+        commands: Where commands are registered.
     """
-    on_aws = ", ".join(name for name, kind in FAULTS.items() if not kind.local_only)
-    parser = verbs.add_parser(
+    on_aws = ", ".join(fault.name for fault in FAULTS.values() if fault.works_on_aws)
+    parser = commands.add_parser(
         "drill",
-        help="break the primary Region on purpose, and measure the failover",
-        description="Verifies the environment, sends customers' reads and writes by DNS, breaks "
-        "the primary Region, waits for the standby, puts everything right, waits for the primary, "
-        "and looks for every acknowledged write in every Region. Leaves a report and a picture.",
+        help="inject a fault into the primary Region, and measure the failover",
+        description="Verifies the environment, sends customers' reads and writes by DNS, injects a "
+        "fault into the primary Region, waits until the secondary serves, clears the fault, waits "
+        "until the primary serves again, and looks for every acknowledged write in every Region. "
+        "Leaves a report and a picture. In a sandbox it lowers the speed to one that this machine "
+        "can follow.",
         epilog=f"On AWS the faults {on_aws} work, and nothing is done without --execute. Exit "
-        "codes: 0 passed, 1 a check or the drill failed, 2 wrong usage, 3 the environment cannot "
-        "be worked with, 130 interrupted and put right.",
+        "codes: 0 passed, 1 a check or the drill failed, 2 wrong usage, 3 a prerequisite is "
+        "missing, 130 interrupted, with everything restored.",
     )
-    add_drill_options(parser)
+    add_environment_options(parser)
+    add_customer_option(parser)
+    faults = "; ".join(f"{name}: {fault.help}" for name, fault in FAULTS.items())
+    parser.add_argument("--fault", choices=FAULTS, help=f"fault to inject. {faults}")
+    parser.add_argument(
+        "--share",
+        type=_share,
+        metavar="S",
+        help="gray-failure: share of requests that fail (default: 0.9)",
+    )
+    parser.add_argument(
+        "--status",
+        type=int,
+        choices=STATUSES,
+        help="error, gray-failure: HTTP status of the responses (default: 503)",
+    )
+    parser.add_argument(
+        "--delay-seconds",
+        type=_delay,
+        metavar="N",
+        help="slow: delay of responses, on AWS (default: 12)",
+    )
+    parser.add_argument(
+        "--error",
+        choices=[error for error in TABLE_ERRORS if error != REPLICATION],
+        help="table: how it fails (default: InternalServerError)",
+    )
+    parser.add_argument(
+        "--max-rto-seconds",
+        type=_positive,
+        metavar="N",
+        help="longest RTO that passes, on AWS, or longest cut-over if the fault makes no request "
+        "fail (default: interval x threshold + time to live + one probe)",
+    )
+    parser.add_argument(
+        "--max-lost-writes",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="most acknowledged writes that may be lost (default: 0)",
+    )
+    parser.add_argument(
+        "--report-folder",
+        type=Path,
+        metavar="FOLDER",
+        help="where reports are kept, a folder each (default: drills in --folder)",
+    )
+    parser.add_argument(
+        "--restore",
+        action="store_true",
+        help="inject nothing: restore what drills have changed that ended without doing so",
+    )
+    parser.add_argument(
+        "--location",
+        metavar="ID",
+        type=_location,
+        help="with --restore: also delete the drill observations of this location, which verify "
+        "names, although no journal does",
+    )
+    parser.add_argument("--execute", action="store_true", help="on AWS: really do it")
+    add_confirmation_option(parser)
     parser.set_defaults(run=_drill)
 
 
 def _drill(options: argparse.Namespace) -> int:
     if options.restore == bool(options.fault):
-        raise OpsError(
-            "nothing to do" if not options.restore else "--restore breaks nothing",
+        raise UsageError(
+            "--restore injects nothing" if options.restore else "nothing to do",
             next_step="give either --fault or --restore",
-            exit_code=ExitCode.USAGE,
         )
+    if options.location and not options.restore:
+        raise UsageError("--location requires --restore", next_step="leave out --location")
     environment = environment_from(options)
-    folder = options.folder.resolve() / "drills"
-    if options.restore:
-        return _restore(environment, folder, as_json=options.json)
-    choice = Choice(options.share, options.status, options.delay_seconds, options.error)
-    injection = plan(environment, options.fault, choice)
-    refuse_if_any(journal_file(folder, environment.name), environment.name)
-    expectation = expectation_of(environment, injection)
-    limit = options.max_rto_seconds
-    limits = Limits(expectation.seconds if limit is None else limit, options.max_lost_writes)
-    out = Console(stderr=options.json, highlight=False, soft_wrap=True)
-    out.print(f"Will {describe(injection)}, and put it right at the end.")
-    out.print(f"Expected RTO: at most {expectation}.", markup=False)
-    if not environment.is_local and not options.execute:
-        out.print(
+    return restored(environment, options) if options.restore else _inject(environment, options)
+
+
+def _inject(environment: Environment, options: argparse.Namespace) -> int:
+    refuse_if_any(environment.journal_file, environment)
+    identity = identified(environment)
+    run = new_run("drill")
+    fault, expectation = _chosen(environment, options, run)
+    console.print(f"In {environment.name}, this will {fault.describe()}, until cleared at the end.")
+    judged = "RTO" if fault.fails_requests else "cut-over, as no request fails"
+    console.print(f"Expected {judged}: at most {expectation}.", markup=False)
+    spending = quota.require(environment, quota.most_requests(environment, expectation))
+    console.print(str(spending), markup=False)
+    if not environment.descriptor.sandbox and not options.execute:
+        console.print(
             "Dry run: nothing was done. Customers' requests would be written for a location of the "
             "drill and deleted at the end. To do it, give --execute."
         )
         return ExitCode.PASSED
-    confirm(environment, options, effect=f"this drill will {describe(injection)}")
-    with out.status("Verifying the environment") as status:
-        if not _verified(environment, out):
+    effect = f"this drill will {fault.describe()}"
+    confirm(environment, options, effect=effect, identity=identity)
+    with (
+        Interrupts(console.print) as interrupts,
+        hold(environment, kind="drill", run=run, notify=console.print) as lock,
+        at_followed_speed(environment, console.print) as followed,
+    ):
+        try:
+            return _at_speed(followed, options, lock, interrupts, spending)
+        finally:
+            interrupts.postpone()
+
+
+def _chosen(
+    environment: Environment, options: argparse.Namespace, run: str
+) -> tuple[DrillFault, Expectation]:
+    given = {name: getattr(options, name) for name in FAULT_OPTIONS}
+    fault = choose(environment, options.fault, run, given)
+    return fault, expectation_of(environment, fault)
+
+
+def _at_speed(
+    environment: Environment,
+    options: argparse.Namespace,
+    lock: Lock,
+    interrupts: Interrupts,
+    spending: Spending,
+) -> int:
+    fault, expectation = _chosen(environment, options, lock.run)
+    limit = options.max_rto_seconds
+    limits = Limits(expectation.seconds if limit is None else limit, options.max_lost_writes)
+    folder = options.report_folder or environment.drills_folder
+    with console.status("Verifying the environment") as status:
+        if not _verified(environment):
             return ExitCode.CHECK_FAILED
+        longest = Drill.longest_seconds(environment, expectation) + longest_seconds(environment)
+        require_lifetime(environment, longest)
         drill = Drill(
             environment,
-            options.fault,
-            injection,
+            fault,
             expectation,
             limits,
-            folder,
-            tell=_teller(out, status),
-            tick=lambda events: _show(status, environment, events),
+            lock,
+            interrupts,
+            notify=notifier(status),
+            tick=lambda events: show(status, environment, events),
         )
-        outcome = drill.run()
+        with _space_for_a_report(folder):
+            outcome = drill.run()
+        outcome.spending = spending
         status.update("Writing the report")
-        place = report.write(options.report_folder or folder, outcome)
-    if options.json:
-        found = report.to_json(outcome, with_events=False)
-        print(json.dumps({**found, "report_folder": str(place)}, indent=2))
-    else:
-        _print(outcome, place)
-    if outcome.interrupted:
-        return INTERRUPTED
-    return ExitCode.PASSED if outcome.passed else ExitCode.CHECK_FAILED
-
-
-def _verified(environment: Environment, out: Console) -> bool:
-    verification = verify(environment)
-    failed = verification.with_outcome(CheckOutcome.FAILED)
-    for finding in failed:
-        text = f"Failed: {finding.check}, {finding.subject}: {finding.found}"
-        out.print(f"{text}\n  Fix: {finding.fix}", style="red", markup=False)
-    if failed:
-        out.print("Nothing was broken: a drill of an environment that is not sound proves nothing.")
-    return verification.passed
-
-
-def _restore(environment: Environment, folder: Path, *, as_json: bool) -> int:
-    restored = restore(environment, folder)
-    if as_json:
-        print(json.dumps({"done": restored.done, "failed": restored.failed}, indent=2))
-    else:
-        for line in restored.done:
-            console.print(f"Done: {line}", markup=False)
-        for line in restored.failed:
-            console.print(f"Not done: {line}", style="red", markup=False)
-        if not restored.done and not restored.failed:
-            console.print("Nothing was left to put right.")
-    return ExitCode.CHECK_FAILED if restored.failed else ExitCode.PASSED
-
-
-def _teller(out: Console, status: Status) -> Callable[[str], None]:
-    def tell(line: str) -> None:
-        status.update(line)
-        out.print(line, markup=False)
-
-    return tell
-
-
-def _show(status: Status, environment: Environment, events: Events) -> None:
-    last = events.requests[-1:]
-    served = (last[0].region or last[0].what) if last else "nobody"
-    failed = sum(not r.ok for r in events.requests)
-    leads = (events.dns[-1].region or events.dns[-1].error) if events.dns else "?"
-    states = {seen.check: seen.healthy for seen in events.health}
-    unhealthy = ", ".join(check for check, healthy in states.items() if not healthy) or "none"
-    begun = events.when("injecting")
-    since = (events.marks[0].at if events.marks else 0.0) if begun is None else begun
-    now = last[0].answered_at if last else since
-    status.update(
-        f"{(now - since) * environment.speed:+4.0f} s on AWS | served by {served} | DNS leads to "
-        f"{leads} | {len(events.requests)} requests, {failed} failed | unhealthy: {unhealthy}"
+        place, unwritten = None, ""
+        try:
+            place = report.write(folder, outcome)
+        except Exception as error:
+            # What was measured must not be lost with it.
+            unwritten = explain(error)
+    print_outcome(outcome, f"Report: {place}" if place else f"No report was written: {unwritten}")
+    return Result(
+        _exit_code(outcome, is_written=place is not None),
+        **report.to_json(outcome, with_events=False),
+        report_folder=str(place) if place else None,
+        report_error=unwritten or None,
     )
 
 
-def _print(outcome: Outcome, place: Path) -> None:
-    table = Table("Measured", "On AWS", "Here", title=f"Drill: {outcome.fault}")
-    for name, duration in report.to_json(outcome, with_events=False)["measurements"].items():
-        table.add_row(
-            MEANINGS[name],
-            f"{duration['aws_seconds']:.1f} s" if duration else "never",
-            f"{duration['here_seconds']:.2f} s" if duration else "",
-        )
-    console.print(table)
-    if measured := outcome.measurements:
-        for kind, count in measured.counts.items():
-            console.print(f"{kind}s: {count.sent} sent, {count.failed} failed")
-    durability = outcome.durability
-    console.print(f"writes: {durability.acknowledged} acknowledged, {len(durability.lost)} lost")
-    for finding in outcome.findings:
-        console.print(f"Failed: {finding}", style="red", markup=False)
-    style = "green" if outcome.passed else "red"
-    console.print(f"The drill {_ending(outcome)}. Report: {place}", style=style, markup=False)
+def _exit_code(outcome: Outcome, *, is_written: bool) -> int:
+    if outcome.interrupted and not outcome.left:
+        return INTERRUPTED
+    if not outcome.passed:
+        return ExitCode.CHECK_FAILED
+    return ExitCode.PASSED if is_written else ExitCode.PREREQUISITE
 
 
-def _ending(outcome: Outcome) -> str:
-    word = verdict(outcome)
-    return f"was {word}, and all is put right" if outcome.interrupted else word
+@contextmanager
+def _space_for_a_report(folder: Path) -> Iterator[None]:
+    """Keep the space for the report while the block runs, in a file that nobody can leave behind.
+
+    Raises:
+        OpsError: The report could not be written.
+    """
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Without a buffer, which would be written once more, and fail once more, on closing.
+            file = stack.enter_context(TemporaryFile(dir=folder, buffering=0))
+            left = REPORT_BYTES
+            while left:
+                left -= file.write(bytes(left))
+            os.fsync(file.fileno())
+        except OSError as error:
+            raise OpsError(
+                f"no report could be written to {folder}: {error.strerror}: nothing was injected",
+                next_step="make the folder writable and free some space, or give --report-folder",
+            ) from error
+        yield
+
+
+def _verified(environment: Environment) -> bool:
+    verification = verify(environment)
+    for finding in (*verification.with_outcome(CheckOutcome.FAILED), *verification.unreadable):
+        outcome = finding.outcome.value.capitalize()
+        text = f"{outcome}: {finding.check}, {finding.subject}: {finding.found}"
+        console.print(f"{text}\n  Fix: {finding.fix}", style="red", markup=False)
+    if not verification.passed:
+        console.print("Nothing was injected: a drill of an unhealthy environment proves nothing.")
+    return verification.passed
+
+
+def _number(text: str, most: float, expected: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not 0 < number <= most:
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return number
+
+
+def _location(text: str) -> str:
+    if not is_probe_location(text):
+        raise argparse.ArgumentTypeError(f"expected drill- and eight digits, got {text!r}")
+    return text
+
+
+def _share(text: str) -> float:
+    return _number(text, 1, "more than 0 and at most 1")
+
+
+def _positive(text: str) -> float:
+    return _number(text, 1_000_000, "a positive number")
+
+
+def _delay(text: str) -> float:
+    return _number(text, LONGEST_DELAY_SECONDS, f"seconds, at most {LONGEST_DELAY_SECONDS}")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
+    return int(text)

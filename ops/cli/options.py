@@ -1,110 +1,304 @@
-"""Options that verbs on a deployed environment share."""
+"""Options that commands on a deployed environment share."""
 
 import argparse
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
-from ops.environment import Environment, open_environment
-from ops.errors import ExitCode, OpsError
-from ops.stand import DEFAULT_FOLDER, ENVIRONMENT, Workspace
+from ops.deadline import Limit
+from ops.deployment import deployed_outputs
+from ops.descriptor import Descriptor, descriptor_file, read
+from ops.environment import Environment
+from ops.errors import OpsError, UsageError
+from ops.folders import DEFAULT_FOLDER, stack_folder
+from ops.identity import Identity
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""Where commands are registered."""
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    help: str,
+    description: str = "",
+    epilog: str = "",
+) -> argparse.ArgumentParser:
+    """Register a command on a deployed environment.
+
+    Args:
+        commands: Where to register it.
+        name: Its name.
+        run: Runs it and returns the exit code.
+        help: What it does, in one line.
+        description: What it does, in full; `help` by default.
+        epilog: What `--help` ends with.
+
+    Returns:
+        Its parser, with the options that choose an environment.
+    """
+    parser = commands.add_parser(
+        name, help=help, description=description or help, epilog=epilog or None
+    )
+    parser.set_defaults(run=run)
+    add_environment_options(parser)
+    return parser
 
 
 def add_environment_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say which environment is meant.
+    """Add the options that choose an environment.
 
     Args:
-        parser: The verb's parser.
+        parser: The command's parser.
     """
-    parser.add_argument(
-        "--environment",
-        metavar="NAME",
-        default=ENVIRONMENT,
-        help=f"name of the deployed environment (default: {ENVIRONMENT}, on this machine)",
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--environment", metavar="NAME", help="name of the deployed environment")
+    which.add_argument(
+        "--descriptor",
+        metavar="FILE",
+        type=Path,
+        help="environment descriptor, as export and the sandbox write it: neither Terraform nor "
+        "the repository is needed then (default: NAME.environment.json in --folder, if it exists)",
     )
     parser.add_argument(
         "--folder",
+        metavar="FOLDER",
         type=Path,
         default=DEFAULT_FOLDER,
-        help="where the local environment is kept (default: .local in the repository)",
+        help="where descriptors, journals and reports are kept (default: .local)",
     )
     parser.add_argument(
         "--stack-folder",
         metavar="FOLDER",
         type=Path,
-        help="folder of an environment on AWS where terraform output works (default: "
-        "cdktf.out/stacks/NAME in the repository)",
+        help="folder in which terraform output works, in place of a descriptor (default: "
+        "cdktf.out/stacks/NAME)",
+    )
+    add_json_option(parser)
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that prints one JSON document.
+
+    Args:
+        parser: The command's parser.
+    """
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON document, also after an error; notes go to standard error",
     )
 
 
-def environment_from(options: argparse.Namespace) -> Environment:
-    """Opens the environment that the options name.
+def known_descriptor(options: argparse.Namespace) -> Descriptor | None:
+    """Read the descriptor that the options name, or the one in `--folder` if it exists.
 
     Args:
-        options: Parsed options of a verb with `add_environment_options`.
+        options: Parsed options of a command with `add_environment_options`.
+
+    Raises:
+        OpsError: It cannot be read, or it describes another environment.
+    """
+    if options.descriptor:
+        return read(options.descriptor)
+    path = descriptor_file(options.folder, options.environment)
+    if not path.is_file():
+        return None
+    descriptor = read(path)
+    if descriptor.environment != options.environment:
+        raise UsageError(
+            f"{path} describes the environment {descriptor.environment}, not {options.environment}",
+            next_step="name the descriptor of that environment with --descriptor; to write it "
+            f"again: python -m ops export --environment {options.environment}",
+        )
+    return descriptor
+
+
+def environment_name(options: argparse.Namespace) -> str:
+    """Name of the environment that the options choose.
+
+    Args:
+        options: Parsed options of a command with `add_environment_options`.
+
+    Raises:
+        OpsError: The descriptor cannot be read.
+    """
+    if getattr(options, "descriptor", None):
+        return read(options.descriptor).environment
+    return str(options.environment)
+
+
+def terraform_folder(options: argparse.Namespace) -> Path:
+    """Folder in which `terraform output` works.
+
+    Args:
+        options: Parsed options with `environment` and `stack_folder`.
+    """
+    folder: Path = options.stack_folder or stack_folder(environment_name(options))
+    return folder.resolve()
+
+
+def environment_from(options: argparse.Namespace) -> Environment:
+    """Open the environment that the options choose.
+
+    Args:
+        options: Parsed options of a command with `add_environment_options`.
 
     Returns:
         The environment.
 
     Raises:
-        OpsError: It does not run, is not deployed, or its state cannot be read.
+        OpsError: It is not deployed, or it is not known on this machine.
     """
-    return open_environment(
-        options.environment,
-        workspace=Workspace(options.folder.resolve()),
-        stack_folder=options.stack_folder.resolve() if options.stack_folder else None,
-        customer=getattr(options, "customer", None),
+    if options.descriptor and options.stack_folder:
+        raise UsageError(
+            "--descriptor and --stack-folder may name two environments",
+            next_step="leave out one of them",
+        )
+    descriptor = None
+    if not options.stack_folder:
+        descriptor = known_descriptor(options)
+    folder = None if options.descriptor else terraform_folder(options)
+    if descriptor is None:
+        assert folder is not None
+        name = environment_name(options)
+        if not folder.is_dir():
+            path = descriptor_file(options.folder, name)
+            raise OpsError(
+                f"the environment {name} is not known here: neither the descriptor {path} nor the "
+                f"folder {folder} exists",
+                next_step="for a sandbox: python -m sandbox up; on AWS give --descriptor FILE, or "
+                "run synth, terraform init and python -m ops export in the repository",
+            )
+        descriptor = Descriptor.on_aws(deployed_outputs(folder, name))
+    customer = getattr(options, "customer", None)
+    return Environment(
+        descriptor,
+        customer,
+        selector_of(options),
+        options.folder.resolve(),
+        folder if folder and folder.is_dir() else None,
     )
 
 
-def add_customer_option(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that says which customer the tool plays.
+def identified(
+    environment: Environment,
+    *,
+    refuse_unknown: bool = True,
+    limit: Limit | None = None,
+    keep_seconds: float = 0.0,
+) -> Identity:
+    """Print which environment this is and whose credentials these are, before anything is changed.
 
     Args:
-        parser: The verb's parser.
+        environment: The environment.
+        refuse_unknown: Whether to stop if the account cannot be determined.
+        limit: What is left of the command's time.
+        keep_seconds: So much of it is left for what follows.
+
+    Raises:
+        OpsError: The credentials are of another account or invalid, or the account is unknown.
+    """
+    try:
+        identity = (
+            limit.within(environment.identify, keep=keep_seconds)
+            if limit
+            else environment.identify()
+        )
+    except TimeoutError as error:
+        identity = Identity(environment.name, None, None, environment.regions, str(error))
+    print(identity, flush=True)
+    for note in identity.notes:
+        print(note, file=sys.stderr, flush=True)
+    if refuse_unknown and identity.account_id is None:
+        raise OpsError(
+            f"the account of these credentials cannot be determined, nothing was changed: "
+            f"{identity.unknown}",
+            next_step=f"check that STS or DynamoDB in {environment.secondary} is reachable; only "
+            "switch engage works without it",
+        )
+    return identity
+
+
+def selector_of(options: argparse.Namespace) -> str:
+    """The options that choose the same environment again, as they are typed.
+
+    Args:
+        options: Parsed options of a command with `add_environment_options`.
+    """
+    if options.descriptor:
+        words = ["--descriptor", str(options.descriptor)]
+    else:
+        words = ["--environment", options.environment]
+    if options.folder != DEFAULT_FOLDER:
+        words += ["--folder", str(options.folder)]
+    if options.stack_folder:
+        words += ["--stack-folder", str(options.stack_folder)]
+    return shlex.join(words)
+
+
+def add_customer_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the customer in whose name the API is called.
+
+    Args:
+        parser: The command's parser.
     """
     parser.add_argument(
         "--customer",
         metavar="NAME",
-        help="customer to play; requests count against its limits (default: the first one)",
+        help="customer in whose name to call the API; requests count against its limits (default: "
+        "the first one)",
     )
 
 
 def add_confirmation_option(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that takes the place of a typed confirmation.
+    """Add the option that replaces a typed confirmation.
 
     Args:
-        parser: The verb's parser.
+        parser: The command's parser.
     """
     parser.add_argument(
         "--yes",
         action="store_true",
-        help="do not ask for the environment's name before touching one that is not local",
+        help="do not ask for the environment's name before changing one that is not a sandbox",
     )
 
 
-def confirm(environment: Environment, options: argparse.Namespace, *, effect: str) -> None:
-    """Lets nobody change a real environment by accident.
+def confirm(
+    environment: Environment,
+    options: argparse.Namespace,
+    *,
+    effect: str,
+    identity: Identity | None = None,
+) -> None:
+    """Let nobody change a real environment by accident.
 
     Args:
-        environment: The environment; a local one needs no confirmation.
-        options: Parsed options of a verb with `add_confirmation_option`.
-        effect: What will happen, as a clause: "DNS will lead to us-west-2".
+        environment: The environment; a sandbox needs no confirmation.
+        options: Parsed options of a command with `add_confirmation_option`.
+        effect: What will happen, as a clause: "DNS will route to us-west-2".
+        identity: Who is working on it, if that was determined.
 
     Raises:
         OpsError: It was not confirmed.
     """
-    if environment.is_local or options.yes:
+    if environment.descriptor.sandbox or options.yes:
         return
-    refusal = OpsError(
-        f"not confirmed, nothing was changed: in the environment {environment.name}, {effect}",
+    where = f"in the environment {environment.name}"
+    if identity is not None and identity.account_id is None:
+        where += f" (the account of these credentials is unknown: {identity.unknown})"
+    refusal = UsageError(
+        f"not confirmed, nothing was changed: {where}, {effect}",
         next_step=f"type {environment.name} when asked, or give --yes",
-        exit_code=ExitCode.USAGE,
     )
     if not sys.stdin.isatty():
         raise refusal
-    print(f"In the environment {environment.name}, {effect}.")
+    print(f"{where[0].upper()}{where[1:]}, {effect}.")
     try:
-        typed = input(f"Type {environment.name} to go on: ")
+        typed = input(f"Type {environment.name} to continue: ")
     except EOFError:
         raise refusal from None
     if typed.strip() != environment.name:

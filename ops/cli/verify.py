@@ -1,16 +1,23 @@
-"""`python -m ops verify`: everything that a failover needs is in place."""
+"""`python -m ops verify`: check that everything that a failover needs is in place."""
 
 import argparse
-import json
+from time import monotonic
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ops.cli.options import add_customer_option, add_environment_options, environment_from
+from ops.cli.options import (
+    Commands,
+    add_command,
+    add_customer_option,
+    environment_from,
+    identified,
+)
+from ops.cli.program import Result
 from ops.errors import ExitCode
-from ops.verification.finding import Finding, Outcome
 from ops.verify import Verification, verify
+from ops.verify.finding import Finding, Outcome
 
 console = Console(highlight=False)
 
@@ -18,44 +25,56 @@ _STYLES = {Outcome.FAILED: "bold red", Outcome.UNKNOWN: "yellow", Outcome.PASSED
 """Failures are shown first."""
 
 
-def add_to(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Registers the verb.
+def add_to(commands: Commands) -> None:
+    """Register the command.
 
     Args:
-        verbs: Where verbs are registered.
+        commands: Where commands are registered.
     """
-    parser = verbs.add_parser(
+    parser = add_command(
+        commands,
         "verify",
+        _verify,
         help="check that everything a failover needs is in place",
-        description="Checks DNS, health checks, certificates, every Region, replication, parity of "
-        "the Regions and what drills left behind. Changes nothing: it writes a few items of its "
-        "own to measure replication, and removes them.",
-        epilog="Exit codes: 0 nothing failed, 1 a check failed, 2 wrong usage, 3 the environment "
-        "cannot be looked at.",
+        description="Checks DNS, health checks, certificates, TLS, every Region, replication, "
+        "keys, quotas, parity of the Regions and what drills left behind. Changes nothing: to "
+        "measure replication it writes a few items that it removes again.",
+        epilog="Exit codes: 0 nothing failed, 1 a check failed, 2 wrong usage, 3 nothing failed, "
+        "but something could not be read or reached, which is unknown.",
     )
-    add_environment_options(parser)
     add_customer_option(parser)
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    parser.set_defaults(run=_verify)
 
 
 def _verify(options: argparse.Namespace) -> int:
+    begun = monotonic()
     environment = environment_from(options)
-    if options.json:
-        verification = verify(environment)
-        print(json.dumps(verification.to_json(), indent=2))
-    else:
-        with console.status(f"Checking {environment.name}"):
-            verification = verify(environment)
-        print_findings(verification, console)
-    return ExitCode.PASSED if verification.passed else ExitCode.CHECK_FAILED
+    identity = identified(environment, refuse_unknown=False)
+    with console.status(f"Checking {environment.name}"):
+        verification = verify(environment, spent_seconds=monotonic() - begun)
+    print_findings(verification, console)
+    return Result(
+        exit_code_of(verification),
+        **verification.to_json(),
+        identity=identity.to_json(),
+    )
+
+
+def exit_code_of(verification: Verification) -> ExitCode:
+    """The exit code that findings amount to.
+
+    Args:
+        verification: The findings.
+    """
+    if verification.with_outcome(Outcome.FAILED):
+        return ExitCode.CHECK_FAILED
+    return ExitCode.PREREQUISITE if verification.unreadable else ExitCode.PASSED
 
 
 def print_findings(verification: Verification, console: Console) -> None:
-    """Prints a table of findings, failures first.
+    """Print a table of findings, failures first.
 
     Args:
-        verification: What was found.
+        verification: The findings.
         console: Where to print.
     """
     table = Table("Check", "Subject", "Result", "Found", title=f"{verification.environment}")

@@ -1,7 +1,7 @@
-"""The picture in Graphviz's language, with the icons of the package `diagrams`.
+"""The diagram in Graphviz's language, with the icons of the package `diagrams`.
 
-Graphviz finds the coordinates; it is told the columns, and what is above what. The text names icons
-by their place in the package: it has neither a path of this machine nor a date.
+Graphviz computes the coordinates; it is given the columns, and the order within each. Icons are
+referred to by their path in the package, so the text has neither a path of this machine nor a date.
 """
 
 import html
@@ -35,41 +35,36 @@ _ICONS = {
 _REQUEST_PATH = {
     Kind.CUSTOMERS, Kind.ZONE, Kind.RECORDS, Kind.DOMAINS, Kind.API, Kind.FUNCTIONS, Kind.TABLE,
 }  # fmt: skip
-_INK, _GREY, _HEALTH, _REPLICATION = "#232F3E", "#5F6B7A", "#C7131F", "#3B48CC"
-_ATTRIBUTES = {
-    Flow.REQUEST: {"color": _GREY, "penwidth": "1.6", "weight": "20"},
-    Flow.HEALTH: {"color": _HEALTH, "style": "dashed"},
-    Flow.REPLICATION: {"color": _REPLICATION, "penwidth": "2"},
-    Flow.USE: {"color": "#AAB7B8"},
+_INK, _GRAY, _HEALTH, _REPLICATION = "#232F3E", "#5F6B7A", "#C7131F", "#3B48CC"
+_FORWARD, _BOTH, _NONE = (False, True), (True, True), (False, False)
+"""Whether there is an arrow at the tail, and at the head."""
+_STYLES = {
+    Flow.REQUEST: (_FORWARD, {"color": _GRAY, "penwidth": "1.6", "weight": "20"}),
+    Flow.HEALTH: (_FORWARD, {"color": _HEALTH, "style": "dashed"}),
+    Flow.REPLICATION: (_BOTH, {"color": _REPLICATION, "penwidth": "2"}),
+    Flow.USE: (_NONE, {"color": "#AAB7B8"}),
 }
-_ARROWS = {
-    Flow.REQUEST: (False, True),
-    Flow.HEALTH: (False, True),
-    Flow.REPLICATION: (True, True),
-    Flow.USE: (False, False),
-}
-"""Whether an arrow stands at the tail, and at the head."""
 _LEGEND = "  &nbsp; ".join(
     f'<FONT COLOR="{color}">{text}</FONT>'
     for color, text in (
-        (_GREY, "&rarr; requests"),
+        (_GRAY, "&rarr; requests"),
         (_HEALTH, "&#8674; health check"),
         (_REPLICATION, "&harr; replication"),
     )
 )
 _FONT = "Liberation Sans,Arial,Helvetica,sans-serif"
 ICON_FOLDER = Path(diagrams.__file__).parent.parent / "resources" / "aws"
-"""Where the icons are that the picture names."""
+"""The folder of the icons."""
 
 
 @dataclass(frozen=True)
 class _Line:
-    """An edge, or a part of one, as Graphviz is to draw it.
+    """An edge, or a part of one, as Graphviz draws it.
 
     Attributes:
         tail: Id of the node that it begins at.
-        head: Id of the node that it leads to.
-        arrows: Whether an arrow stands at the tail, and at the head.
+        head: Id of the node that it ends at.
+        arrows: Whether there is an arrow at the tail, and at the head.
         attributes: All else, in Graphviz's terms.
     """
 
@@ -80,7 +75,7 @@ class _Line:
 
 
 def source_of(model: Model) -> str:
-    """The picture in Graphviz's language.
+    """Write the diagram in Graphviz's language.
 
     Args:
         model: What is drawn.
@@ -123,14 +118,14 @@ def source_of(model: Model) -> str:
 
 
 def _add_nodes(model: Model, layout: Layout) -> dict[str, Any]:
-    """Draws the nodes in their boxes, and gives them by their ids."""
+    """Add the nodes in their boxes; return them by their ids."""
 
     def add(region: str, kinds: Collection[Kind] = frozenset(Kind)) -> dict[str, Any]:
         return {
             node.id: diagrams.Node(
                 _label(node),
                 nodeid=node.id,
-                # What is in one group is drawn in one straight line.
+                # Graphviz draws the nodes of a group in a straight line.
                 group=node.region if node.kind in _REQUEST_PATH else "",
             )
             for column in layout.columns
@@ -152,11 +147,11 @@ def _add_nodes(model: Model, layout: Layout) -> dict[str, Any]:
     return icons
 
 
-def _box(line: str, surface: str, title_place: str) -> dict[str, str]:
+def _box(line: str, surface: str, title_position: str) -> dict[str, str]:
     return {
         "style": "rounded,filled", "pencolor": line, "bgcolor": surface, "fillcolor": surface,
         "margin": "12", "fontname": _FONT, "fontsize": "16", "fontcolor": _INK,
-        "labelloc": title_place,
+        "labelloc": title_position,
     }  # fmt: skip
 
 
@@ -167,15 +162,15 @@ def _label(node: Node) -> str:
         f'<TD PORT="icon" FIXEDSIZE="TRUE" WIDTH="{size}" HEIGHT="{size}">'
         f'<IMG SRC="{_ICONS[node.kind]}" SCALE="TRUE"/></TD>',
         f"<TD><B>{title}</B></TD>",
-        *(f'<TD><FONT COLOR="{_GREY}" POINT-SIZE="12">{d}</FONT></TD>' for d in details),
+        *(f'<TD><FONT COLOR="{_GRAY}" POINT-SIZE="12">{d}</FONT></TD>' for d in details),
     )
     rows = "".join(f"<TR>{cell}</TR>" for cell in cells)
     return f'<<TABLE BORDER="0" CELLSPACING="0" CELLPADDING="2">{rows}</TABLE>>'
 
 
 def _lines(edge: Edge, layout: Layout) -> Iterator[_Line]:
-    (column, row), (head_column, head_row) = layout.place(edge.tail), layout.place(edge.head)
-    columns, arrows, attributes = head_column - column, _ARROWS[edge.flow], _ATTRIBUTES[edge.flow]
+    (column, row), (head_column, head_row) = layout.position(edge.tail), layout.position(edge.head)
+    columns, (arrows, attributes) = head_column - column, _STYLES[edge.flow]
     to_icon = {"headport": "icon", "minlen": str(columns)}
     from_icon = {"tailport": "icon", "minlen": str(columns)}
     if columns == 0:
@@ -190,7 +185,7 @@ def _lines(edge: Edge, layout: Layout) -> Iterator[_Line]:
         yield _Line(edge.tail, edge.head, arrows, attributes | from_icon)
     elif edge.flow is Flow.REQUEST and edge.tail in layout.passages:
         passage, to_icon["minlen"] = _passage(edge.tail), str(columns - 1)
-        yield _Line(edge.tail, passage, (False, False), attributes | {"tailport": "icon"})
+        yield _Line(edge.tail, passage, _NONE, attributes | {"tailport": "icon"})
         yield _Line(passage, edge.head, arrows, attributes | to_icon)
     else:
         yield _Line(edge.tail, edge.head, arrows, attributes | from_icon | to_icon)

@@ -1,6 +1,6 @@
-"""The image file: Graphviz draws it, and what it was drawn from stands in it.
+"""The image file, with the source that Graphviz drew it from.
 
-So whoever looks for changes compares that, whatever version of Graphviz drew the image.
+To find changes, compare the sources: images differ between versions of Graphviz.
 """
 
 import shutil
@@ -14,43 +14,40 @@ from ops.errors import OpsError
 _CHUNK = b"iTXtGraphviz\0\1\0\0\0"
 """Type of the part of a PNG file that holds the source, and what precedes it: compressed UTF-8."""
 _HEADER_BYTES = 33
-"""What every PNG file begins with: its signature and size."""
+"""Every PNG file begins with its signature and size."""
 
 
 def image_of(source: str, *, icon_folder: Path) -> bytes:
-    """Draws the image.
+    """Draw the image.
 
     Args:
-        source: The picture in Graphviz's language.
-        icon_folder: Where the icons are that it names.
+        source: The diagram in Graphviz's language.
+        icon_folder: Folder of the icons that it refers to.
 
     Returns:
-        A PNG file, with the source in it.
+        A PNG file that contains the source.
 
     Raises:
         OpsError: Graphviz is missing, or cannot draw it.
     """
     if shutil.which("dot") is None:
         raise OpsError(
-            "dot, the program of Graphviz, is not on the PATH",
+            "dot (Graphviz) is not on the PATH",
             next_step="install it: apt-get install graphviz, or brew install graphviz",
         )
     done = subprocess.run(
-        ["dot", "-Tpng"],
-        cwd=icon_folder,
-        input=source.encode(),
-        capture_output=True,
+        ["dot", "-Tpng"], cwd=icon_folder, input=source.encode(), capture_output=True
     )
     if done.returncode:
         raise OpsError(
             f"dot -Tpng failed:\n{done.stderr.decode(errors='replace').strip()}",
-            next_step="install a newer Graphviz; 2.43 is known to draw it",
+            next_step="install a newer Graphviz; 2.43 is known to work",
         )
     return _with_source(done.stdout, source)
 
 
 def source_in(image: bytes) -> str:
-    """What an image was drawn from.
+    """Extract what an image was drawn from.
 
     Args:
         image: A PNG file that `image_of` made.

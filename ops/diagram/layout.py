@@ -1,7 +1,7 @@
-"""Where nodes stand: requests go from left to right, and Regions lie below each other.
+"""Positions of the nodes: requests go from left to right, and Regions are below each other.
 
-What guards or limits a Region's request path stands beside it, away from the middle of the picture,
-which is left to health checks.
+What protects or limits a Region's request path is beside it, away from the middle of the diagram,
+which is reserved for health checks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,16 +20,16 @@ _COLUMNS = (
     (Kind.FUNCTIONS, Kind.PLANS),
     (Kind.TABLE, Kind.KEY, Kind.ALARMS),
 )
-"""Kinds from left to right; within a column, from the middle of the picture outwards."""
+"""Kinds from left to right; within a column, from the middle of the diagram outwards."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where nodes stand.
+    """Positions of the nodes.
 
     Attributes:
         columns: The nodes in columns from left to right, each from top to bottom.
-        upper_regions: The Regions above the middle of the picture.
+        upper_regions: The Regions above the middle of the diagram.
         passages: Ids of records whose requests pass between the health checks, not around them.
     """
 
@@ -37,8 +37,8 @@ class Layout:
     upper_regions: frozenset[str]
     passages: tuple[str, ...]
 
-    def place(self, id: str) -> tuple[int, int]:
-        """Column and row of a node.
+    def position(self, id: str) -> tuple[int, int]:
+        """Find the column and row of a node.
 
         Args:
             id: Its id.
@@ -52,7 +52,7 @@ class Layout:
 
 
 def layout_of(model: Model) -> Layout:
-    """Places the nodes.
+    """Lay out the nodes.
 
     Args:
         model: What is drawn.
@@ -65,8 +65,8 @@ def layout_of(model: Model) -> Layout:
         return (
             _row_of_region(model, node),
             -outwards if node.region in upper else outwards,
-            # The switch is asked for the Region above the one that it stands in.
-            min((_row_of_region(model, asking) for asking in model.tails(node)), default=0),
+            # The switch belongs to the Region above the one that it is in.
+            min((_row_of_region(model, parent) for parent in model.tails(node)), default=0),
         )
 
     found = (
@@ -78,15 +78,15 @@ def layout_of(model: Model) -> Layout:
 
 
 def _row_of_region(model: Model, node: Node) -> int:
-    """Row of the Region that a node stands in, leads to, or is asked for."""
+    """Row of the Region that a node is in, routes to, or is checked for."""
     if node.kind is Kind.CALCULATED_CHECK:
-        return min((_row_of_region(model, asking) for asking in model.tails(node)), default=0)
+        return min((_row_of_region(model, parent) for parent in model.tails(node)), default=0)
     names = [node.region] if node.region else [head.region for head in model.heads(node)]
     return min((i for i, r in enumerate(model.regions) if r.name in names), default=0)
 
 
 def _passages(columns: Sequence[Sequence[Node]]) -> Iterator[str]:
-    """Health checks stand between records and Regions; only the outer Regions lie beside them."""
+    """Health checks are between records and Regions; only the outer Regions are beside them."""
     for column, following in pairwise(columns):
         if following[0].kind is Kind.HEALTH_CHECK:
             yield from (node.id for node in column[1:-1] if node.kind is Kind.RECORDS)

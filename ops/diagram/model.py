@@ -1,42 +1,43 @@
-"""What a picture shows: nodes in their Regions, and the edges between them."""
+"""The content of a diagram: nodes in their Regions, and the edges between them."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
-ZONES = ("aws_route53_zone", "data.aws_route53_zone")
-RECORD = "aws_route53_record"
-HEALTH_CHECK = "aws_route53_health_check"
-DOMAIN = "aws_api_gateway_domain_name"
-CERTIFICATE = "aws_acm_certificate"
-API = "aws_api_gateway_rest_api"
-STAGE = "aws_api_gateway_stage"
-WEB_ACL = "aws_wafv2_web_acl"
-PLAN = "aws_api_gateway_usage_plan"
-API_KEY = "aws_api_gateway_api_key"
-FUNCTION = "aws_lambda_function"
-TABLE = "aws_dynamodb_table"
-REPLICA = "aws_dynamodb_table_replica"
-KEY = "aws_kms_key"
-REPLICA_KEY = "aws_kms_replica_key"
-ALARM = "aws_cloudwatch_metric_alarm"
-TOPIC = "aws_sns_topic"
 
-DRAWN = frozenset(
-    {
-        *ZONES, RECORD, HEALTH_CHECK, DOMAIN, CERTIFICATE, API, STAGE, WEB_ACL, PLAN, API_KEY,
-        FUNCTION, TABLE, REPLICA, KEY, REPLICA_KEY, ALARM, TOPIC,
-    }
-)  # fmt: skip
-"""Every resource of these types stands in the picture, once."""
+class Type(StrEnum):
+    """Types of the resources that are in the diagram, each resource once."""
+
+    ZONE = "aws_route53_zone"
+    ZONE_DATA = "data.aws_route53_zone"
+    RECORD = "aws_route53_record"
+    HEALTH_CHECK = "aws_route53_health_check"
+    DOMAIN = "aws_api_gateway_domain_name"
+    CERTIFICATE = "aws_acm_certificate"
+    API = "aws_api_gateway_rest_api"
+    STAGE = "aws_api_gateway_stage"
+    WEB_ACL = "aws_wafv2_web_acl"
+    PLAN = "aws_api_gateway_usage_plan"
+    API_KEY = "aws_api_gateway_api_key"
+    FUNCTION = "aws_lambda_function"
+    TABLE = "aws_dynamodb_table"
+    REPLICA = "aws_dynamodb_table_replica"
+    KEY = "aws_kms_key"
+    REPLICA_KEY = "aws_kms_replica_key"
+    ALARM = "aws_cloudwatch_metric_alarm"
+    TOPIC = "aws_sns_topic"
+
+
+ZONES = (Type.ZONE, Type.ZONE_DATA)
+DRAWN = frozenset(Type)
 
 
 class Kind(Enum):
-    """What a node is."""
+    """Kind of a node."""
 
     CUSTOMERS = "customers"
     ZONE = "hosted zone"
-    RECORDS = "records that lead to one Region"
-    CALCULATED_CHECK = "health check made of others"
+    RECORDS = "records that route to one Region"
+    CALCULATED_CHECK = "calculated health check"
     HEALTH_CHECK = "health check"
     CERTIFICATES = "certificates of one Region"
     DOMAINS = "custom domains of one Region"
@@ -46,11 +47,11 @@ class Kind(Enum):
     FUNCTIONS = "functions of one Region"
     TABLE = "table or replica"
     KEY = "KMS key"
-    ALARMS = "alarms of one Region, and the topic that tells of them"
+    ALARMS = "alarms of one Region, and the topic that they notify"
 
 
 class Flow(Enum):
-    """What an edge says."""
+    """Meaning of an edge."""
 
     REQUEST = "requests go from tail to head"
     HEALTH = "the tail is healthy if the head is"
@@ -64,9 +65,9 @@ class Node:
 
     Attributes:
         kind: What it is.
-        addresses: The resources that it stands for.
+        addresses: The resources that it represents.
         lines: The text, the most important line first.
-        region: The Region that it stands in; empty for what is global.
+        region: The Region that it is in; empty if it is global.
     """
 
     kind: Kind
@@ -76,7 +77,7 @@ class Node:
 
     @property
     def id(self) -> str:
-        """What tells it from every other one."""
+        """Its unique id."""
         return self.addresses[0] if self.addresses else self.kind.value
 
 
@@ -85,9 +86,9 @@ class Edge:
     """A line between two nodes.
 
     Attributes:
-        flow: What it says.
+        flow: What it means.
         tail: Id of the node that it begins at.
-        head: Id of the node that it leads to.
+        head: Id of the node that it ends at.
     """
 
     flow: Flow
@@ -110,7 +111,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Model:
-    """The picture of one stack, without layout.
+    """The diagram of one stack, without layout.
 
     Attributes:
         regions: The Regions in order.
@@ -123,7 +124,7 @@ class Model:
     edges: tuple[Edge, ...]
 
     def heads(self, node: Node) -> list[Node]:
-        """Where edges lead to from a node.
+        """List the nodes that edges from a node end at.
 
         Args:
             node: The node.
@@ -132,7 +133,7 @@ class Model:
         return [n for n in self.nodes if n.id in ids]
 
     def tails(self, node: Node) -> list[Node]:
-        """Where edges come from that lead to a node.
+        """List the nodes that edges to a node begin at.
 
         Args:
             node: The node.

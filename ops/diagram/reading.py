@@ -1,41 +1,19 @@
-"""From the synthesized JSON of a stack to what its picture shows.
+"""From the synthesized JSON of a stack to the content of its diagram.
 
-Resources are told apart by type, tied together by the references between them, and stand in the
-Region of their provider. No name is taken apart.
+Resources are identified by type, connected by the references between them, and belong to the Region
+of their provider. No name is parsed.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ops.diagram.edges import edges_of
-from ops.diagram.model import (
-    ALARM,
-    API,
-    API_KEY,
-    CERTIFICATE,
-    DOMAIN,
-    FUNCTION,
-    HEALTH_CHECK,
-    KEY,
-    PLAN,
-    RECORD,
-    REPLICA,
-    REPLICA_KEY,
-    STAGE,
-    TABLE,
-    TOPIC,
-    WEB_ACL,
-    ZONES,
-    Kind,
-    Model,
-    Node,
-    Region,
-)
+from ops.diagram.model import ZONES, Kind, Model, Node, Region, Type
 from ops.diagram.resources import Resource, Resources
 
 
 def read(stack: Mapping[str, Any]) -> Model:
-    """What the picture of a stack shows.
+    """Read the content of a stack's diagram.
 
     Args:
         stack: The parsed JSON of the stack.
@@ -55,7 +33,7 @@ def read(stack: Mapping[str, Any]) -> Model:
 
 def _global_nodes(resources: Resources) -> Iterator[Node]:
     yield Node(Kind.CUSTOMERS, (), ("customers",))
-    records = resources.of(RECORD)
+    records = resources.of(Type.RECORD)
     aliases = [r for r in records if "alias" in r.arguments]
     for zone in resources.of(*ZONES):
         validations = [
@@ -73,7 +51,7 @@ def _global_nodes(resources: Resources) -> Iterator[Node]:
         by_name = _grouped(group, lambda r: (r.arguments["name"], _policy(r)))
         lines = [line for named in by_name for line in _record_lines(named)]
         yield _global_node(Kind.RECORDS, group, *lines)
-    for check in resources.of(HEALTH_CHECK):
+    for check in resources.of(Type.HEALTH_CHECK):
         given = check.arguments
         if children := given.get("child_healthchecks"):
             healthy = f"{given['child_health_threshold']} of {len(children)} healthy"
@@ -90,44 +68,45 @@ def _regional_nodes(resources: Resources) -> Iterator[Node]:
     def by_region(*types: str) -> list[list[Resource]]:
         return _grouped(resources.of(*types), lambda r: r.region)
 
-    for group in by_region(DOMAIN):
+    for group in by_region(Type.DOMAIN):
         names = [domain.arguments["domain_name"] for domain in group]
         noun = "custom domains" if len(group) > 1 else "custom domain"
         yield _node(Kind.DOMAINS, group, *names, noun)
-    for group in by_region(CERTIFICATE):
+    for group in by_region(Type.CERTIFICATE):
         yield _node(Kind.CERTIFICATES, group, *_count(group, "certificate"))
-    for api in resources.of(API):
+    for api in resources.of(Type.API):
         stages = [
-            stage for stage in resources.of(STAGE)
-            if api in resources.behind(stage.arguments["rest_api_id"], [API])
+            stage for stage in resources.of(Type.STAGE)
+            if api in resources.behind(stage.arguments["rest_api_id"], [Type.API])
         ]  # fmt: skip
         names = [f"stage {stage.arguments['stage_name']}" for stage in stages]
         yield _node(Kind.API, [api, *stages], "REST API", *names)
-    for web_acl in resources.of(WEB_ACL):
+    for web_acl in resources.of(Type.WEB_ACL):
         yield _node(Kind.WEB_ACL, [web_acl], "web ACL")
-    for group in by_region(PLAN, API_KEY):
-        plans = [r for r in group if r.type == PLAN]
-        keys = [r for r in group if r.type == API_KEY]
+    for group in by_region(Type.PLAN, Type.API_KEY):
+        plans = [r for r in group if r.type == Type.PLAN]
+        keys = [r for r in group if r.type == Type.API_KEY]
         yield _node(Kind.PLANS, group, *_count(plans, "usage plan"), *_count(keys, "API key"))
-    for group in by_region(FUNCTION):
+    for group in by_region(Type.FUNCTION):
         yield _node(Kind.FUNCTIONS, group, *_count(group, "function"))
-    for table in resources.of(TABLE):
+    for table in resources.of(Type.TABLE):
         yield _node(Kind.TABLE, [table], table.arguments["name"], "table")
-    for replica in resources.of(REPLICA):
-        (table,) = resources.behind(replica.arguments["global_table_arn"], [TABLE])
+    for replica in resources.of(Type.REPLICA):
+        (table,) = resources.behind(replica.arguments["global_table_arn"], [Type.TABLE])
         yield _node(Kind.TABLE, [replica], table.arguments["name"], "replica")
-    for group in by_region(ALARM, TOPIC):
-        alarms = [r for r in group if r.type == ALARM]
-        topics = [r for r in group if r.type == TOPIC]
+    for group in by_region(Type.ALARM, Type.TOPIC):
+        alarms = [r for r in group if r.type == Type.ALARM]
+        topics = [r for r in group if r.type == Type.TOPIC]
         yield _node(Kind.ALARMS, group, *_count(alarms, "alarm"), *_count(topics, "SNS topic"))
-    for key in resources.of(KEY, REPLICA_KEY):
-        yield _node(Kind.KEY, [key], "KMS key", *(["replica"] if key.type == REPLICA_KEY else []))
+    for key in resources.of(Type.KEY, Type.REPLICA_KEY):
+        lines = ("KMS key", "replica") if key.type == Type.REPLICA_KEY else ("KMS key",)
+        yield _node(Kind.KEY, [key], *lines)
 
 
 def _role(resources: Resources, region: str) -> str:
     policies = {
         _policy(record)
-        for record in resources.of(RECORD)
+        for record in resources.of(Type.RECORD)
         if "failover_routing_policy" in record.arguments
         and region in _target_regions(resources, record)
     }
@@ -135,7 +114,7 @@ def _role(resources: Resources, region: str) -> str:
 
 
 def _target_regions(resources: Resources, record: Resource) -> tuple[str, ...]:
-    return tuple(r.region for r in resources.behind(record.arguments["alias"], [DOMAIN]))
+    return tuple(r.region for r in resources.behind(record.arguments["alias"], [Type.DOMAIN]))
 
 
 def _policy(record: Resource) -> str:

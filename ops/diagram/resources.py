@@ -43,11 +43,13 @@ class Resources:
             )
             for prefix, kind in (("", "resource"), ("data.", "data"))
             for type, declared in stack.get(kind, {}).items()
+            # Terraform's own are in no Region.
+            if type.startswith("aws_")
             for logical_id, arguments in declared.items()
         }
 
     def of(self, *types: str) -> list[Resource]:
-        """The resources of some types: Region by Region, then type by type.
+        """List the resources of some types: Region by Region, then type by type.
 
         Args:
             types: The types.
@@ -56,9 +58,9 @@ class Resources:
         return sorted(found, key=lambda r: self.regions.index(r.region))
 
     def behind(self, value: Any, types: Collection[str]) -> list[Resource]:
-        """The resources of some types that a value leads to.
+        """List the resources of some types that a value refers to.
 
-        What has another type is followed to what it refers to itself.
+        References of resources of other types are followed.
 
         Args:
             value: An argument: text, a list or a block.

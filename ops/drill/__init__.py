@@ -1,1 +1,1 @@
-"""The drill: break the primary Region on purpose, and measure what customers saw of it."""
+"""The drill: inject a fault into the primary Region, and measure what customers see of it."""

@@ -1,4 +1,7 @@
-"""What happens during a drill, as it is seen from outside: a log of events and nothing more."""
+"""What happens during a drill, as it is seen from outside: a log of events and nothing more.
+
+All times are seconds since the log began, by a clock that nobody can step.
+"""
 
 import threading
 import time
@@ -15,45 +18,56 @@ class Request:
 
     Attributes:
         kind: `read` or `write`.
-        sent_at: When it was sent, in seconds since the epoch.
-        answered_at: When its answer, or its failure, was complete.
-        status: HTTP status; None if no answer came.
-        region: Region that served it, as its header says; None if no answer tells.
-        address: Address that DNS led to; empty if it led nowhere.
-        error: Why there is no answer, in words.
+        sent_at: When the customer wanted it, whatever kept it from being sent.
+        answered_at: When its response, or its failure, was complete.
+        status: HTTP status; None without a response.
+        region: Region that served it, as its header says; None if no response names it.
+        address: Address that DNS resolved to; empty if it did not.
+        error: Why there is no response, or why it is not the right one.
         key: For a write: `observed_at` of the observation.
+        value: For a write: what the observation says.
+        latency_seconds: How long the Region took for it: part of the time until `answered_at`.
     """
 
     kind: Kind
     sent_at: float
     answered_at: float
-    status: int | None
-    region: str | None
+    status: int | None = None
+    region: str | None = None
     address: str = ""
     error: str = ""
     key: str = ""
+    value: float | None = None
+    latency_seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
-        """Whether it succeeded."""
-        return self.status is not None and 200 <= self.status < 300
+        """Whether it succeeded, with the right response."""
+        return self.status is not None and 200 <= self.status < 300 and not self.error
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it failed, and may have done what it asked for all the same."""
+        return not self.ok and (self.status is None or not 400 <= self.status < 500)
 
     @property
     def what(self) -> str:
         """What became of it, in a few words that the same failures share."""
-        return f"status {self.status}" if self.status else self.error.partition(":")[0]
+        reason = self.error.partition(":")[0]
+        return ", ".join(filter(None, (f"status {self.status}" if self.status else "", reason)))
 
 
 @dataclass(frozen=True)
 class DnsSeen:
-    """What the zone's name servers answered when they were asked without a cache.
+    """What DNS answered: the zone's name servers, without a cache, if they can be asked.
 
     Attributes:
-        at: When, in seconds since the epoch.
+        at: When they were asked.
         addresses: The addresses; empty where there was none.
         region: Region that the first address belongs to; None if unknown.
         ttl_seconds: Time to live of the answer.
         error: Why there is no address.
+        source: Who answered, if not a name server of the zone: a resolver, which may cache.
     """
 
     at: float
@@ -61,6 +75,7 @@ class DnsSeen:
     region: str | None
     ttl_seconds: int = 0
     error: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,8 +83,8 @@ class HealthSeen:
     """A health check that was seen in a state.
 
     Attributes:
-        at: Since when, in seconds since the epoch.
-        check: What it stands for, like `us-east-1 record`.
+        at: Since when.
+        check: Its name, like `us-east-1 record`.
         healthy: The state.
         reason: Why, in one line.
     """
@@ -88,7 +103,7 @@ class Mark:
     """A step of the drill itself.
 
     Attributes:
-        at: When, in seconds since the epoch.
+        at: When.
         name: Which one.
     """
 
@@ -110,25 +125,31 @@ class Events:
         return next((mark.at for mark in self.marks if mark.name == name), None)
 
 
+def stopwatch() -> Callable[[], float]:
+    """A clock that gives the seconds since now; a step of the machine's clock does not move it."""
+    begun = time.monotonic()
+    return lambda: time.monotonic() - begun
+
+
 @dataclass
 class Log:
     """Takes events from several threads.
 
     Attributes:
-        clock: Gives seconds since the epoch.
+        clock: Gives seconds since it began.
     """
 
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = field(default_factory=stopwatch)
     _events: list[Request | DnsSeen | HealthSeen | Mark] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, event: Request | DnsSeen | HealthSeen | Mark) -> None:
-        """Adds an event."""
+        """Add an event."""
         with self._lock:
             self._events.append(event)
 
     def mark(self, name: MarkName) -> float:
-        """Adds a step of the drill, now; its time."""
+        """Add a step of the drill, now; its time."""
         at = self.clock()
         self.add(Mark(at, name))
         return at

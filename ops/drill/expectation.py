@@ -1,12 +1,40 @@
-"""How long a failover may take: what the documentation of Route 53 adds up to.
+"""How long a failover may take, by the environment's own health checks and Route 53's documents.
 
 Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
 """
 
 from dataclasses import dataclass
 
+from ops.drill.fault import DrillFault
+from ops.environment import Environment
+from ops.errors import OpsError, explain
+from ops.switch_timing import ALIAS_TTL_SECONDS, DEFAULT_FAILURE_THRESHOLD, DEFAULT_INTERVAL_SECONDS
+
 CHECKER_CONFIDENCE = 0.999
 """Share of the checkers that a partial failure must have convinced."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Times of the customers' requests, in seconds on this machine's clock.
+
+    Attributes:
+        interval_seconds: Between two rounds.
+        timeout_seconds: When a request is given up.
+    """
+
+    interval_seconds: float
+    timeout_seconds: float
+
+    @classmethod
+    def at_speed(cls, speed: float) -> "Pace":
+        """A round a second and a time-out of five seconds, on AWS.
+
+        Args:
+            speed: How much faster than on AWS the environment runs; the requests themselves do not,
+                hence the floors.
+        """
+        return cls(max(0.2, 1 / speed), max(1.0, 5 / speed))
 
 
 @dataclass(frozen=True)
@@ -38,7 +66,7 @@ class Expectation:
 
 
 def checks_until_detected(failure_threshold: int, share: float = 1.0) -> int:
-    """How many requests of a checker it takes until it has seen enough failures in a row.
+    """Count the requests of a checker until it has seen enough failures in a row.
 
     Args:
         failure_threshold: Failures in a row that convince a checker.
@@ -66,7 +94,7 @@ def expect(
     probe_seconds: float,
     share: float = 1.0,
 ) -> Expectation:
-    """Adds up how long a failover may take.
+    """Add up how long a failover may take.
 
     Args:
         interval_seconds: Time between two requests of a checker.
@@ -77,3 +105,34 @@ def expect(
     """
     checks = checks_until_detected(failure_threshold, share)
     return Expectation(interval_seconds, checks, ttl_seconds, probe_seconds)
+
+
+def expectation_of(environment: Environment, fault: DrillFault) -> Expectation:
+    """Add up how long a failover may take: interval x threshold, time to live, and one probe.
+
+    Args:
+        environment: The environment.
+        fault: The fault; where a share of the requests fails, checkers need longer.
+
+    Raises:
+        OpsError: Route 53 does not describe the health check.
+    """
+    check_id = fault.health_check_id(environment)
+    try:
+        check = environment.client("route53", environment.primary).get_health_check(
+            HealthCheckId=check_id
+        )
+        config = check["HealthCheck"]["HealthCheckConfig"]
+    except Exception as error:  # a malformed response, too
+        raise OpsError(
+            f"Route 53 does not describe the health check {check_id}: {explain(error)}",
+            next_step=f"check the credentials: python -m ops verify {environment.selector}",
+        ) from error
+    pace = Pace.at_speed(environment.speed)
+    return expect(
+        interval_seconds=config.get("RequestInterval", DEFAULT_INTERVAL_SECONDS),
+        failure_threshold=config.get("FailureThreshold", DEFAULT_FAILURE_THRESHOLD),
+        ttl_seconds=ALIAS_TTL_SECONDS,
+        probe_seconds=(pace.interval_seconds + pace.timeout_seconds) * environment.speed,
+        share=fault.share,
+    )

@@ -1,146 +1,80 @@
-"""The faults that a drill can be asked for, as command line and injection know them."""
+"""The faults that a drill can inject: one class each.
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+A fault knows how it is injected, cleared and described. Its id is that of the run, chosen before it
+is injected, so that the journal holds all it takes to clear it, and nothing of anybody else is
+cleared with it.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
-from ops import switch
-from ops.drill.injection import REASON, Injection, reserved_concurrency
+from ops.drill.aws_faults import HealthConcurrencyFault, SwitchFault
+from ops.drill.fault import DrillFault
+from ops.drill.sandbox_faults import (
+    BlackHoleFault,
+    ErrorFault,
+    GrayFault,
+    RefuseFault,
+    SlowFault,
+    TableFault,
+)
 from ops.environment import Environment
 from ops.errors import ExitCode, OpsError
 
-
-@dataclass(frozen=True)
-class Choice:
-    """Values of the options that shape a fault; None takes the fault's own.
-
-    Attributes:
-        share: Share of the requests that fail.
-        status: HTTP status of the failures.
-        delay_seconds: How long a slow answer waits, at AWS's pace.
-        error: How the table fails.
-    """
-
-    share: float | None = None
-    status: int | None = None
-    delay_seconds: float | None = None
-    error: str | None = None
+FAULTS: Mapping[str, type[DrillFault]] = {
+    each.name: each
+    for each in (
+        SwitchFault, HealthConcurrencyFault, RefuseFault, BlackHoleFault, ErrorFault, SlowFault,
+        GrayFault, TableFault,
+    )
+}  # fmt: skip
+"""Values of `--fault`."""
 
 
-@dataclass(frozen=True)
-class FaultKind:
-    """A fault that can be chosen.
-
-    Attributes:
-        help: What it does, for the command line.
-        plan: Makes the injection for an environment.
-        options: Names of the members of `Choice` that shape it.
-        local_only: Whether it needs the local AWS.
-        breaks_requests: Whether customers' requests fail; otherwise health checks alone do.
-    """
-
-    help: str
-    plan: Callable[[Environment, Choice], Injection]
-    options: tuple[str, ...] = ()
-    local_only: bool = True
-    breaks_requests: bool = True
-
-
-GREY_SHARE = 0.9
-SLOW_SECONDS = 12.0
-SLOW_FLOOR_SECONDS = 2.0
-
-
-def plan(environment: Environment, name: str, choice: Choice) -> Injection:
-    """Works out what to break; breaks nothing.
+def choose(environment: Environment, name: str, id: str, options: Mapping[str, Any]) -> DrillFault:
+    """Choose a fault; nothing is injected.
 
     Args:
         environment: The environment.
         name: One of `FAULTS`.
-        choice: Options.
+        id: Id of the fault.
+        options: `{name: value}` of the options of the command line; None for those not given.
 
     Raises:
-        OpsError: The fault cannot be had there, or an option does not belong to it.
+        OpsError: The environment does not support it, or an option does not belong to it.
     """
-    kind = FAULTS[name]
-    if kind.local_only and not environment.is_local:
-        usable = ", ".join(name for name, kind in FAULTS.items() if not kind.local_only)
+    fault = FAULTS[name]
+    if not fault.works_on_aws and environment.fault_injection is None:
+        raise _sandbox_only(name)
+    given = {key: value for key, value in options.items() if value is not None}
+    if foreign := given.keys() - set(fault.options):
+        words = ", ".join(f"--{option.replace('_', '-')}" for option in sorted(foreign))
         raise OpsError(
-            f"--fault {name} breaks what only the local AWS lets break",
-            next_step=f"on AWS choose one of: {usable}",
-            exit_code=ExitCode.USAGE,
-        )
-    foreign = [k for k, v in asdict(choice).items() if v is not None and k not in kind.options]
-    if foreign:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
-        raise OpsError(
-            f"--fault {name} has no {options}",
+            f"--fault {name} has no {words}",
             next_step="leave it out, or choose another fault",
             exit_code=ExitCode.USAGE,
         )
-    return kind.plan(environment, choice)
+    return fault.choose(environment, id, given)
 
 
-def _switch(environment: Environment, _choice: Choice) -> Injection:
-    switch.require(environment)
-    return Injection("switch", environment.primary, {"reason": f"{REASON}: it will end by itself"})
+def from_json(document: Mapping[str, Any]) -> DrillFault:
+    """Read what `to_json` gave.
+
+    Args:
+        document: JSON values.
+
+    Raises:
+        KeyError: There is no such fault.
+        TypeError: A member is missing or unknown.
+    """
+    members = {name: value for name, value in document.items() if name != "name"}
+    return FAULTS[document["name"]](**members)
 
 
-def _concurrency(environment: Environment, _choice: Choice) -> Injection:
-    region = environment.primary
-    return Injection(
-        "concurrency",
-        region,
-        {
-            "function": environment.outputs["health_functions"][region],
-            "previous": reserved_concurrency(environment, region),
-        },
+def _sandbox_only(name: str) -> OpsError:
+    usable = ", ".join(fault.name for fault in FAULTS.values() if fault.works_on_aws)
+    return OpsError(
+        f"--fault {name} can be injected into a sandbox only",
+        next_step=f"on AWS choose one of: {usable}",
+        exit_code=ExitCode.USAGE,
     )
-
-
-def _edge_fault(kind: str) -> Callable[[Environment, Choice], Injection]:
-    def planned(environment: Environment, choice: Choice) -> Injection:
-        detail: dict[str, Any] = {"kind": kind}
-        if choice.share is not None:
-            detail["share"] = choice.share
-        if kind == "error":
-            detail["status"] = choice.status or 503
-        if kind == "slow":
-            seconds = choice.delay_seconds or SLOW_SECONDS
-            # As the limits of health checkers, a customer's patience has a floor here.
-            detail["delay_seconds"] = max(SLOW_FLOOR_SECONDS, seconds / environment.speed)
-        return Injection("edge", environment.primary, detail)
-
-    return planned
-
-
-def _grey(environment: Environment, choice: Choice) -> Injection:
-    detail = {"share": GREY_SHARE if choice.share is None else choice.share}
-    return Injection(
-        "edge", environment.primary, {"kind": "error", "status": choice.status or 503, **detail}
-    )
-
-
-def _table(environment: Environment, choice: Choice) -> Injection:
-    error = choice.error or "InternalServerError"
-    return Injection("service", environment.primary, {"service": "dynamodb", "error": error})
-
-
-FAULTS: Mapping[str, FaultKind] = {
-    "switch": FaultKind(
-        "engage the failover switch", _switch, local_only=False, breaks_requests=False
-    ),
-    "health-concurrency": FaultKind(
-        "no concurrency for the primary's health function",
-        _concurrency,
-        local_only=False,
-        breaks_requests=False,
-    ),
-    "refuse": FaultKind("the primary Region refuses connections", _edge_fault("refuse")),
-    "black-hole": FaultKind("the primary Region swallows packets", _edge_fault("black_hole")),
-    "error": FaultKind("it answers every request with an error", _edge_fault("error"), ("status",)),
-    "slow": FaultKind("it answers too late", _edge_fault("slow"), ("delay_seconds",)),
-    "grey": FaultKind("it fails for a share of the requests", _grey, ("share", "status")),
-    "table": FaultKind("its table fails for the functions", _table, ("error",)),
-}
-"""What `--fault` takes."""

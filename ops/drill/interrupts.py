@@ -1,50 +1,61 @@
-"""Signals: one that ends the drill, and none that ends the restore."""
+"""Signals that end a program: they end a drill early, and never what restores it."""
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+from typing import Any
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Lets every signal that ends a program end the block as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    with _handling(interrupt):
-        yield
+ENDING = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+    if hasattr(signal, name)
+)
 
 
-@contextmanager
-def uninterrupted(tell: Callable[[str], None]) -> Iterator[None]:
-    """Lets signals wait in vain while everything is put right.
+@dataclass
+class Interrupts:
+    """Handles them for as long as the block runs: the first one interrupts as Ctrl-C does.
 
-    Args:
-        tell: Called with a line when one comes.
+    There is no second interrupt, however many signals arrive, and none once they are postponed: no
+    moment remains in which a signal could keep the drill from restoring what it changed.
+
+    Attributes:
+        notify: Called with a line when a signal is postponed.
     """
 
-    def later(_number: int, _frame: FrameType | None) -> None:
-        tell("Putting everything right first: a few seconds")
+    notify: Callable[[str], None] = lambda _: None
+    _postponed: bool = False
+    _before: dict[int, Any] = field(default_factory=dict)
 
-    with _handling(later):
-        yield
+    def postpone(self) -> None:
+        """Interrupt nothing from now on."""
+        self._postponed = True
 
+    def __enter__(self) -> "Interrupts":
+        # Signals reach the main thread only, and only there a handler may be set.
+        if threading.current_thread() is threading.main_thread():
+            for number in ENDING:
+                # Whoever ignores a signal, such as nohup, continues to.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._handle)
+        return self
 
-@contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    # Signals reach the main thread only, and only there a handler may be set.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in ENDING}
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._postponed:
+            self._postponed = True
+            raise KeyboardInterrupt
+        # The signal may have arrived in the middle of another line.
+        with suppress(Exception):
+            self.notify("Restoring everything first: this may take some seconds")

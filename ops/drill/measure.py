@@ -1,66 +1,83 @@
 """From events to figures: pure, so that what a report says can be checked on made-up events.
 
-All times and durations are those of the clock that the events were seen by. Where health checks and
-DNS run faster than on AWS, `Durations.at_speed` gives what the same course takes there.
+Where health checks and DNS run faster than on AWS, what waits for them is scaled, what the machine
+takes for a request is not, and the error is scaled like the time between two probes.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal
 
-from ops.drill.events import Events, Kind, Request
+from ops.drill.events import Events, Kind, MarkName, Request
 
 CONSECUTIVE_SUCCESSES = 5
 """A single success proves nothing where some requests fail; so many in a row do."""
 
 NOBODY = "no Region named"
-"""Who failed, where no answer tells its Region."""
+"""Who failed, where no response names its Region."""
 
 
 @dataclass(frozen=True)
-class Durations:
-    """What a drill measures, in seconds; None where it did not come to pass.
+class Duration:
+    """A time that was measured, in seconds of the clock here.
 
     Attributes:
-        detection: From the fault to the primary's health check being unhealthy; where its state
-            cannot be seen, to the first DNS answer that leads to the standby.
-        dns_change: From the fault to the first DNS answer that leads to the standby.
-        cut_over: From the fault to the first of several successes in a row from the standby.
-        rto: From the first failed request to the first of several successes in a row from the
-            standby; 0 if no request failed.
-        worst_rto: The same for a customer whose resolver had asked just before DNS changed: the
-            DNS change and one time to live after the first failed request; 0 if none failed.
-        error_window: From the first failed request to the end of the last one, until the restore.
-        failback: From the restore to the first of several successes in a row from the primary.
+        waited_seconds: What passes faster at a higher speed.
+        latency_seconds: What the response that ended it took: the same at every speed.
+        error_seconds: How much longer or shorter the time may have been: what happens between two
+            probes, or while the fault is being injected, is seen at the later one.
     """
 
-    detection: float | None
-    dns_change: float | None
-    cut_over: float | None
-    rto: float | None
-    worst_rto: float | None
-    error_window: float
-    failback: float | None
+    waited_seconds: float
+    latency_seconds: float = 0.0
+    error_seconds: float = 0.0
 
-    def at_speed(self, speed: float) -> "Durations":
-        """The same course where it runs slower.
+    def at_speed(self, speed: float = 1.0) -> float:
+        """How long the same course takes where it runs slower.
 
         Args:
             speed: How much faster it ran here than there.
         """
+        return self.waited_seconds * speed + self.latency_seconds
 
-        def scaled(seconds: float | None) -> float | None:
-            return None if seconds is None else seconds * speed
+    def error_at_speed(self, speed: float = 1.0) -> float:
+        """The error where it runs slower.
 
-        return Durations(
-            detection=scaled(self.detection),
-            dns_change=scaled(self.dns_change),
-            cut_over=scaled(self.cut_over),
-            rto=scaled(self.rto),
-            worst_rto=scaled(self.worst_rto),
-            error_window=self.error_window * speed,
-            failback=scaled(self.failback),
-        )
+        Args:
+            speed: How much faster it ran here than there.
+        """
+        return self.error_seconds * speed
+
+
+@dataclass(frozen=True)
+class Durations:
+    """What a drill measures; None where it did not happen, or was not exercised.
+
+    Attributes:
+        detection: From the fault to the primary's health check being unhealthy; where its state
+            cannot be seen, to the first DNS answer that resolves to the secondary.
+        dns_change: From the fault to the first DNS answer that resolves to the secondary.
+        cut_over: From the fault to the first of several successes in a row from the secondary.
+        rto: From the first failed request to the first of several successes in a row from the
+            secondary; not exercised if the fault made no request fail.
+        worst_rto: The same for a customer whose resolver had asked just before DNS changed: the
+            DNS change and one time to live after the first failed request.
+        error_window: From the first failed request to the end of the last one, until the restore;
+            not exercised if none failed.
+        failback: From the restore to the first of several successes in a row from the primary.
+    """
+
+    detection: Duration | None
+    dns_change: Duration | None
+    cut_over: Duration | None
+    rto: Duration | None
+    worst_rto: Duration | None
+    error_window: Duration | None
+    failback: Duration | None
+
+
+DURATIONS = tuple(each.name for each in fields(Durations))
 
 
 @dataclass(frozen=True)
@@ -76,18 +93,25 @@ class Measurements:
     """The figures of one drill.
 
     Attributes:
-        durations: In seconds of the clock here.
+        durations: How long things took.
+        not_exercised: Names of the durations that the fault could not show.
+        detected_by: What `durations.detection` is the time of.
+        dns_source: Who answered in the place of the zone's name servers, and may cache; empty if
+            nobody did.
         counts: `{kind: requests}`, over the whole drill.
         failed_before: Requests that failed before the fault was injected.
         failed_during: Requests that failed from the fault to the restore.
         failed_after: Requests that failed from the restore on.
         failures: `{(Region or NOBODY, what): how many}`.
-        detected_at: When the loss was detected, in seconds since the epoch; None if never.
-        cut_over_at: When the first of the successes from the standby was complete.
-        failback_at: When the first of the successes from the primary was complete.
+        detected_at: When the loss was detected; None if never.
+        cut_over_at: When the first of the successes from the secondary reached it.
+        failback_at: When the first of the successes from the primary reached it.
     """
 
     durations: Durations
+    not_exercised: frozenset[str]
+    detected_by: Literal["health check", "DNS"]
+    dns_source: str
     counts: dict[Kind, Count]
     failed_before: int
     failed_during: int
@@ -102,17 +126,23 @@ def measure(
     events: Events,
     *,
     primary: str,
-    standby: str,
+    secondary: str,
     primary_check: str,
+    interval_seconds: float,
+    fails_requests: bool = True,
+    ttl_seconds: float = 0.0,
     consecutive: int = CONSECUTIVE_SUCCESSES,
 ) -> Measurements:
-    """Measures a drill, finished or not.
+    """Measure a drill, finished or not.
 
     Args:
         events: What was seen.
-        primary: The Region that was broken.
-        standby: The Region that should take over.
+        primary: The Region into which the fault was injected.
+        secondary: The Region that should take over.
         primary_check: Name of the health check of the primary's record.
+        interval_seconds: Time between two probes, as planned.
+        fails_requests: Whether the fault makes requests of customers fail.
+        ttl_seconds: Time to live of the record: so old may be what a resolver answers.
         consecutive: Successes in a row that count as serving again.
     """
     injected = events.when("injecting")
@@ -125,11 +155,11 @@ def measure(
     failed = [r for r in during if not r.ok]
 
     cut_over = first_of_successes(
-        [r for r in during if r.sent_at >= begin], standby, consecutive=consecutive
+        [r for r in during if r.sent_at >= begin], secondary, consecutive=consecutive
     )
     failback = first_of_successes(after, primary, consecutive=consecutive)
     changed = next(
-        (seen for seen in events.dns if begin <= seen.at < end and seen.region == standby), None
+        (seen for seen in events.dns if begin <= seen.at < end and seen.region == secondary), None
     )
     unhealthy = next(
         (
@@ -141,27 +171,61 @@ def measure(
     )
     watched = any(seen.check == primary_check for seen in events.health)
     detected_at = unhealthy if watched else (changed.at if changed else None)
-    cut_over_at = cut_over.answered_at if cut_over else None
     # What fails before the cut-over is the outage; a failure after it is in the error window only.
     outage = [r for r in failed if cut_over is None or r.sent_at < cut_over.sent_at]
-    first_failed = min((r.sent_at for r in outage), default=None)
+    first_failed = min((r.sent_at for r in outage), default=None) if fails_requests else None
+    last_failed = max(failed, key=lambda r: r.answered_at, default=None)
 
-    def since_first_failure(at: float | None) -> float | None:
-        if at is None:
+    def resolution(times: Sequence[float], at: float) -> float:
+        """Time since the probe before, which a busy machine may have sent late."""
+        return max(interval_seconds, at - max((t for t in times if t < at), default=at))
+
+    def until(since: float | None, at: float | None, error: float) -> Duration | None:
+        if since is None or at is None:
             return None
-        return 0.0 if first_failed is None else max(0.0, at - first_failed)
+        return Duration(max(0.0, at - since), 0.0, error)
 
+    def served(since: float | None, request: Request | None, error: float = 0.0) -> Duration | None:
+        if since is None or request is None:
+            return None
+        sent = [r.sent_at for r in events.requests if r.kind == request.kind]
+        latency = min(request.latency_seconds, request.answered_at - max(since, request.sent_at))
+        waited = max(0.0, request.answered_at - latency - since)
+        return Duration(waited, latency, error + resolution(sent, request.sent_at))
+
+    injecting = _between(events, "injecting", "injected")
+    restoring = _between(events, "restoring", "restored")
+    looks = [seen.at for seen in events.dns]
+    dns_source = next((seen.source for seen in events.dns if seen.source), "")
+    # Whoever follows a cache follows DNS so much later, at most.
+    age = ttl_seconds if dns_source else 0.0
+    look = age + (resolution(looks, changed.at) if changed else interval_seconds)
+    cut_over_time = served(injected, cut_over, injecting + age)
+    failback_time = served(restored, failback, restoring + age)
     return Measurements(
         durations=Durations(
-            detection=_between(injected, detected_at),
-            dns_change=_between(injected, changed.at if changed else None),
-            cut_over=_between(injected, cut_over_at),
-            rto=since_first_failure(cut_over_at),
-            worst_rto=since_first_failure(changed.at + changed.ttl_seconds if changed else None),
-            error_window=max((r.answered_at for r in failed), default=0.0)
-            - min((r.sent_at for r in failed), default=0.0),
-            failback=_between(restored, failback.answered_at if failback else None),
+            detection=until(
+                injected, detected_at, injecting + (interval_seconds if watched else look)
+            ),
+            dns_change=until(injected, changed.at if changed else None, injecting + look),
+            cut_over=cut_over_time,
+            rto=served(first_failed, cut_over, age),
+            worst_rto=until(
+                first_failed,
+                changed.at + (age or changed.ttl_seconds) if changed else None,
+                look + interval_seconds,
+            ),
+            error_window=served(min((r.sent_at for r in failed), default=None), last_failed, age),
+            failback=failback_time,
         ),
+        not_exercised=frozenset(
+            [
+                *([] if first_failed is not None else ["rto", "worst_rto"]),
+                *([] if failed else ["error_window"]),
+            ]
+        ),
+        detected_by="health check" if watched else "DNS",
+        dns_source=dns_source,
         counts={
             kind: Count(
                 sum(r.kind == kind for r in events.requests),
@@ -174,15 +238,15 @@ def measure(
         failed_after=sum(not r.ok for r in after),
         failures=dict(Counter((r.region or NOBODY, r.what) for r in events.requests if not r.ok)),
         detected_at=detected_at,
-        cut_over_at=cut_over_at,
-        failback_at=failback.answered_at if failback else None,
+        cut_over_at=begin + cut_over_time.waited_seconds if cut_over_time else None,
+        failback_at=end + failback_time.waited_seconds if failback_time else None,
     )
 
 
 def first_of_successes(
     requests: Sequence[Request], region: str, *, consecutive: int = CONSECUTIVE_SUCCESSES
 ) -> Request | None:
-    """Finds where a Region began to serve.
+    """Find where a Region began to serve.
 
     Args:
         requests: In the order they were sent.
@@ -200,5 +264,7 @@ def first_of_successes(
     return None
 
 
-def _between(begin: float | None, end: float | None) -> float | None:
-    return None if begin is None or end is None else max(0.0, end - begin)
+def _between(events: Events, first: MarkName, second: MarkName) -> float:
+    """Time between two steps of the drill; 0 if they were not reached."""
+    begin, end = events.when(first), events.when(second)
+    return 0.0 if begin is None or end is None else end - begin

@@ -16,15 +16,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ops.drill.events import Events, Request
-from ops.drill.outcome import Outcome
+from ops.drill.figures import writes_in_words
+from ops.drill.outcome import Outcome, deciding_time, seconds_on_aws
 
-PRIMARY, STANDBY, FAILURE, QUIET = "#0072B2", "#009E73", "#D55E00", "#BBBBBB"
+PRIMARY, SECONDARY, FAILURE, QUIET = "#0072B2", "#009E73", "#D55E00", "#BBBBBB"
 INK = "#333333"
 _KIND_OFFSETS = {"read": 0.16, "write": -0.16}
 
 
 def draw(outcome: Outcome, path: Path) -> None:
-    """Draws the timeline of a drill.
+    """Draw the timeline of a drill.
 
     Args:
         outcome: What was found; without a single event, the picture says so.
@@ -49,8 +50,9 @@ def draw(outcome: Outcome, path: Path) -> None:
     _draw_marks((upper, lower), outcome, on_aws)
     span = end - begin
     lower.set_xlim(begin - 0.01 * span, end + 0.01 * span)
-    pace = f" ({outcome.speed:g} times as fast here)" if outcome.speed != 1 else ""
-    lower.set_xlabel(f"seconds on AWS since the fault{pace}")
+    error = outcome.pace.interval_seconds * outcome.speed
+    scaled = f", an estimate: scaled {outcome.speed:g} times" if outcome.speed != 1 else ""
+    lower.set_xlabel(f"seconds on AWS since the fault{scaled}, ± {error:.1f} s for one probe")
     figure.suptitle(_title(outcome), x=0.01, ha="left", fontsize=12, fontweight="bold")
     figure.legend(
         handles=_legend(outcome), loc="outside lower left", ncols=7, frameon=False, fontsize=8.5
@@ -60,21 +62,21 @@ def draw(outcome: Outcome, path: Path) -> None:
 
 def _title(outcome: Outcome) -> str:
     words = f"Failover drill “{outcome.fault}” of {outcome.environment}"
+    name, time = deciding_time(outcome)
     if outcome.measurements:
-        aws = outcome.measurements.durations.at_speed(outcome.speed)
-        rto = "never served by the standby" if aws.rto is None else f"RTO {aws.rto:.0f} s"
-        words += f": {rto}, {len(outcome.durability.lost)} of "
-        words += f"{outcome.durability.acknowledged} acknowledged writes lost"
+        what = "RTO" if name == "rto" else "RTO not exercised, cut-over"
+        words += f": {what} {seconds_on_aws(time, outcome.speed)}" if time else ": never cut over"
+        words += f"\n{writes_in_words(outcome)}"
     return words
 
 
 def _draw_requests(axes: Any, outcome: Outcome, on_aws: Any) -> None:
-    lanes = {outcome.primary: 2, outcome.standby: 1}
+    lanes = {outcome.primary: 2, outcome.secondary: 1}
     groups: dict[tuple[str, bool], list[Request]] = {}
     for request in outcome.events.requests:
         groups.setdefault((request.region or "", request.ok), []).append(request)
     for (region, ok), requests in groups.items():
-        colour = {outcome.primary: PRIMARY, outcome.standby: STANDBY}.get(region, INK)
+        colour = {outcome.primary: PRIMARY, outcome.secondary: SECONDARY}.get(region, INK)
         axes.scatter(
             [on_aws(r.sent_at) for r in requests],
             [lanes.get(region, 0) + _KIND_OFFSETS[r.kind] for r in requests],
@@ -86,10 +88,14 @@ def _draw_requests(axes: Any, outcome: Outcome, on_aws: Any) -> None:
         )
     axes.set_yticks(
         [2, 1, 0],
-        [f"{outcome.primary}\n(primary)", f"{outcome.standby}\n(standby)", "no Region\nanswered"],
+        [
+            f"{outcome.primary}\n(primary)",
+            f"{outcome.secondary}\n(secondary)",
+            "no Region\nresponded",
+        ],
     )
     axes.set_ylim(-0.5, 2.5)
-    axes.set_ylabel("answers\n(read above, write below)", fontsize=9)
+    axes.set_ylabel("responses\n(read above, write below)", fontsize=9)
     _bare(axes)
 
 
@@ -103,7 +109,7 @@ def _draw_bars(axes: Any, outcome: Outcome, checks: Sequence[str], on_aws: Any, 
              for r in events.requests]  # fmt: skip
     for row, states in ((names[0], answers), (names[1], calls)):
         for start, stop, region in _stretches(states, end):
-            colour = {outcome.primary: PRIMARY, outcome.standby: STANDBY}.get(region, QUIET)
+            colour = {outcome.primary: PRIMARY, outcome.secondary: SECONDARY}.get(region, QUIET)
             axes.broken_barh([(start, stop - start)], (rows[row] - 0.32, 0.64), color=colour)
     for check in checks:
         seen = [(on_aws(h.at), h.healthy) for h in events.health if h.check == check]
@@ -123,9 +129,10 @@ def _draw_bars(axes: Any, outcome: Outcome, checks: Sequence[str], on_aws: Any, 
 
 def _draw_marks(both: Sequence[Any], outcome: Outcome, on_aws: Any) -> None:
     events, measured = outcome.events, outcome.measurements
+    detected = measured.detected_at if measured else None
     marks = [
         ("fault", events.when("injecting")),
-        ("detected", measured.detected_at if measured else None),
+        (f"detected by {measured.detected_by}" if measured else "", detected),
         ("cut-over", measured.cut_over_at if measured else None),
         ("restore", events.when("restoring")),
         ("failback", measured.failback_at if measured else None),
@@ -152,10 +159,10 @@ def _legend(outcome: Outcome) -> list[Any]:
 
     return [
         dot(PRIMARY, "o", f"served by {outcome.primary}"),
-        dot(STANDBY, "o", f"served by {outcome.standby}"),
+        dot(SECONDARY, "o", f"served by {outcome.secondary}"),
         dot(FAILURE, "x", "failed request"),
         Patch(color=PRIMARY, label=f"DNS: {outcome.primary}"),
-        Patch(color=STANDBY, label=f"DNS: {outcome.standby}"),
+        Patch(color=SECONDARY, label=f"DNS: {outcome.secondary}"),
         Patch(color=QUIET, label="healthy"),
         Patch(facecolor=FAILURE, hatch="////", edgecolor="white", label="unhealthy"),
     ]
@@ -166,7 +173,7 @@ def _checks(events: Events) -> list[str]:
 
 
 def _stretches(states: Sequence[tuple[float, Any]], end: float) -> list[tuple[float, float, Any]]:
-    """Joins states that follow each other into `(begin, end, state)`."""
+    """Join states that follow each other into `(begin, end, state)`."""
     changes = [
         (at, state)
         for index, (at, state) in enumerate(states)

@@ -6,17 +6,17 @@ other: a Region that hangs is seen by as many of them as call meanwhile.
 
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from ops.calls import Answer, signed_headers
-from ops.drill.events import Kind, Log, Request
+from ops.drill.events import Log, Request
+from ops.drill.probe_location import ProbeLocation, key_of, observation_of, value_of
 from ops.drill.resolver import CachingResolver, RegionMap
-from ops.drill.station import Station, key_of, observation_of
+from ops.http_client import Response, signed_headers
 
-WORKERS = 24
+STOP_SECONDS = 8.0
+"""How long stopping waits for requests under way; whatever blocks, a drill has to restore."""
 
 
 @dataclass(frozen=True)
@@ -24,80 +24,108 @@ class Customer:
     """Calls the API as customers do: one reads, one publishes, both by the same resolver.
 
     Attributes:
-        station: What the publisher writes for.
+        location: What the publisher writes for.
         resolver: The customer's resolver.
         regions: What the publisher knows of addresses.
         timeout_seconds: When a request is given up.
-        clock: Gives seconds since the epoch.
     """
 
-    station: Station
+    location: ProbeLocation
     resolver: CachingResolver
     regions: RegionMap
     timeout_seconds: float
-    clock: Callable[[], float] = time.time
 
-    def read(self) -> Request:
-        """Lists one location."""
-        environment = self.station.environment
-        url = f"{environment.api_url}/locations?limit=1"
-        headers = {"x-api-key": environment.api_key}
-        return self._call("read", "GET", url, lambda _: (headers, None))
-
-    def write(self, sequence: int) -> Request:
-        """Publishes the observation with a sequence number, signed for the Region that is called.
+    def send(self, request: Request) -> Request:
+        """Send one request.
 
         Args:
-            sequence: From 0 on, each once.
-        """
-        environment = self.station.environment
-        key = key_of(sequence)
-        url = environment.api_url + self.station.observation_path(key)
+            request: What to send: a read of one location, or a write of its observation.
 
-        def signed(address: str) -> tuple[dict[str, str], bytes | None]:
-            return signed_headers(
+        Returns:
+            The same with what became of it, all but `answered_at`.
+        """
+        api_url = self.location.environment.outputs.api_url
+        found = self.resolver.resolve(urlsplit(api_url).hostname or "")
+        if not found.addresses:
+            return replace(request, error=f"DNS: {found.error}")
+        address = found.addresses[0]
+        if request.kind == "read":
+            response = self._read(api_url, address)
+            wrong = "" if _is_one_location(response) else "not a page of locations"
+        else:
+            response = self._write(api_url, address, request)
+            wrong = "" if _is_observation(response, request) else "not the observation"
+        self.regions.learn(address, response.region)
+        return replace(
+            request,
+            status=response.status,
+            region=response.region,
+            address=address,
+            error=wrong if response.ok else response.error,
+            latency_seconds=response.seconds,
+        )
+
+    def _read(self, api_url: str, address: str) -> Response:
+        headers = {"x-api-key": self.location.environment.api_key}
+        return self._call("GET", f"{api_url}/locations?limit=1", address, headers)
+
+    def _write(self, api_url: str, address: str, request: Request) -> Response:
+        environment = self.location.environment
+        url = api_url + self.location.observation_path(request.key)
+
+        def signed_for(region: str) -> Response:
+            headers, body = signed_headers(
                 "PUT",
                 url,
-                region=self.regions.region_of(address) or environment.primary,
+                region=region,
                 credentials=environment.credentials(),
-                body=observation_of(sequence),
+                body=observation_of(request.value),
             )
+            return self._call("PUT", url, address, headers, body)
 
-        return self._call("write", "PUT", url, signed, key)
+        region = self.regions.region_of(address) or environment.primary
+        response = signed_for(region)
+        # As the documents ask of publishers: an address may belong to another Region than it did.
+        served_by = response.region or region
+        if response.status == 403 and served_by != region:
+            again = signed_for(served_by)
+            response = replace(again, seconds=response.seconds + again.seconds)
+        return response
 
     def _call(
         self,
-        kind: Kind,
         method: str,
         url: str,
-        prepared: Callable[[str], tuple[dict[str, str], bytes | None]],
-        key: str = "",
-    ) -> Request:
-        sent_at = self.clock()
-        found = self.resolver.resolve(urlsplit(url).hostname or "")
-        if not found.addresses:
-            answer = Answer(None, error=f"DNS: {found.error}")
-        else:
-            headers, body = prepared(found.addresses[0])
-            answer = self.station.environment.network.request(
-                method,
-                url,
-                headers=headers,
-                body=body,
-                timeout_seconds=self.timeout_seconds,
-                address=found.addresses[0],
-            )
-            self.regions.learn(found.addresses[0], answer.region)
-        return Request(
-            kind=kind,
-            sent_at=sent_at,
-            answered_at=self.clock(),
-            status=answer.status,
-            region=answer.region,
-            address=found.addresses[0] if found.addresses else "",
-            error=answer.error,
-            key=key,
+        address: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Response:
+        return self.location.environment.network.request(
+            method,
+            url,
+            headers=headers,
+            body=body,
+            timeout_seconds=self.timeout_seconds,
+            address=address,
         )
+
+
+def _is_one_location(response: Response) -> bool:
+    """Whether it is the page that `limit=1` gives where at least one location is registered."""
+    try:
+        [location] = response.json["locations"]
+        return bool(location["location"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _is_observation(response: Response, request: Request) -> bool:
+    """Whether it confirms the observation that was sent."""
+    try:
+        sent = {"observed_at": request.key, **observation_of(request.value)}
+        return bool(sent.items() <= response.json.items())
+    except (ValueError, AttributeError):
+        return False
 
 
 @dataclass
@@ -108,41 +136,60 @@ class Probe:
         customer: Sends them.
         log: Takes what became of them.
         interval_seconds: Time between two rounds.
+        stop_seconds: How long stopping waits for requests under way.
     """
 
     customer: Customer
     log: Log
     interval_seconds: float
+    stop_seconds: float = STOP_SECONDS
     _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
+    _under_way: dict[threading.Thread, Request] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _rounds: threading.Thread | None = None
 
     def start(self) -> None:
-        """Sends the first round now."""
-        self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
-        self._thread.start()
+        """Send the first round now."""
+        self._rounds = threading.Thread(target=self._run, name="probe", daemon=True)
+        self._rounds.start()
 
     def stop(self) -> None:
-        """Sends no more, and waits for what is under way."""
+        """Send no more; what has no response within `stop_seconds` is logged without one."""
         self._stop.set()
-        if self._thread:
-            self._thread.join()
+        if self._rounds:
+            self._rounds.join()
+        deadline = time.monotonic() + self.stop_seconds
+        for thread in [*self._under_way]:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        for thread, request in [*self._under_way.items()]:
+            self._ended(thread, replace(request, error="no response when the drill ended"))
 
     def _run(self) -> None:
         begun = time.monotonic()
         sequence = 0
-        with ThreadPoolExecutor(WORKERS, thread_name_prefix="customer") as pool:
-            while not self._stop.is_set():
-                pool.submit(self._logged, self.customer.read)
-                pool.submit(self._logged, self.customer.write, sequence)
-                sequence += 1
-                due = begun + sequence * self.interval_seconds
-                self._stop.wait(max(0.0, due - time.monotonic()))
+        while not self._stop.is_set():
+            at = self.log.clock()
+            self._begin(Request("read", at, at))
+            write = Request("write", at, at, key=key_of(sequence), value=value_of(sequence))
+            self._begin(write)
+            sequence += 1
+            due = begun + sequence * self.interval_seconds
+            self._stop.wait(max(0.0, due - time.monotonic()))
 
-    def _logged(self, call: Callable[..., Request], *arguments: int) -> None:
-        begun = self.log.clock()
+    def _begin(self, request: Request) -> None:
+        # A thread each: none waits in a queue, and none that hangs keeps the program from ending.
+        thread = threading.Thread(target=self._send, args=(request,), name="customer", daemon=True)
+        self._under_way[thread] = request
+        thread.start()
+
+    def _send(self, request: Request) -> None:
         try:
-            self.log.add(call(*arguments))
+            done = self.customer.send(request)
         except Exception as error:  # a probe that dies in silence would look like a success
-            kind: Kind = "write" if arguments else "read"
-            text = f"{type(error).__name__}: {error}"
-            self.log.add(Request(kind, begun, self.log.clock(), None, None, error=text))
+            done = replace(request, error=f"{type(error).__name__}: {error}")
+        self._ended(threading.current_thread(), done)
+
+    def _ended(self, thread: threading.Thread, request: Request) -> None:
+        with self._lock:
+            if self._under_way.pop(thread, None):
+                self.log.add(replace(request, answered_at=self.log.clock()))

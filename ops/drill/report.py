@@ -5,15 +5,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ops.drill.markdown import PICTURE, to_markdown
-from ops.drill.outcome import Outcome
-from ops.drill.summary import durations
+from ops.drill.durability import STATES
+from ops.drill.figures import course, durations, times_header, times_table, writes_in_words
+from ops.drill.outcome import Outcome, basis, deciding_time, dns_source, not_exercised
 
-VERSION = 1
+VERSION = 3
+PICTURE = "timeline.png"
 
 
 def report_folder(folder: Path, outcome: Outcome) -> Path:
-    """Where the report of one drill stands.
+    """Folder of the report of one drill.
 
     Args:
         folder: Folder of all drills.
@@ -23,7 +24,7 @@ def report_folder(folder: Path, outcome: Outcome) -> Path:
 
 
 def write(folder: Path, outcome: Outcome) -> Path:
-    """Writes the report.
+    """Write the report.
 
     Args:
         folder: Folder of all drills.
@@ -32,7 +33,7 @@ def write(folder: Path, outcome: Outcome) -> Path:
     Returns:
         The report's own folder, with `report.json`, `report.md` and `timeline.png`.
     """
-    # Only here: it takes a second to import, and no other part of a verb needs it.
+    # Only here: it takes a second to import, and no other part of a command needs it.
     from ops.drill import picture
 
     place = report_folder(folder, outcome)
@@ -44,45 +45,65 @@ def write(folder: Path, outcome: Outcome) -> Path:
 
 
 def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
-    """The report as JSON values; all times of events are seconds since the epoch.
+    """The report as JSON values.
+
+    Times of events are seconds since the drill began, by a clock that nobody can step.
 
     Args:
         outcome: What was found.
         with_events: Whether all events are in it.
 
     Returns:
-        `{version, environment, primary, standby, fault, broken, started, speed, passed,
-        interrupted, findings, restored, expectation, limits, measurements, requests, writes}` and
-        `events`. `measurements` holds each duration as `{aws_seconds, here_seconds}`, or null if it
-        did not come to pass. Keys stay, and further ones may come.
+        `{version, environment, primary, secondary, fault, description, customer, started, speed,
+        is_scaled, passed, interrupted, judged_by, basis, not_exercised, dns_source, findings,
+        restored, left, finish, expectation, limits, pace, measurements, requests,
+        spending, writes}` and
+        `events`.
+        `measurements` holds a duration each, as `durations` gives them; `not_exercised` is
+        `{what: why}`. Keys are stable, and new ones may be added.
     """
     durability, events = outcome.durability, outcome.events
     report: dict[str, Any] = {
         "version": VERSION,
         "environment": outcome.environment,
         "primary": outcome.primary,
-        "standby": outcome.standby,
+        "secondary": outcome.secondary,
         "fault": outcome.fault,
-        "broken": outcome.broken,
+        "description": outcome.description,
+        "customer": outcome.customer,
         "started": outcome.started.isoformat(timespec="seconds"),
         "speed": outcome.speed,
+        "is_scaled": outcome.speed != 1,
         "passed": outcome.passed,
         "interrupted": outcome.interrupted,
+        "judged_by": deciding_time(outcome)[0],
+        "basis": basis(outcome),
+        "not_exercised": not_exercised(outcome),
+        "dns_source": dns_source(outcome) or None,
         "findings": outcome.findings,
         "restored": outcome.restored,
+        "left": outcome.left,
+        "finish": [outcome.finish, *outcome.by_hand] if outcome.left else [],
         "expectation": {**asdict(outcome.expectation), "seconds": outcome.expectation.seconds},
         "limits": asdict(outcome.limits),
         "pace": asdict(outcome.pace),
         "measurements": durations(outcome),
         "requests": _requests(outcome),
+        "spending": outcome.spending and outcome.spending.to_json(events.requests),
         "writes": {
             "acknowledged": durability.acknowledged,
-            "unacknowledged": durability.unacknowledged,
-            "lost": [
-                {"key": key, "regions": list(regions)} for key, regions in durability.lost.items()
-            ],
-            "cut_over": asdict(durability.cut_over) if durability.cut_over else None,
-            "end": [asdict(look) for look in durability.end],
+            "unknown": durability.unknown,
+            "unknown_stored": durability.unknown_stored,
+            "rejected": durability.rejected,
+            **{
+                state.replace(" ", "_"): [
+                    {"key": key, "regions": list(regions)}
+                    for key, regions in durability.keys(state).items()
+                ]
+                for state in STATES
+            },
+            "late_seconds": durability.late_seconds,
+            "unread": dict(durability.unread),
         },
     }
     if with_events:
@@ -104,3 +125,93 @@ def _requests(outcome: Outcome) -> dict[str, Any]:
             for (region, what), count in sorted(measured.failures.items())
         ],
     }
+
+
+def to_markdown(outcome: Outcome) -> str:
+    """The report as Markdown, the picture beside it.
+
+    Args:
+        outcome: What was found.
+    """
+    lines = [
+        f"# Failover drill: {outcome.fault}, {outcome.verdict}",
+        "",
+        f"Environment **{outcome.environment}**, begun {outcome.started:%Y-%m-%d %H:%M:%S} UTC. "
+        f"Primary {outcome.primary}, secondary {outcome.secondary}.",
+        "",
+        f"What was done: {outcome.description}.",
+        "",
+        *[f"- **{finding}**" for finding in outcome.findings],
+        *([""] if outcome.findings else []),
+        f"![Responses, errors, DNS and health checks over time]({PICTURE})",
+        "",
+        "## Times",
+        "",
+        "| {} | {} | {} |".format(*times_header(outcome)),
+        "|---|--:|--:|",
+        *["| {} | {} | {} |".format(*row) for row in times_table(outcome)],
+        "",
+        f"Expected at most: {outcome.expectation}. Allowed: {outcome.limits.max_rto_seconds:g} s.",
+        "",
+        "## What the verdict is based on",
+        "",
+        *[f"- {line}" for line in basis(outcome)],
+        "",
+        *_request_lines(outcome),
+        *_write_lines(outcome),
+        "## Course",
+        "",
+        f"| {times_header(outcome)[1]} | What |",
+        "|--:|---|",
+        *[f"| {at:+.1f} s | {what} |" for at, what in course(outcome)],
+        "",
+    ]
+    if outcome.restored:
+        lines += ["## Restored", "", *[f"- {done}" for done in outcome.restored], ""]
+    if outcome.left:
+        lines += ["## Not restored", "", *[f"- {what}" for what in outcome.left], ""]
+        lines += [f"Finish with `{line}`." for line in (outcome.finish, *outcome.by_hand)]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _request_lines(outcome: Outcome) -> list[str]:
+    measured = outcome.measurements
+    if measured is None:
+        return []
+    return [
+        "## Requests",
+        "",
+        *_spending_lines(outcome),
+        "| | Sent | Failed |",
+        "|---|--:|--:|",
+        *[f"| {kind} | {count.sent} | {count.failed} |" for kind, count in measured.counts.items()],
+        "",
+        f"Failed before the fault {measured.failed_before}, during it {measured.failed_during}, "
+        f"after the restore {measured.failed_after}.",
+        "",
+        *[
+            f"- {count} times {what}, {region}"
+            for (region, what), count in sorted(measured.failures.items())
+        ],
+        *([""] if measured.failures else []),
+    ]
+
+
+def _spending_lines(outcome: Outcome) -> list[str]:
+    if outcome.spending is None:
+        return [f"Reads count against the limits of the customer {outcome.customer or '?'}.", ""]
+    first, *others = outcome.spending.in_words(outcome.events.requests)
+    return [first, "", *[f"- {line}" for line in others], *([""] if others else [])]
+
+
+def _write_lines(outcome: Outcome) -> list[str]:
+    durability = outcome.durability
+    lines = ["## Writes (RPO)", "", f"{writes_in_words(outcome)}.", ""]
+    lines += [f"- {region} was not read at the end: {e}" for region, e in durability.unread.items()]
+    lines += [
+        f"- {key}: {state} in {', '.join(regions)}"
+        for state in STATES
+        for key, regions in durability.keys(state).items()
+    ]
+    return [*lines, ""]

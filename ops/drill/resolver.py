@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 import dns.exception
 import dns.resolver
 
-from ops.calls import DnsAnswer
 from ops.environment import Environment
+from ops.http_client import DnsAnswer
 
 REFRESH_SECONDS = 10.0
 
 
 class CachingResolver:
-    """A stub resolver: an answer is used until its time to live is over, a failure never again.
+    """A stub resolver: answers are used until their time to live is over, failures are not cached.
 
     Args:
         resolve: Asks the zone's name servers.
@@ -35,27 +35,30 @@ class CachingResolver:
         self._lock = threading.Lock()
 
     def resolve(self, name: str) -> DnsAnswer:
-        """Resolves a name, by the cache if it knows it.
+        """Resolve a name, by the cache if it knows it.
+
+        Nobody waits for the look-up of somebody else, which may take until a time-out.
 
         Args:
             name: Fully qualified name.
         """
-        with self._lock:
-            expires, answer = self._cached.get(name, (0.0, DnsAnswer()))
-            asked = self._clock()
-            if answer.addresses and asked < expires:
-                return answer
-            answer = self._resolve(name)
-            if answer.addresses:
-                self._cached[name] = (asked + answer.ttl_seconds, answer)
+        begun = self._clock()
+        asked, answer = self._cached.get(name, (begun, DnsAnswer()))
+        if answer.addresses and begun < asked + answer.ttl_seconds:
             return answer
+        answer = self._resolve(name)
+        with self._lock:
+            # One that was asked for earlier may arrive later, and is older.
+            if answer.addresses and begun >= self._cached.get(name, (begun, answer))[0]:
+                self._cached[name] = (begun, answer)
+        return answer
 
 
 class RegionMap:
     """Which Region an address belongs to.
 
-    A publisher signs for the Region that it calls and has to know it before it gets an answer. The
-    target host names of the Regions tell; their addresses change on AWS, so that every answer,
+    A publisher signs for the Region that it calls and has to know it before it gets a response. The
+    target host names of the Regions say so; their addresses change on AWS, so that every response,
     which names its Region, is learned from, too.
 
     Args:
@@ -76,7 +79,7 @@ class RegionMap:
         self._lock = threading.Lock()
 
     def learn(self, address: str, region: str | None) -> None:
-        """Takes in what an answer said.
+        """Learn from a response.
 
         Args:
             address: Where it came from.
@@ -93,14 +96,19 @@ class RegionMap:
             address: An IP address.
         """
         with self._lock:
-            if address not in self._known and self._clock() >= self._asked_at + REFRESH_SECONDS:
-                self._asked_at = self._clock()
-                self._known = {**self._targets(), **self._known}
-            return self._known.get(address)
+            now = self._clock()
+            is_due = address not in self._known and now >= self._asked_at + REFRESH_SECONDS
+            if is_due:
+                self._asked_at = now
+        if is_due:
+            targets = self._targets()
+            with self._lock:
+                self._known = {**targets, **self._known}
+        return self._known.get(address)
 
 
 def target_addresses(environment: Environment) -> dict[str, str]:
-    """Where the Regions' target host names lead now.
+    """Resolve the Regions' target host names.
 
     Args:
         environment: The environment.
@@ -109,7 +117,7 @@ def target_addresses(environment: Environment) -> dict[str, str]:
         `{address: Region}`; on AWS by this machine's resolver, for they are not in the zone.
     """
     found = {}
-    for region, host in environment.outputs["domain_targets"].items():
+    for region, host in environment.outputs.domain_targets.items():
         if host in environment.network.hosts:
             found[environment.network.hosts[host][0]] = region
             continue

@@ -1,117 +1,305 @@
-"""Puts right what drills have left: what the journal says, and whatever else can be found."""
+"""Restores what drills have changed: what their journals name, and nothing of anybody else."""
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
+from ops import lock as locks
 from ops import switch
 from ops.drill import journal as journals
-from ops.drill.injection import REASON, Injection, reserved_concurrency, undo
-from ops.drill.station import stations
-from ops.emulator.control import ServiceFaults
+from ops.drill.aws_faults import reserved_concurrency
+from ops.drill.fault import DrillFault
+from ops.drill.journal import InvalidJournalError, Journal
+from ops.drill.probe_location import ProbeLocation
+from ops.drill.speed import current_speed, set_speed
 from ops.environment import Environment
-from ops.errors import ExitCode, OpsError
+from ops.errors import OpsError, explain
+from ops.lock import Lock
+
+RETRY_SECONDS = 30.0
+POLL_SECONDS = 0.5
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Step:
+    """One thing to restore.
+
+    Attributes:
+        what: What restoring it does, as a clause without subject.
+        do: Restores it, and returns what it did, in words; empty if nothing had to be done.
+            Repeating it does no harm.
+        by_hand: The command line that does it without this tool; empty if there is none.
+    """
+
+    what: str
+    do: Callable[[], str]
+    by_hand: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a restore would do.
+
+    Attributes:
+        journals: The drills that it restores.
+        steps: What it would do.
+        others: What was found that is of none of these drills, and is left as it is.
+        invalid: Why the journal's file is not a journal; empty if it is one, or there is none.
+        ended: Id of the drill of this machine that is known to have ended; empty if there is none.
+        holder: Who else holds the lock now, in words; empty if nobody does.
+    """
+
+    journals: tuple[Journal, ...]
+    steps: tuple[Step, ...]
+    others: tuple[str, ...]
+    invalid: str = ""
+    ended: str = ""
+    holder: str = ""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.journals or self.steps or self.invalid)
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """Ids of the drills that it restores."""
+        return tuple(journal.run for journal in self.journals)
+
+
+@dataclass
 class Restored:
     """What was done.
 
     Attributes:
-        done: What was put right, in words.
-        failed: What could not be, in words.
+        done: What was restored, in words.
+        failed: What could not be, in words, and why.
+        by_hand: The command lines that finish it without this tool.
     """
 
-    done: tuple[str, ...]
-    failed: tuple[str, ...]
+    done: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    by_hand: list[str] = field(default_factory=list)
 
 
-def restore(environment: Environment, folder: Path) -> Restored:
-    """Puts everything right that a drill may have broken.
+def persistently(step: Callable[[], T]) -> T:
+    """Carry out a step of a restore, again while it fails: a busy Region responds later.
+
+    Args:
+        step: The step; repeating it does no harm.
+
+    Returns:
+        What it returns.
+
+    Raises:
+        OpsError: It failed for `RETRY_SECONDS`.
+    """
+    deadline = time.monotonic() + RETRY_SECONDS
+    while True:
+        try:
+            return step()
+        except Exception as error:  # whatever it is, giving up would leave something behind
+            if time.monotonic() > deadline:
+                if isinstance(error, OpsError):
+                    raise
+                raise OpsError(explain(error), next_step="check the credentials") from error
+        time.sleep(POLL_SECONDS)
+
+
+def longest_seconds(environment: Environment) -> float:
+    """How long a drill may take at most to restore everything, some of it twice.
 
     Args:
         environment: The environment.
-        folder: Folder of all drills, where the journal stands.
+    """
+    return 2 * RETRY_SECONDS * (1 + len(environment.regions))
+
+
+def plan(environment: Environment, *, location_id: str = "") -> Plan:
+    """Find out what a restore would do; nothing is changed.
+
+    Args:
+        environment: The environment.
+        location_id: Another location whose observations of drills are to be deleted, too.
+
+    Raises:
+        OpsError: A drill runs on this machine, or the journal is of another environment.
+    """
+    local, invalid = _local_journal(environment)
+    found = _journals(environment, local)
+    steps = [step for journal in found for step in _needed(environment, journal)]
+    if location_id and location_id not in {journal.location_id for journal in found}:
+        steps += _deletions(environment, location_id)
+    if environment.descriptor.sandbox and found:
+        steps.append(
+            Step(
+                f"set the speed of the sandbox to {environment.speed:g}, if it is another one",
+                partial(_set_speed, environment),
+            )
+        )
+    others = tuple(_others(environment, {journal.run for journal in found}))
+    ended = local.run if local else ""
+    return Plan(found, tuple(steps), others, invalid, ended, _holder(environment, ended))
+
+
+def restore(environment: Environment, lock: Lock, plan: Plan) -> Restored:
+    """Carry out a plan.
+
+    Args:
+        environment: The environment.
+        lock: The lock, in the hands of this run.
+        plan: The plan.
 
     Returns:
         What was done; the journal is removed once nothing has failed.
 
     Raises:
-        OpsError: A drill runs.
+        OpsError: Another drill has left something since the plan was made.
     """
-    path = journals.journal_file(folder, environment.name)
-    done: list[str] = []
-    failed: list[str] = []
-
-    def attempt(what: str, step: Callable[[], Iterator[str]]) -> None:
-        try:
-            done.extend(step())
-        except OpsError as error:
-            failed.append(f"{what}: {error}")
-
-    journal = None
-    try:
-        journal = journals.read(path)
-    except journals.TornJournalError as error:
-        done.append(f"disregarded {path}, which is no journal: {error}")
-    if journal and journal.is_alive:
+    if lock.note and Journal.from_text(lock.note).run not in plan.runs:
         raise OpsError(
-            f"a drill of {environment.name} runs, as process {journal.program.pid}",
-            next_step="wait for it, or end it with Ctrl-C: it puts everything right itself",
-            exit_code=ExitCode.SURROUNDINGS,
+            "another drill has ended without restoring what it changed, since this was planned",
+            next_step="run this again",
         )
-    if journal and journal.environment == environment.name:
-        injection = journal.injection
-        attempt(f"the {injection.kind} of the drill", lambda: iter([undo(environment, injection)]))
-    attempt("the switch", lambda: _switch(environment))
-    attempt("the edges", lambda: _edges(environment))
-    attempt("the local AWS", lambda: _services(environment))
+    restored = Restored()
+    for step in plan.steps:
+        try:
+            done = persistently(step.do)
+        except OpsError as error:
+            restored.failed.append(f"{step.what}: {explain(error)}")
+            restored.by_hand += [step.by_hand] if step.by_hand else []
+        else:
+            restored.done += [done] if done else []
+    if not restored.failed:
+        try:
+            persistently(partial(lock.annotate, ""))
+            restored.done += _without_journal(environment, plan)
+        except (OpsError, OSError) as error:
+            restored.failed.append(f"remove the journal: {explain(error)}")
+    return restored
+
+
+def clearing(environment: Environment, fault: DrillFault) -> Step:
+    """The step that clears a drill's fault.
+
+    Args:
+        environment: The environment.
+        fault: The fault.
+    """
+    words = f"the fault {fault.name} in {fault.region}"
+
+    def clear() -> str:
+        return f"cleared {words}" if fault.clear(environment) else ""
+
+    return Step(f"clear {words} (run {fault.id})", clear, fault.by_hand(environment))
+
+
+def deletion(location: ProbeLocation, region: str) -> Step:
+    """The step that deletes a drill's observations in one Region.
+
+    Args:
+        location: The drill's location.
+        region: The Region.
+    """
+    where = f"of {location.location_id} in {region}"
+
+    def delete() -> str:
+        count = location.empty(region)
+        return f"deleted {count} observations {where}" if count else ""
+
+    return Step(f"delete the drill's observations {where}", delete)
+
+
+def _needed(environment: Environment, journal: Journal) -> Iterator[Step]:
+    """The steps of one drill that there is anything to do for, as far as that can be read."""
+    step = clearing(environment, journal.fault)
+    try:
+        if journal.fault.is_injected(environment):
+            yield step
+    except Exception as error:  # what cannot be read now may be cleared in a moment
+        yield replace(step, what=f"{step.what}, if it is injected: {explain(error)}")
+    yield from _deletions(environment, journal.location_id)
+
+
+def _deletions(environment: Environment, location_id: str) -> Iterator[Step]:
+    location = ProbeLocation(environment, location_id)
     for region in environment.regions:
-        attempt(
-            f"the health function in {region}",
-            lambda region=region: _concurrency(environment, region),  # type: ignore[misc]
-        )
-    attempt("the drills' observations", lambda: _observations(environment))
-    if not failed and path.exists():
-        path.unlink()
-        done.append(f"removed the journal {path}")
-    return Restored(tuple(done), tuple(failed))
+        step = deletion(location, region)
+        try:
+            if count := len(location.written(region, retry_seconds=0)):
+                yield replace(step, what=f"{step.what}: {count}")
+        except Exception as error:
+            yield replace(step, what=f"{step.what}, if there are any: {explain(error)}")
 
 
-def _switch(environment: Environment) -> Iterator[str]:
-    if "switch" not in environment.outputs:
-        return
-    state = switch.status(environment)
-    if state.engaged and state.reason.startswith(REASON):
-        switch.release(environment)
-        yield f"released the switch, engaged since {state.engaged_at}: {state.reason}"
-    elif state.engaged:
-        yield f"left the switch as it is, which no drill has engaged: {state}"
+def _local_journal(environment: Environment) -> tuple[Journal | None, str]:
+    """The journal on this machine, whose drill has ended, or why there is no valid one."""
+    try:
+        return journals.read_ended(environment.journal_file, environment), ""
+    except InvalidJournalError as error:
+        return None, str(error)
 
 
-def _edges(environment: Environment) -> Iterator[str]:
-    if environment.edge:
-        for injected in environment.edge.mend_all():
-            yield f"mended the fault {injected.fault.kind} of the edge of {injected.fault.region}"
+def _journals(environment: Environment, local: Journal | None) -> tuple[Journal, ...]:
+    """The drills to restore: that of this machine, and that of the lock's note."""
+    try:
+        noted = journals.noted(environment)
+    except InvalidJournalError as error:
+        raise OpsError(
+            f"what an earlier drill has left in {environment.name} cannot be read: {error}",
+            next_step="restore it with the version of this tool that ran the drill",
+        ) from error
+    except OpsError:
+        # What this machine knows can be shown without the secondary Region.
+        if local is None:
+            raise
+        noted = None
+    # Of the same run, the file may be the newer one: it is written first.
+    found = {journal.run: journal for journal in (noted, local) if journal}
+    return tuple(found.values())
 
 
-def _services(environment: Environment) -> Iterator[str]:
-    if environment.endpoint_url:
-        for fault in ServiceFaults(environment.endpoint_url).mend_all():
-            yield f"mended {fault.service} in {fault.region}: {fault.error}"
+def _others(environment: Environment, runs: set[str]) -> Iterator[str]:
+    """What looks like a drill's and is not of these; what cannot be read is left out."""
+    with suppress(Exception):
+        state = switch.status(environment) if environment.outputs.switch else None
+        if state and state.engaged and state.writer not in runs:
+            yield f"the switch is {state}"
+    with suppress(Exception):
+        for injected in environment.fault_injection.faults() if environment.fault_injection else ():
+            if injected.id not in runs:
+                yield f"the fault {injected.fault} is injected in {injected.fault.region}"
+    for region in environment.regions:
+        with suppress(Exception):
+            if reserved_concurrency(environment, region) == 0:
+                name = environment.outputs.health_functions[region]
+                yield f"the reserved concurrency of {name} in {region} is 0"
 
 
-def _concurrency(environment: Environment, region: str) -> Iterator[str]:
-    if reserved_concurrency(environment, region) == 0:
-        function = environment.outputs["health_functions"][region]
-        yield undo(
-            environment,
-            Injection("concurrency", region, {"function": function, "previous": None}),
-        )
+def _holder(environment: Environment, ended: str) -> str:
+    with suppress(OpsError):
+        state = locks.read(environment)
+        return str(state) if state.run not in ("", ended) else ""
+    return ""
 
 
-def _observations(environment: Environment) -> Iterator[str]:
-    for station in stations(environment):
-        for region in environment.regions:
-            if count := station.clear(region):
-                yield f"deleted {count} observations of {station.location_id} in {region}"
+def _set_speed(environment: Environment) -> str:
+    if current_speed(environment) == environment.speed:
+        return ""
+    set_speed(environment, environment.speed)
+    return f"set the speed of the sandbox to {environment.speed:g} again"
+
+
+def _without_journal(environment: Environment, plan: Plan) -> Iterator[str]:
+    path = environment.journal_file
+    if plan.invalid and path.exists():
+        aside = path.with_suffix(".invalid")
+        path.replace(aside)
+        yield f"moved {path}, which is not a journal ({plan.invalid}), to {aside}"
+    elif plan.ended:
+        journals.remove(path, plan.ended)
+        yield f"removed the journal {path}"

@@ -1,34 +1,40 @@
-"""The drill: preflight, break, wait, restore whatever happens, wait again, count what was lost."""
+"""The drill: inject, wait, clear whatever happens, wait again, count what was lost."""
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from ops.drill import journal as journals
+from ops.drill.durability import LOST_AFTER_SECONDS, Reading, acknowledged, assess
 from ops.drill.events import Events, Log
-from ops.drill.expectation import Expectation
-from ops.drill.injection import Injection, describe, inject, undo
-from ops.drill.interrupts import interruptible, uninterrupted
-from ops.drill.ledger import Durability, Look, acknowledged
+from ops.drill.expectation import Expectation, Pace
+from ops.drill.fault import DrillFault
+from ops.drill.interrupts import Interrupts
 from ops.drill.measure import Measurements, first_of_successes, measure
-from ops.drill.outcome import Limits, Outcome, Pace, judge, not_served
+from ops.drill.outcome import Limits, Outcome, judge, not_served
 from ops.drill.probe import Customer, Probe
+from ops.drill.probe_location import ProbeLocation, free_location
 from ops.drill.resolver import CachingResolver, RegionMap, target_addresses
-from ops.drill.station import Station, new_station
+from ops.drill.restore import Step, clearing, deletion, persistently
 from ops.drill.watch import Watch, record_check
 from ops.environment import Environment
-from ops.errors import OpsError
+from ops.errors import OpsError, explain
+from ops.lock import Lock, LockedError
 
 POLL_SECONDS = 0.1
 BASELINE_SECONDS = 30.0
 STEADY_SECONDS = 30.0
-"""How long the primary serves before it is broken, at AWS's pace: so long is written there."""
+"""How long the primary serves before the fault, on AWS: so long is written there."""
+CUT_OVER_SECONDS = 5.0
+"""How long the secondary is read for writes that are late, right after the cut-over."""
 HOLD_SECONDS = 20.0
-"""How long the standby serves before the fault is mended, at AWS's pace."""
+"""How long the secondary serves before the fault is cleared, on AWS."""
 SETTLE_SECONDS = 20.0
-"""How long the primary serves before the drill ends, at AWS's pace."""
+"""How long the primary serves before the drill ends, on AWS."""
+LEAST_PATIENCE_SECONDS = 30.0
+"""A fast sandbox on a busy machine may take this long; how long it took is judged by the limits."""
 
 
 @dataclass
@@ -36,166 +42,236 @@ class Drill:
     """One drill of one environment.
 
     Attributes:
-        environment: The environment, verified.
-        fault: Name of the fault.
-        injection: What is broken.
+        environment: The environment, verified, at the speed of the drill.
+        fault: The fault.
         expectation: What the failover may take.
         limits: What it must keep.
-        folder: Folder of all drills.
-        tell: Called with a line at every step.
+        lock: The environment's lock, in the hands of this drill.
+        interrupts: Handles signals.
+        notify: Called with a line at every step.
         tick: Called while it waits, with all that was seen.
     """
 
     environment: Environment
-    fault: str
-    injection: Injection
+    fault: DrillFault
     expectation: Expectation
     limits: Limits
-    folder: Path
-    tell: Callable[[str], None] = lambda _: None
+    lock: Lock
+    interrupts: Interrupts
+    notify: Callable[[str], None] = lambda _: None
     tick: Callable[[Events], None] = lambda _: None
     log: Log = field(default_factory=Log)
+    _journal: journals.Journal | None = None
+    _stop: Callable[[], None] = lambda: None
+
+    @staticmethod
+    def longest_seconds(environment: Environment, expectation: Expectation) -> float:
+        """How long requests are sent at most, on this machine's clock.
+
+        Args:
+            environment: The environment at the speed of the drill.
+            expectation: What the failover may take.
+        """
+        scaled = STEADY_SECONDS + HOLD_SECONDS + SETTLE_SECONDS
+        patience = _patience_seconds(environment, expectation)
+        return BASELINE_SECONDS + scaled / environment.speed + 2 * patience + CUT_OVER_SECONDS
 
     def run(self) -> Outcome:
-        """Runs it.
+        """Run it.
 
         Returns:
-            What it found; also after Ctrl-C, with all put right.
+            What it found; also after any error or Ctrl-C. What could not be restored is in `left`,
+            and in the journal, which remains until everything is restored.
 
         Raises:
-            OpsError: Another drill runs or has died, or the environment cannot be worked with.
+            OpsError: Another drill runs or has left something, or the environment does not respond.
         """
         environment = self.environment
-        path = journals.journal_file(self.folder, environment.name)
-        journals.refuse_if_any(path, environment.name)
+        journals.refuse_if_any(environment.journal_file, environment)
+        journals.refuse_if_noted(self.lock)
         started = datetime.now(UTC)
         outcome = Outcome(
             environment=environment.name,
             primary=environment.primary,
-            standby=environment.standby,
+            secondary=environment.secondary,
             speed=environment.speed,
-            fault=self.fault,
-            broken=describe(self.injection),
+            fault=self.fault.name,
+            description=self.fault.describe(),
             limits=self.limits,
             started=started,
             expectation=self.expectation,
             pace=Pace.at_speed(environment.speed),
+            selector=environment.selector,
+            finish=journals.restore_command(environment),
+            fails_requests=self.fault.fails_requests,
+            customer=environment.customer_name,
         )
-        station, known = new_station(environment)
-        journals.begin(
-            path,
-            journals.Journal(
-                environment.name,
-                started.isoformat(timespec="seconds"),
-                journals.this_program(),
-                station.location_id,
-                self.injection,
-            ),
-        )
-        clean = False
+        location, is_registered = free_location(environment)
         try:
-            with interruptible():
-                if not known:
-                    station.register()
-                self._measured(outcome, station)
+            self._begin(started, location)
+            if not is_registered:
+                location.register()
+            self._measured(outcome, location)
         except KeyboardInterrupt:
             outcome.interrupted = True
+        except Exception as error:  # the report and what is left matter more than a traceback
+            if self._journal is None:
+                raise
+            outcome.findings.append(f"the drill could not continue: {explain(error)}")
         finally:
-            with uninterrupted(self.tell):
-                clean = self._clean(outcome, station)
-                if clean:
-                    path.unlink(missing_ok=True)
+            self.interrupts.postpone()
+            if self._journal:
+                self._restore(outcome, location)
         outcome.findings += judge(outcome)
         return outcome
 
-    def _measured(self, outcome: Outcome, station: Station) -> None:
+    def _begin(self, started: datetime, location: ProbeLocation) -> None:
+        self._journal = journals.Journal(
+            self.environment.name,
+            started.isoformat(timespec="seconds"),
+            journals.this_host(),
+            journals.this_program(),
+            location.location_id,
+            self.fault,
+        )
+        try:
+            journals.begin(self.environment.journal_file, self._journal, self.environment)
+        except Exception:
+            self._journal = None
+            raise
+        self.lock.annotate(self._journal.to_text())
+
+    def _measured(self, outcome: Outcome, location: ProbeLocation) -> None:
         regions = RegionMap(lambda: target_addresses(self.environment))
         customer = Customer(
-            station,
+            location,
             CachingResolver(self.environment.network.resolve),
             regions,
             outcome.pace.timeout_seconds,
         )
         probe = Probe(customer, self.log, outcome.pace.interval_seconds)
         watch = Watch(self.environment, regions, self.log, outcome.pace.interval_seconds)
-        looks: list[Look] = []
+        readings: list[Reading] = []
+
+        def stop() -> None:
+            self._stop = lambda: None
+            self.log.mark("ended")
+            probe.stop()
+            watch.stop()
+            outcome.events = self.log.events()
+            outcome.measurements = self._measure(outcome.events)
+            self._assess(outcome, readings)
+
+        self._stop = stop
         self.log.mark("started")
         probe.start()
         watch.start()
-        try:
-            self._course(outcome, station, looks)
-        finally:
-            with uninterrupted(self.tell):
-                self.log.mark("ended")
-                probe.stop()
-                watch.stop()
-                outcome.events = self.log.events()
-                outcome.measurements = self._measure(outcome.events)
-                keys = acknowledged(outcome.events.requests)
-                writes = sum(r.kind == "write" for r in outcome.events.requests)
-                cut_over = looks[0] if looks else None
-                outcome.durability = Durability(len(keys), writes - len(keys), cut_over)
-        self.tell(f"Looking for {len(keys)} acknowledged writes in every Region")
-        end = tuple(station.look_for(region, keys) for region in self.environment.regions)
-        outcome.durability = replace(outcome.durability, end=end)
+        self._course(outcome, location, readings)
+        self._stop()
+        if outcome.left:
+            return
+        written = acknowledged(outcome.events.requests)
+        self._notify(f"Looking for {len(written)} acknowledged writes in every Region")
+        for region in self.environment.regions:
+            readings += location.readings(region, written, LOST_AFTER_SECONDS, self.log.clock)
+        self._assess(outcome, readings)
 
-    def _course(self, outcome: Outcome, station: Station, looks: list[Look]) -> None:
-        primary, standby = self.environment.primary, self.environment.standby
+    def _assess(self, outcome: Outcome, readings: list[Reading]) -> None:
+        outcome.durability = assess(
+            outcome.events.requests,
+            readings,
+            self.environment.regions,
+            lost_after_seconds=LOST_AFTER_SECONDS,
+        )
+
+    def _course(self, outcome: Outcome, location: ProbeLocation, readings: list[Reading]) -> None:
+        primary, secondary = self.environment.primary, self.environment.secondary
         speed = self.environment.speed
-        patience = 2 * self.expectation.seconds / speed
-        self.tell(f"Customers call: waiting until {primary} serves them")
+        patience = _patience_seconds(self.environment, self.expectation)
+        self._notify(f"Sending customers' requests until {primary} serves them")
         if not self._wait(lambda: self._serves(primary, since=0.0), BASELINE_SECONDS):
             outcome.findings.append(self._not_served(primary, BASELINE_SECONDS, "to begin with"))
             return
         self._wait(lambda: False, STEADY_SECONDS / speed)
         try:
-            self.tell(f"Breaking {primary}: {self.fault}")
+            self._notify(f"Injecting the fault {self.fault.name} into {primary}")
+            self._prepare()
             injected = self.log.mark("injecting")
-            inject(self.environment, self.injection)
+            self.fault.inject(self.environment)
             self.log.mark("injected")
-            self.tell(f"Waiting until {standby} serves: {patience:.0f} s at most")
-            if self._wait(lambda: self._serves(standby, since=injected), patience):
-                self.tell(f"{standby} serves: looking for every acknowledged write there")
-                keys = acknowledged(self.log.events().requests)
-                looks.append(station.look_for(standby, keys))
+            self._notify(f"Waiting until {secondary} serves: {patience:.0f} s at most")
+            if self._wait(lambda: self._serves(secondary, since=injected), patience):
+                self._notify(f"{secondary} serves: looking for every acknowledged write there")
+                written = acknowledged(self.log.events().requests)
+                readings += location.readings(secondary, written, CUT_OVER_SECONDS, self.log.clock)
                 self._wait(lambda: False, HOLD_SECONDS / speed)
             else:
-                outcome.findings.append(self._not_served(standby, patience, "after the fault"))
+                outcome.findings.append(self._not_served(secondary, patience, "after the fault"))
         finally:
-            with uninterrupted(self.tell):
-                restoring = self.log.mark("restoring")
-                self._undo(outcome)
-                self.log.mark("restored")
-        self.tell(f"Waiting until {primary} serves again: {patience:.0f} s at most")
+            restoring = self.log.mark("restoring")
+            is_cleared = self._undo(outcome, clearing(self.environment, self.fault))
+            self.log.mark("restored")
+        if not is_cleared:
+            return
+        self._notify(f"Waiting until {primary} serves again: {patience:.0f} s at most")
         if self._wait(lambda: self._serves(primary, since=restoring), patience):
             self._wait(lambda: False, SETTLE_SECONDS / speed)
         else:
             outcome.findings.append(self._not_served(primary, patience, "after the restore"))
 
-    def _undo(self, outcome: Outcome) -> None:
-        try:
-            outcome.restored.append(undo(self.environment, self.injection))
-        except OpsError as error:
-            outcome.findings.append(
-                f"not put right: {error.args[0]}. Put it right with: "
-                f"python -m ops drill --environment {self.environment.name} --restore"
-            )
-            return
-        self.tell(f"Put right: {outcome.restored[-1]}")
+    def _prepare(self) -> None:
+        """Journal what clearing the fault needs, as it is now; only then it is injected."""
+        assert self._journal is not None
+        self.fault = self.fault.prepared(self.environment)
+        self._journal = replace(self._journal, fault=self.fault)
+        journals.replace(self.environment.journal_file, self._journal)
+        self.lock.annotate(self._journal.to_text())
+        self.lock.check()
 
-    def _clean(self, outcome: Outcome, station: Station) -> bool:
-        """Deletes what was written; whether nothing at all is left to put right."""
-        self.tell("Deleting the drill's observations")
-        left = False
+    def _restore(self, outcome: Outcome, location: ProbeLocation) -> None:
+        """Restore everything, again where it failed before; then only forget the journal."""
+        outcome.left.clear()
+        outcome.by_hand.clear()
+        # Once more if it was cleared: its injection may have been under way for longer.
+        self._undo(outcome, clearing(self.environment, self.fault))
+        try:
+            self._stop()
+        except Exception as error:  # what was measured is lost, and the rest is restored
+            outcome.findings.append(f"the measurement has failed: {explain(error)}")
+        self._notify("Deleting the drill's observations")
         for region in self.environment.regions:
-            try:
-                if count := station.clear(region):
-                    outcome.restored.append(f"deleted {count} observations in {region}")
-            except OpsError as error:
-                left = True
-                self.tell(f"Not deleted: {error}")
-        broken = any(finding.startswith("not put right") for finding in outcome.findings)
-        return not left and not broken
+            self._undo(outcome, deletion(location, region))
+        if not outcome.left:
+            self._forget(outcome)
+
+    def _forget(self, outcome: Outcome) -> None:
+        try:
+            persistently(self._remove_note)
+            journals.remove(self.environment.journal_file, self.fault.id)
+        except (OpsError, OSError) as error:
+            outcome.findings.append(
+                f"everything is restored, and the journal cannot be removed: {explain(error)}"
+            )
+
+    def _remove_note(self) -> None:
+        # Whoever has taken the lock has its note, too: restoring once more does no harm.
+        with suppress(LockedError):
+            self.lock.annotate("")
+
+    def _undo(self, outcome: Outcome, step: Step) -> bool:
+        try:
+            done = persistently(step.do)
+        except OpsError as error:
+            outcome.left.append(f"{step.what}: {explain(error)}")
+            outcome.by_hand += [step.by_hand] if step.by_hand else []
+            self._notify(f"NOT RESTORED: {outcome.left[-1]}")
+            for line in (outcome.finish, step.by_hand):
+                self._notify(f"  Finish with: {line}" if line else "")
+            return False
+        if done:
+            outcome.restored.append(done)
+            self._notify(done[0].upper() + done[1:])
+        return True
 
     def _serves(self, region: str, *, since: float) -> bool:
         requests = [r for r in self.log.events().requests if r.sent_at >= since]
@@ -209,15 +285,30 @@ class Drill:
         return measure(
             events,
             primary=self.environment.primary,
-            standby=self.environment.standby,
+            secondary=self.environment.secondary,
             primary_check=record_check(self.environment.primary),
+            interval_seconds=Pace.at_speed(self.environment.speed).interval_seconds,
+            fails_requests=self.fault.fails_requests,
+            ttl_seconds=self.expectation.ttl_seconds / self.environment.speed,
         )
 
     def _wait(self, done: Callable[[], bool], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while not done():
+            if self.lock.lost:
+                raise LockedError(self.lock.lost, next_step="run the drill again later")
             if time.monotonic() > deadline:
                 return False
-            self.tick(self.log.events())
+            with suppress(Exception):
+                self.tick(self.log.events())
             time.sleep(POLL_SECONDS)
         return True
+
+    def _notify(self, line: str) -> None:
+        # Nothing that happens to the terminal may keep the drill from restoring.
+        with suppress(Exception):
+            self.notify(line)
+
+
+def _patience_seconds(environment: Environment, expectation: Expectation) -> float:
+    return max(LEAST_PATIENCE_SECONDS, 2 * expectation.seconds / environment.speed)

@@ -1,19 +1,20 @@
-"""What is watched beside the customers: the zone's own answers, and the health checks' states."""
+"""Watches the zone's own answers and the states of the health checks, beside the customers."""
 
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 
-import urllib3
-
+from constructs_lib.outputs import Outputs
 from ops.drill.events import DnsSeen, HealthSeen, Log
 from ops.drill.resolver import RegionMap
 from ops.environment import Environment
+from ops.errors import OpsError
 
-STATUS_TIMEOUT_SECONDS = 2.0
+STOP_SECONDS = 3.0
+"""How long stopping waits for looks under way, which change nothing any more."""
 
 
 def record_check(region: str) -> str:
@@ -25,8 +26,8 @@ def record_check(region: str) -> str:
     return f"{region} record"
 
 
-def check_names(outputs: Mapping[str, Any]) -> dict[str, str]:
-    """What the health checks stand for.
+def check_names(outputs: Outputs) -> dict[str, str]:
+    """Name the health checks.
 
     Args:
         outputs: Outputs of the stack.
@@ -34,11 +35,11 @@ def check_names(outputs: Mapping[str, Any]) -> dict[str, str]:
     Returns:
         `{health check id: name}`; a check that is the record's and the endpoint's is the record's.
     """
-    endpoints = outputs["endpoint_health_check_ids"]
+    endpoints = outputs.endpoint_health_check_ids
     names = {id: f"{region} endpoint" for region, id in endpoints.items()}
-    if switch := outputs.get("switch"):
-        names[switch["health_check_id"]] = "switch"
-    return names | {id: record_check(region) for region, id in outputs["health_check_ids"].items()}
+    if outputs.switch:
+        names[outputs.switch.health_check_id] = "switch"
+    return names | {id: record_check(region) for region, id in outputs.health_check_ids.items()}
 
 
 @dataclass
@@ -59,11 +60,12 @@ class Watch:
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _seen: set[tuple[str, str]] | None = None
+    _looked_at: float = 0.0
 
     def start(self) -> None:
-        """Looks for the first time now."""
+        """Look for the first time now."""
         looks = [self.look_at_dns]
-        if self.environment.status_url:
+        if self.environment.descriptor.sandbox:
             looks.append(self.look_at_health)
         for look in looks:
             thread = threading.Thread(target=self._repeat, args=(look,), daemon=True)
@@ -71,27 +73,26 @@ class Watch:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Looks no more."""
+        """Look no more; a look that hangs is left alone."""
         self._stop.set()
+        deadline = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def look_at_dns(self) -> None:
-        """Asks the zone's name servers once, past every cache."""
+        """Ask DNS once: the zone's name servers, past every cache, if they can be asked."""
         at = self.log.clock()
-        answer = self.environment.network.resolve(self.environment.outputs["record_name"])
+        answer = self.environment.network.resolve(self.environment.outputs.record_name)
         region = self.regions.region_of(answer.addresses[0]) if answer.addresses else None
-        self.log.add(DnsSeen(at, answer.addresses, region, answer.ttl_seconds, answer.error))
+        self.log.add(
+            DnsSeen(at, answer.addresses, region, answer.ttl_seconds, answer.error, answer.source)
+        )
 
     def look_at_health(self) -> None:
-        """Reads the data plane's states once: all at first, then every change since."""
+        """Read the data plane's states once: all at first, then every change since."""
         names = check_names(self.environment.outputs)
-        status = urllib3.request(
-            "GET",
-            f"{self.environment.status_url}/status",
-            retries=False,
-            timeout=STATUS_TIMEOUT_SECONDS,
-        ).json()
+        status = self.environment.sandbox_status()
+        looked_at, now = self.log.clock(), datetime.now(UTC)
         events = [
             event
             for event in status["events"]
@@ -99,31 +100,25 @@ class Watch:
         ]
         if self._seen is None:
             for check in status["health_checks"]:
-                if check["id"] in names:
-                    self.log.add(
-                        HealthSeen(
-                            self.log.clock(),
-                            names[check["id"]],
-                            check["healthy"],
-                            check["reason"],
-                        )
-                    )
+                if name := names.get(check["id"]):
+                    self.log.add(HealthSeen(looked_at, name, check["healthy"], check["reason"]))
             self._seen = {(event["at"], event["subject"]) for event in events}
         for event in events:
             if (event["at"], event["subject"]) not in self._seen:
                 self._seen.add((event["at"], event["subject"]))
+                # Its age, and whatever the machine's clock does: since the look before.
+                age = (now - datetime.fromisoformat(event["at"])).total_seconds()
+                at = looked_at - min(max(0.0, age), looked_at - self._looked_at)
                 self.log.add(
                     HealthSeen(
-                        datetime.fromisoformat(event["at"]).timestamp(),
-                        names[event["subject"]],
-                        event["after"] == "healthy",
-                        event["reason"],
+                        at, names[event["subject"]], event["after"] == "healthy", event["reason"]
                     )
                 )
+        self._looked_at = looked_at
 
     def _repeat(self, look: Callable[[], None]) -> None:
         while not self._stop.is_set():
-            # What is not seen is missing from the report; the drill goes on without it.
-            with suppress(urllib3.exceptions.HTTPError, ValueError, KeyError):
+            # What is not seen is missing from the report; the drill continues without it.
+            with suppress(OpsError, ValueError, KeyError):
                 look()
             self._stop.wait(self.interval_seconds)

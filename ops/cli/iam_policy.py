@@ -1,0 +1,100 @@
+"""`python -m ops iam-policy`: prints the least-privilege IAM policy for one kind of work."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops.cli.options import (
+    Commands,
+    add_command,
+    environment_from,
+    environment_name,
+    terraform_folder,
+)
+from ops.cli.program import Result
+from ops.errors import ExitCode, UsageError
+from ops.iam.names import names_of_outputs, names_of_stack, synthesized
+from ops.iam.operator_actions import OPERATOR
+from ops.iam.policy import MAX_CHARACTERS, Document, documents
+from ops.iam.terraform_actions import terraform_grants
+
+PURPOSES: Mapping[str, str] = {
+    "deploy": "terraform apply and destroy",
+    "plan": "terraform plan",
+    "switch": "engage and release the failover switch",
+    "drill": "run a failover drill, verify included",
+    "verify": "verify",
+}
+"""`{value of --for: what the policy allows}`."""
+
+
+def add_to(commands: Commands) -> None:
+    """Register the command.
+
+    Args:
+        commands: Where commands are registered.
+    """
+    parser = add_command(
+        commands,
+        "iam-policy",
+        _iam_policy,
+        "print the least-privilege IAM policy for working on an environment",
+        description="Prints an IAM policy with the actions and the environment's own resources "
+        f"that one kind of work needs: {'; '.join(f'{k}: {v}' for k, v in PURPOSES.items())}. For "
+        "deploy and plan, nothing need be deployed: names are read from the synthesized stack; "
+        "otherwise from the descriptor or the outputs. More than one policy is printed as a list.",
+        epilog="Exit codes: 0 printed, 2 wrong usage, or the stack is not synthesized, 3 the "
+        "outputs cannot be read, or a file cannot be written.",
+    )
+    parser.add_argument(
+        "--for",
+        dest="purpose",
+        choices=PURPOSES,
+        required=True,
+        help="what the policy allows",
+    )
+    parser.add_argument(
+        "--output",
+        metavar="FOLDER",
+        type=Path,
+        help="folder to write each policy to, as ENVIRONMENT-PURPOSE-NUMBER.json",
+    )
+
+
+def _iam_policy(options: argparse.Namespace) -> int:
+    name, purpose = environment_name(options), options.purpose
+    made = _policies(options)
+    if len(made) > 1:
+        print(
+            f"These are {len(made)} policies, as a managed policy has at most {MAX_CHARACTERS:,} "
+            "characters: attach each of them to the role.",
+            file=sys.stderr,
+        )
+    if options.output is None:
+        print(json.dumps(made[0] if len(made) == 1 else made, indent=2))
+        return Result(ExitCode.PASSED, policies=made)
+    files = []
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+        for number, document in enumerate(made, 1):
+            file = options.output / f"{name}-{purpose}-{number}.json"
+            file.write_text(json.dumps(document, indent=2) + "\n")
+            files.append(str(file))
+            print(file)
+    except OSError as error:
+        raise UsageError(
+            f"{options.output} cannot be written: {error.strerror}",
+            next_step="choose another folder with --output",
+        ) from error
+    return Result(ExitCode.PASSED, policies=made, files=files)
+
+
+def _policies(options: argparse.Namespace) -> tuple[Document, ...]:
+    if grants := OPERATOR.get(options.purpose):
+        return documents(grants, names_of_outputs(environment_from(options).outputs))
+    name = environment_name(options)
+    stack = synthesized(terraform_folder(options), name)
+    writes = options.purpose == "deploy"
+    return documents(terraform_grants(stack, writes=writes), names_of_stack(stack, name))

@@ -1,0 +1,119 @@
+"""What every fault of a drill can do."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+from ops.environment import Environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillFault:
+    """A fault of one Region.
+
+    Attributes:
+        id: Id of the run that injects it.
+        region: The Region that fails.
+        share: Share of the requests that fail.
+    """
+
+    name: ClassVar[str]
+    """Value of `--fault`."""
+    help: ClassVar[str]
+    """What it does, for the command line."""
+    options: ClassVar[tuple[str, ...]] = ()
+    """Options of the command line that belong to it."""
+    works_on_aws: ClassVar[bool] = False
+    fails_requests: ClassVar[bool] = True
+    """Whether customers' requests fail; otherwise health checks alone do."""
+
+    id: str
+    region: str
+    share: float = 1.0
+
+    @classmethod
+    def choose(cls, environment: Environment, id: str, options: Mapping[str, Any]) -> Self:
+        """Choose the fault for an environment's primary Region; nothing is injected.
+
+        Args:
+            environment: The environment.
+            id: Id of the fault.
+            options: `{name: value}` of the options that were given.
+
+        Raises:
+            OpsError: The environment does not have what fails.
+        """
+        return cls(id=id, region=environment.primary, **options)
+
+    @classmethod
+    def health_check_id(cls, environment: Environment) -> str:
+        """The Route 53 health check that detects it.
+
+        Args:
+            environment: The environment.
+        """
+        return environment.outputs.endpoint_health_check_ids[environment.primary]
+
+    def prepared(self, environment: Environment) -> Self:
+        """Read what clearing it will need, right before it is injected; nothing is changed.
+
+        Args:
+            environment: The environment.
+
+        Raises:
+            OpsError: It cannot be read, or injecting the fault would change nothing.
+        """
+        del environment
+        return self
+
+    def inject(self, environment: Environment) -> None:
+        """Inject it.
+
+        Args:
+            environment: The environment.
+
+        Raises:
+            OpsError: It cannot be injected, or it would change nothing.
+        """
+        raise NotImplementedError
+
+    def is_injected(self, environment: Environment) -> bool:
+        """Whether it is injected now, and by this run.
+
+        Args:
+            environment: The environment.
+
+        Raises:
+            OpsError: It cannot be read now.
+        """
+        raise NotImplementedError
+
+    def clear(self, environment: Environment) -> bool:
+        """Clear it, if it is injected by this run.
+
+        Args:
+            environment: The environment.
+
+        Returns:
+            Whether it was.
+
+        Raises:
+            OpsError: It cannot be cleared now.
+        """
+        raise NotImplementedError
+
+    def by_hand(self, environment: Environment) -> str:
+        """The command line that clears it without this tool.
+
+        Args:
+            environment: The environment.
+        """
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """Describe what injecting it does, as a clause without subject."""
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, for the journal."""
+        return {"name": self.name, **asdict(self)}

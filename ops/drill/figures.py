@@ -1,0 +1,133 @@
+"""What a drill found, as figures and words that report, screen and picture share."""
+
+from typing import Any
+
+from ops.drill.durability import STATES
+from ops.drill.events import HealthSeen
+from ops.drill.measure import DURATIONS
+from ops.drill.outcome import Outcome, not_exercised
+
+MEANINGS = {
+    "detection": "Time to detection: fault to {detection}",
+    "dns_change": "DNS change: fault to the first answer that resolves to the secondary",
+    "cut_over": "Cut-over: fault to the first of several successes from the secondary",
+    "rto": "RTO: first failed request to the first of several successes from the secondary",
+    "worst_rto": "RTO of a customer whose resolver had asked just before DNS changed",
+    "error_window": "Error window: first failed request to the end of the last one",
+    "failback": "Failback: restore to the first of several successes from the primary",
+}
+assert tuple(MEANINGS) == DURATIONS
+_DETECTION = {
+    "health check": "unhealthy health check",
+    "DNS": "DNS change, as health checks cannot be seen",
+}
+
+
+def durations(outcome: Outcome) -> dict[str, dict[str, Any]]:
+    """What was measured.
+
+    Args:
+        outcome: What was found.
+
+    Returns:
+        `{name: {state, aws_seconds, aws_error_seconds, here_seconds, here_error_seconds}}`; `state`
+        is `measured`, `never` or `not exercised`, and without `measured` the rest is None.
+    """
+    measured, found = outcome.measurements, {}
+    for name in DURATIONS:
+        duration = getattr(measured.durations, name) if measured else None
+        seconds: list[float | None] = [None] * 4
+        state = "not exercised" if measured and name in measured.not_exercised else "never"
+        if duration:
+            state = "measured"
+            seconds = [
+                round(value, 3)
+                for speed in (outcome.speed, 1.0)
+                for value in (duration.at_speed(speed), duration.error_at_speed(speed))
+            ]
+        names = ("aws_seconds", "aws_error_seconds", "here_seconds", "here_error_seconds")
+        found[name] = {"state": state, **dict(zip(names, seconds, strict=True))}
+    return found
+
+
+def times_header(outcome: Outcome) -> tuple[str, str, str]:
+    """Headings of `times_table`.
+
+    Args:
+        outcome: What was found.
+    """
+    scaled = f"On AWS (estimate, scaled {outcome.speed:g} times)"
+    return "Measured", scaled if outcome.speed != 1 else "On AWS", "Here"
+
+
+def times_table(outcome: Outcome) -> list[tuple[str, str, str]]:
+    """What was measured, for people.
+
+    Args:
+        outcome: What was found.
+
+    Returns:
+        A row of meaning, time on AWS and time here for each duration, with errors.
+    """
+    measured = outcome.measurements
+    detection = _DETECTION[measured.detected_by if measured else "health check"]
+    rows = []
+    for name, found in durations(outcome).items():
+        on_aws, here = found["state"], ""
+        if on_aws == "measured":
+            on_aws = f"{found['aws_seconds']:.1f} ± {found['aws_error_seconds']:.1f} s"
+            here = f"{found['here_seconds']:.2f} ± {found['here_error_seconds']:.2f} s"
+        rows.append((MEANINGS[name].format(detection=detection), on_aws, here))
+    return rows
+
+
+def writes_in_words(outcome: Outcome) -> str:
+    """What became of the writes, in one line.
+
+    Args:
+        outcome: What was found.
+    """
+    durability = outcome.durability
+    counts = {state: f"{len(durability.keys(state))} {state}" for state in STATES}
+    if durability.late_seconds:
+        counts["late"] += f" by at most {durability.late_seconds:.1f} s"
+    if "lost_writes" in not_exercised(outcome):
+        counts["lost"] = "loss not exercised"
+    stored = f" ({durability.unknown_stored} of them stored)" if durability.unknown else ""
+    return (
+        f"{durability.acknowledged} acknowledged, {', '.join(counts.values())}; "
+        f"{durability.unknown} unknown{stored}, {durability.rejected} rejected"
+    )
+
+
+def course(outcome: Outcome) -> list[tuple[float, str]]:
+    """What happened in order.
+
+    Args:
+        outcome: What was found.
+
+    Returns:
+        Seconds on AWS (scaled) since the fault, or since the start without one, and what it was.
+    """
+    events = outcome.events
+    zero = events.when("injecting") or events.when("started") or 0.0
+    found = [(mark.at, f"drill: {mark.name}") for mark in events.marks]
+    found += [(seen.at, _health(seen)) for seen in events.health if seen.at >= zero]
+    before: str | None = None
+    for seen in events.dns:
+        leads = seen.region or ", ".join(seen.addresses) or seen.error
+        if leads != before:
+            found.append((seen.at, f"DNS resolves to {leads}"))
+        before = leads
+    measured = outcome.measurements
+    if measured and measured.cut_over_at:
+        found.append((measured.cut_over_at, f"{outcome.secondary} serves"))
+    if measured and measured.failback_at:
+        found.append((measured.failback_at, f"{outcome.primary} serves again"))
+    found.sort(key=lambda each: each[0])
+    return [((at - zero) * outcome.speed, what) for at, what in found]
+
+
+def _health(seen: HealthSeen) -> str:
+    state = "healthy" if seen.healthy else "unhealthy"
+    return f"health check {seen.check}: {state}" + (f" ({seen.reason})" if seen.reason else "")

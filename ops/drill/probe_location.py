@@ -1,0 +1,268 @@
+"""The location that a drill writes observations for.
+
+A location cannot be removed from the API, so one that an earlier drill has emptied is used again:
+however many drills run, one location remains.
+"""
+
+import re
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ops.drill.durability import Reading
+from ops.drill.region_api import RETRY_SECONDS, listed, refusal, signed
+from ops.environment import Environment
+from ops.errors import OpsError
+from ops.http_client import Response
+
+KNOWN_EVERYWHERE_SECONDS = 30.0
+POLL_SECONDS = 0.2
+READING_SECONDS = 1.0
+"""Between two readings of a Region: each spends requests of a customer's quota."""
+_ID = re.compile(r"drill-[0-9a-f]{8}")
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC)
+_END = "2000-02-01"
+"""No drill takes a month: later observations are of somebody else."""
+_LOCATION = {"name": "Failover drill", "latitude_degrees": 0, "longitude_degrees": 0}
+
+
+def key_of(sequence: int) -> str:
+    """The time of the observation with a sequence number: one second each.
+
+    Args:
+        sequence: From 0 on.
+    """
+    return (_FIRST + timedelta(seconds=sequence)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def value_of(sequence: int) -> float:
+    """The temperature of the observation with a sequence number, as different as they go.
+
+    Args:
+        sequence: From 0 on.
+    """
+    return sequence % 700 / 10
+
+
+def observation_of(value: float | None) -> dict[str, Any]:
+    """The observation of a temperature.
+
+    Args:
+        value: The temperature.
+    """
+    return {"temperature_celsius": value}
+
+
+def is_probe_location(location_id: str) -> bool:
+    """Whether a location may be one of a drill, by its id.
+
+    Args:
+        location_id: Its id.
+    """
+    return bool(_ID.fullmatch(location_id))
+
+
+@dataclass(frozen=True)
+class ProbeLocation:
+    """A location of a drill.
+
+    Attributes:
+        environment: Where it is registered.
+        location_id: `drill-` and eight random digits.
+    """
+
+    environment: Environment
+    location_id: str
+
+    def observation_path(self, key: str) -> str:
+        """Path of an observation, below the stage.
+
+        Args:
+            key: Its time.
+        """
+        return f"/weather/{self.location_id}/observations/{key}"
+
+    def observations(
+        self, region: str, *, retry_seconds: float = RETRY_SECONDS
+    ) -> dict[str, tuple[float | None, ...]]:
+        """List all observations that one Region holds.
+
+        Args:
+            region: The Region, called by its own URL.
+            retry_seconds: How long a temporary refusal is retried.
+
+        Returns:
+            `{key: values}`: of one time there may be several.
+
+        Raises:
+            OpsError: It does not list them.
+        """
+        path = f"/weather/{self.location_id}/observations"
+        values = defaultdict[str, tuple[float | None, ...]](tuple)
+        found = listed(
+            self.environment,
+            region,
+            path,
+            lambda page: [
+                (each["observed_at"], each.get("temperature_celsius"))
+                for each in page["observations"]
+            ],
+            retry_seconds,
+        )
+        for key, value in found:
+            values[key] += (value,)
+        return dict(values)
+
+    def readings(
+        self, region: str, keys: Collection[str], seconds: float, clock: Callable[[], float]
+    ) -> Iterator[Reading]:
+        """Read one Region until it holds every write, or time is up.
+
+        Args:
+            region: The Region, called by its own URL.
+            keys: Keys of the writes.
+            seconds: How long to wait for them.
+            clock: The clock of the requests.
+
+        Yields:
+            Each reading; the last one begins when time is up, or later.
+        """
+        deadline = clock() + seconds
+        while True:
+            at = clock()
+            try:
+                reading = Reading(region, at, self.observations(region, retry_seconds=0))
+            except OpsError as failure:
+                reading = Reading(region, at, error=str(failure.args[0]))
+            yield reading
+            if at >= deadline or set(keys) <= reading.values.keys():
+                return
+            time.sleep(READING_SECONDS)
+
+    def written(self, region: str, *, retry_seconds: float = RETRY_SECONDS) -> list[str]:
+        """List the keys of the observations of drills that one Region holds.
+
+        Args:
+            region: The Region, called by its own URL.
+            retry_seconds: How long a temporary refusal is retried.
+
+        Raises:
+            OpsError: It does not list them.
+        """
+        keys = self.observations(region, retry_seconds=retry_seconds)
+        return sorted(key for key in keys if key_of(0) <= key < _END)
+
+    def empty(self, region: str) -> int:
+        """Delete every observation of a drill that one Region holds, and no other one.
+
+        Args:
+            region: The Region, called by its own URL.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            OpsError: One cannot be deleted.
+        """
+        keys = self.written(region)
+        deadline = time.monotonic() + RETRY_SECONDS
+        pool = ThreadPoolExecutor(4)
+        try:
+            responses = pool.map(lambda key: self._delete(region, key, deadline), keys)
+            for key, response in zip(keys, responses, strict=True):
+                if response.status != 204:
+                    raise refusal(
+                        f"delete the observation {key} of {self.location_id}",
+                        self.environment,
+                        region,
+                        response,
+                    )
+        finally:
+            # After a failure nobody waits for hundreds that fail likewise.
+            pool.shutdown(cancel_futures=True)
+        return len(keys)
+
+    def register(self) -> None:
+        """Register the location in the primary Region and wait until every Region knows it.
+
+        Raises:
+            OpsError: One does not.
+        """
+        region = self.environment.primary
+        response = signed(
+            self.environment, "PUT", region, f"/locations/{self.location_id}", body=_LOCATION
+        )
+        if not response.ok:
+            raise refusal(f"register {self.location_id}", self.environment, region, response)
+        deadline = time.monotonic() + KNOWN_EVERYWHERE_SECONDS
+        for region in self.environment.regions:
+            while True:
+                try:
+                    self.observations(region)
+                    break
+                except OpsError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(POLL_SECONDS)
+
+    def _delete(self, region: str, key: str, deadline: float) -> Response:
+        path = self.observation_path(key)
+        return signed(self.environment, "DELETE", region, path, deadline=deadline)
+
+
+def probe_locations(
+    environment: Environment, *, retry_seconds: float = RETRY_SECONDS
+) -> list[ProbeLocation]:
+    """List every location that drills have registered, as the first Region that responds has them.
+
+    Args:
+        environment: The environment.
+        retry_seconds: How long a temporary refusal is retried.
+
+    Raises:
+        OpsError: No Region lists its locations.
+    """
+    refusals = []
+    for region in environment.regions:
+        try:
+            ids = list(
+                listed(
+                    environment,
+                    region,
+                    "/locations",
+                    lambda page: [
+                        str(each["location"])
+                        for each in page["locations"]
+                        if each.get("name") == _LOCATION["name"]
+                    ],
+                    retry_seconds,
+                )
+            )
+        except OpsError as error:
+            refusals.append(error)
+            continue
+        return [ProbeLocation(environment, id) for id in ids if _ID.fullmatch(id)]
+    raise refusals[0]
+
+
+def free_location(environment: Environment) -> tuple[ProbeLocation, bool]:
+    """Choose the location for a new drill.
+
+    Args:
+        environment: The environment, every Region of which serves.
+
+    Returns:
+        The location, and whether it is registered already.
+
+    Raises:
+        OpsError: A Region does not list its locations or observations.
+    """
+    for location in probe_locations(environment):
+        if not any(location.observations(region) for region in environment.regions):
+            return location, True
+    return ProbeLocation(environment, f"drill-{secrets.token_hex(4)}"), False

@@ -1,0 +1,105 @@
+"""What a drill spends of a customer's quota, and whether there is enough of it.
+
+A customer's limits and quota are counted for each API key in each Region. Reads spend them; writes
+are signed and do not.
+"""
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from ops.drill.durability import LOST_AFTER_SECONDS
+from ops.drill.expectation import Expectation, Pace
+from ops.drill.probe_location import READING_SECONDS
+from ops.drill.region_api import PAGE
+from ops.drill.run import CUT_OVER_SECONDS, Drill
+from ops.drill.spending import KeyLimits, Spending
+from ops.environment import Environment
+from ops.errors import OpsError, UsageError, explain
+from ops.verify.api_gateway import listed
+
+OTHER_REQUESTS = 100
+"""Of one Region: those of `verify`, of the search for a free location and of the clean-up."""
+
+
+def most_requests(environment: Environment, expectation: Expectation) -> int:
+    """Count the requests with the customer's key that a drill sends to one Region at most.
+
+    Args:
+        environment: The environment at the speed of the drill.
+        expectation: What the failover may take.
+    """
+    seconds = Drill.longest_seconds(environment, expectation)
+    reads = math.ceil(seconds / Pace.at_speed(environment.speed).interval_seconds)
+    readings = math.ceil((CUT_OVER_SECONDS + LOST_AFTER_SECONDS) / READING_SECONDS) + 2
+    # As many writes as reads, of which every reading lists all.
+    return reads + readings * math.ceil(reads / PAGE) + OTHER_REQUESTS
+
+
+def limits(environment: Environment) -> Iterator[KeyLimits]:
+    """Read the limits of the customer's API key.
+
+    Args:
+        environment: The environment.
+
+    Raises:
+        BotoCoreError, ClientError: API Gateway does not list plans or keys.
+    """
+    for region, key_id in environment.outputs.api_key_ids[environment.api_key_name].items():
+        for plan in listed(environment, region, "get_usage_plans"):
+            members = listed(environment, region, "get_usage_plan_keys", usagePlanId=plan["id"])
+            if any(member["id"] == key_id for member in members):
+                rate = plan.get("throttle", {}).get("rateLimit")
+                quota, period, remaining = None, "", None
+                if found := plan.get("quota"):
+                    quota, period = found["limit"], found["period"]
+                    remaining = _remaining(environment, region, plan["id"], key_id, quota, period)
+                yield KeyLimits(region, rate, quota, period, remaining)
+
+
+def _remaining(
+    environment: Environment, region: str, plan_id: str, key_id: str, limit: int, period: str
+) -> int | None:
+    today = datetime.now(UTC).date()
+    begin = today if period == "DAY" else today.replace(day=1)
+    try:
+        usage = environment.client("apigateway", region).get_usage(
+            usagePlanId=plan_id,
+            keyId=key_id,
+            startDate=begin.isoformat(),
+            endDate=today.isoformat(),
+        )["items"]
+    except Exception:  # a malformed response, too
+        return None
+    # [used, remaining] of each day on which there was a request.
+    days = [day for log in usage.values() for day in log]
+    return int(days[-1][1]) if days else limit
+
+
+def require(environment: Environment, requests: int) -> Spending:
+    """Make sure that the customer's quota is enough for a drill.
+
+    Args:
+        environment: The environment.
+        requests: How many it sends to one Region at most.
+
+    Returns:
+        What it spends.
+
+    Raises:
+        OpsError: The quota is not enough, or the customer is not known.
+    """
+    customer = environment.customer_name
+    try:
+        found = tuple(limits(environment))
+    except OpsError:
+        raise
+    except Exception as error:  # a malformed response, too
+        return Spending(customer, requests, unknown=explain(error))
+    if short := [each for each in found if requests > each.available]:
+        raise UsageError(
+            f"the drill needs at most {requests} requests of the customer {customer} in each "
+            f"Region, and the quota is not enough: {'; '.join(map(str, short))}",
+            next_step="name another customer with --customer, best one without a quota",
+        )
+    return Spending(customer, requests, found)

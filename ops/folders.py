@@ -1,0 +1,79 @@
+"""Where the operator's tool keeps files, and how it replaces one.
+
+They are in the repository, or where it runs without one.
+"""
+
+import os
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+"""Folder of `main.py`, if this is run from the repository."""
+
+HOME = REPOSITORY if (REPOSITORY / "main.py").is_file() else Path.cwd()
+DEFAULT_FOLDER = HOME / ".local"
+"""Descriptors, journals and reports of drills, and the sandbox."""
+
+SECRETS_FOLDER = HOME / ".secrets"
+"""Values of API keys; git ignores it."""
+
+
+def stack_folder(environment: str) -> Path:
+    """Default folder in which `terraform output` works.
+
+    Args:
+        environment: Name of the environment.
+    """
+    return HOME / "cdktf.out" / "stacks" / environment
+
+
+def drills_folder(folder: Path) -> Path:
+    """Folder of the journals and reports of drills.
+
+    Args:
+        folder: What `--folder` names.
+    """
+    return folder / "drills"
+
+
+def journal_file(folder: Path, environment: str) -> Path:
+    """File of the journal of an environment's drill.
+
+    Args:
+        folder: What `--folder` names.
+        environment: Name of the environment.
+    """
+    return drills_folder(folder) / f"{environment}.journal.json"
+
+
+def replace_file(path: Path, text: str, *, mode: int) -> None:
+    """Replace a file in one step; it is on the disk when this returns.
+
+    Only one program at a time may do it. A symbolic link is followed, so that it remains one.
+
+    Args:
+        path: The file.
+        text: Its content; line ends are kept as they are.
+        mode: Its permissions.
+
+    Raises:
+        OSError: It cannot be written; it is as it was.
+    """
+    path = path.resolve()
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        # Whatever a crash has left there, with whatever permissions.
+        draft.unlink(missing_ok=True)
+        number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(number, "w", encoding="utf-8", newline="") as file:
+            os.fchmod(number, mode)
+            file.write(text)
+            file.flush()
+            os.fsync(number)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,144 @@
+"""The names of an environment, as values of the placeholders in the tables of actions."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from constructs_lib.outputs import Outputs
+from ops.errors import UsageError
+from ops.iam.policy import Names
+
+NAME_ATTRIBUTES = {
+    "aws_acm_certificate": "domain_name",
+    "aws_api_gateway_domain_name": "domain_name",
+    "aws_cloudwatch_dashboard": "dashboard_name",
+    "aws_cloudwatch_metric_alarm": "alarm_name",
+    "aws_lambda_function": "function_name",
+    "aws_s3_bucket": "bucket_prefix",
+}
+"""`{type of resource: argument that names it}` where it is not `name`."""
+STACK_FILE = "cdk.tf.json"
+
+
+def synthesized(folder: Path, environment: str) -> dict[str, Any]:
+    """Read the synthesized JSON of a stack.
+
+    Args:
+        folder: Folder of the stack.
+        environment: Its name.
+
+    Raises:
+        OpsError: It does not exist.
+    """
+    try:
+        stack: dict[str, Any] = json.loads((folder / STACK_FILE).read_text())
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{folder / STACK_FILE} does not exist",
+            next_step=f"synthesize it: FAILOVER_ENVIRONMENT={environment} pipenv run synth; or "
+            "name the folder with --stack-folder",
+        ) from error
+    return stack
+
+
+def names_of_stack(stack: Mapping[str, Any], environment: str) -> Names:
+    """Read the names from the synthesized JSON of a stack, which need not be deployed.
+
+    Args:
+        stack: The parsed JSON.
+        environment: Name of the environment.
+
+    Returns:
+        `{type of resource: names}`, `region`, `account` (`*` unless the environment file allows
+        exactly one), `environment`, `record` (names of the DNS records) and, with a state bucket,
+        `state_bucket`, `state_key` and `state_region`. What AWS or Terraform completes, and names
+        that begin alike, end in `*`.
+    """
+    resources: Mapping[str, Mapping[str, Any]] = stack.get("resource", {})
+    own = [str(each["name"]) for each in resources.get("aws_api_gateway_rest_api", {}).values()]
+    names = {type: _names(type, found.values(), own) for type, found in resources.items()}
+    providers = stack["provider"]["aws"]
+    accounts = {account for each in providers for account in each.get("allowed_account_ids", ())}
+    certified = names.get("aws_acm_certificate", ())
+    records = [name for name in names.get("aws_route53_record", ()) if name != "*"]
+    return {
+        **names,
+        "region": sorted({each["region"] for each in providers}),
+        "account": sorted(accounts) if len(accounts) == 1 else ["*"],
+        "environment": [environment],
+        # ACM validates a name by a record below it.
+        "record": sorted({*records, *(f"_*.{name}" for name in certified)}),
+        **_backend(stack),
+    }
+
+
+def names_of_outputs(outputs: Outputs) -> Names:
+    """Read the names from the outputs of a deployed environment.
+
+    Args:
+        outputs: The outputs.
+
+    Returns:
+        Values by placeholder, those with a Region in them as the end of an ARN.
+    """
+    account, secondary = outputs.account_id, outputs.secondary
+    switch = outputs.switch
+    checks = {
+        *outputs.health_check_ids.values(),
+        *outputs.endpoint_health_check_ids.values(),
+        *([switch.health_check_id] if switch else []),
+    }
+    return {
+        "account": [account],
+        "region": list(outputs.regions),
+        "primary": [outputs.primary],
+        "secondary": [secondary],
+        "table": [outputs.table_name],
+        "partition": [next(iter(switch.item.values()))] if switch else [],
+        "api": [f"{region}::/restapis/{id}" for region, id in outputs.api_ids.items()],
+        "invoked": [f"{region}:{account}:{id}" for region, id in outputs.api_ids.items()],
+        "certificate": [_without_prefix(arn) for arn in outputs.certificate_arns.values()],
+        "function": [
+            f"{region}:{account}:function:{_siblings(name, outputs.environment)}"
+            for region, name in outputs.health_functions.items()
+        ],
+        "health_function": [
+            f"{outputs.primary}:{account}:function:{outputs.health_functions[outputs.primary]}"
+        ],
+        "health_check": sorted(checks),
+        "switch_check": [switch.health_check_id] if switch else [],
+        "zone": [outputs.zone_id],
+        "record": [outputs.record_name],
+    }
+
+
+def _names(type: str, resources: Iterable[Mapping[str, Any]], own: list[str]) -> list[str]:
+    attribute = NAME_ATTRIBUTES.get(type, "name")
+    found = {str(each[attribute]) for each in resources if attribute in each}
+    # An expression is known to Terraform alone.
+    found = {re.sub(r"\$\{[^}]*\}", "*", name).rstrip(".").strip() for name in found}
+    if attribute == "bucket_prefix":
+        found = {f"{name}*" for name in found}
+    if len(found) > 1:
+        for prefix in own:
+            found = {re.sub(rf"({re.escape(prefix)}-).+", r"\1*", name) for name in found}
+    return sorted(found)
+
+
+def _backend(stack: Mapping[str, Any]) -> Names:
+    backend = stack.get("terraform", {}).get("backend", {}).get("s3")
+    if backend is None:
+        return {}
+    return {f"state_{name}": [str(backend[name])] for name in ("bucket", "key", "region")}
+
+
+def _siblings(function: str, environment: str) -> str:
+    """A pattern for the functions of the same API."""
+    begin, found, _ = function.partition(f"-{environment}-")
+    return f"{begin}{found}*" if found else function
+
+
+def _without_prefix(arn: str) -> str:
+    return arn.removeprefix("arn:aws:")

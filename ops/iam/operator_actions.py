@@ -1,0 +1,97 @@
+"""What the operator's commands call on AWS.
+
+One line for each kind of call, so that a command that calls more gets another line; a test compares
+them with what the commands call in the sandbox.
+"""
+
+from collections.abc import Mapping
+
+from ops.iam.policy import ANYWHERE, Conditions, Grant
+from ops.verify.health_states import METRICS_REGION
+
+_SECONDARY_TABLE = "dynamodb:{secondary}:{account}:table/{table}"
+_TABLES = "dynamodb:{region}:{account}:table/{table}"
+_OWN_PARTITIONS: Conditions = {
+    "ForAllValues:StringLike": {
+        "dynamodb:LeadingKeys": ("{partition}", "operations-lock", "api-key-*", "verify*")
+    }
+}
+"""Items of the switch, the lock, claimed keys and `verify`; no item of the API.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+"""
+
+
+def _through_dynamodb(region: str) -> Grant:
+    """A table with a key of the account asks KMS on behalf of the caller."""
+    return Grant(
+        "kms",
+        "Decrypt DescribeKey",
+        (f"kms:{{{region}}}:{{account}}:key/*",),
+        {"StringEquals": {"kms:ViaService": (f"dynamodb.{{{region}}}.amazonaws.com",)}},
+    )
+
+
+SWITCH = (
+    Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
+    Grant("dynamodb", "DescribeTable", (_SECONDARY_TABLE,)),
+    # The switch and the lock.
+    Grant(
+        "dynamodb", "GetItem PutItem UpdateItem DeleteItem", (_SECONDARY_TABLE,), _OWN_PARTITIONS
+    ),
+    Grant("route53", "GetHealthCheck", ("route53:::healthcheck/{switch_check}",)),
+    _through_dynamodb("secondary"),
+)
+VERIFY = (
+    Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
+    Grant("acm", "DescribeCertificate", ("{certificate}",)),
+    Grant(
+        "apigateway",
+        "GET",
+        (
+            "apigateway:{api}",
+            "apigateway:{api}/*",
+            # With values: whether each Region accepts the same keys.
+            "apigateway:{region}::/apikeys",
+            "apigateway:{region}::/usageplans",
+            "apigateway:{region}::/usageplans/*",
+            "apigateway:{region}::/account",
+            "apigateway:{region}::/domainnames/{record}",
+        ),
+    ),
+    # Of Route 53's health checks, which all are in one Region.
+    Grant(
+        "cloudwatch",
+        "GetMetricStatistics",
+        (ANYWHERE,),
+        {"StringEquals": {"aws:RequestedRegion": (METRICS_REGION,)}},
+    ),
+    Grant("dynamodb", "DescribeTable DescribeContinuousBackups DescribeTimeToLive", (_TABLES,)),
+    # Quotas of the account.
+    Grant("dynamodb", "DescribeLimits", (ANYWHERE,)),
+    Grant("lambda", "GetAccountSettings", (ANYWHERE,)),
+    # The lock is read; an item is written and removed to measure replication.
+    Grant("dynamodb", "GetItem PutItem DeleteItem", (_TABLES,), _OWN_PARTITIONS),
+    Grant("lambda", "GetFunctionConfiguration GetFunctionConcurrency", ("lambda:{function}",)),
+    Grant(
+        "route53", "GetHealthCheck GetHealthCheckStatus", ("route53:::healthcheck/{health_check}",)
+    ),
+    Grant("route53", "ListResourceRecordSets", ("route53:::hostedzone/{zone}",)),
+    # The state of the replicas' keys, whose ids only DynamoDB knows.
+    Grant("kms", "DescribeKey", ("kms:{region}:{account}:key/*",)),
+    _through_dynamodb("region"),
+)
+DRILL = (
+    *SWITCH,
+    # Before and after a drill.
+    *VERIFY,
+    Grant(
+        "lambda",
+        "GetFunctionConcurrency PutFunctionConcurrency DeleteFunctionConcurrency",
+        ("lambda:{health_function}",),
+    ),
+    # As a publisher, at a location of its own.
+    Grant("execute-api", "Invoke", ("execute-api:{invoked}/*",)),
+)
+OPERATOR: Mapping[str, tuple[Grant, ...]] = {"switch": SWITCH, "verify": VERIFY, "drill": DRILL}
+"""`{command: what it calls}`."""

@@ -1,0 +1,113 @@
+"""Status of the table's replicas, and of the KMS keys without which they leave the global table."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ops.environment import Environment
+from ops.verify.finding import Finding, passed, passed_unless, region_check
+
+USABLE_TABLE = ("ACTIVE", "UPDATING")
+USABLE_KEY = ("Enabled", "Updating")
+"""States in which a KMS key encrypts and decrypts.
+
+Source: https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+"""
+_REASONS = {
+    "INACCESSIBLE_ENCRYPTION_CREDENTIALS": "its KMS key cannot be used",
+    "REGION_DISABLED": "the Region is disabled in this account",
+    "REPLICATION_NOT_AUTHORIZED": "a policy denies replication",
+}
+_FIX = (
+    "wait if it is being created or updated; deploy the stack again if it does not exist. Make the "
+    "key, the Region or the permission available again: a replica that has been inaccessible for "
+    "20 hours leaves the global table for good"
+)
+_FIX_KEY = (
+    "aws kms cancel-key-deletion --region {region} --key-id {key}, then aws kms enable-key with "
+    "the same options: after 20 hours without its key the replica leaves the global table for good"
+)
+
+
+@region_check("table.replicas")
+def status(environment: Environment, region: str) -> Iterator[Finding]:
+    """Check that the table is active in the Region, and so are all its other replicas.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ReplicaDescription.html
+    """
+    table = described(environment, region)
+    problems = []
+    if table["TableStatus"] not in USABLE_TABLE:
+        problems.append(f"its status is {_explained(table['TableStatus'])}")
+    replicas = {each["RegionName"]: each for each in table.get("Replicas", ())}
+    others = [other for other in environment.regions if other != region]
+    problems += [
+        f"its replica in {other} is not active: {_replica_status(replicas.get(other, {}))}"
+        for other in others
+        if replicas.get(other, {}).get("ReplicaStatus") != "ACTIVE"
+    ]
+    yield passed_unless(
+        region,
+        problems,
+        found=f"{table['TableStatus']}, with active replicas in {', '.join(others)}",
+        fix=_FIX,
+    )
+
+
+@region_check("key.state")
+def key_state(environment: Environment, region: str) -> Iterator[Finding]:
+    """Check that the KMS key of the Region's replica can be used and is not about to be deleted.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/globaltables-security.html
+    """
+    table = described(environment, region)
+    if not uses_kms(table):
+        yield passed(region, "encrypted with a key that AWS owns, which nobody can disable")
+        return
+    encryption = table["SSEDescription"]
+    arn = encryption["KMSMasterKeyArn"]
+    key = environment.client("kms", region).describe_key(KeyId=arn)["KeyMetadata"]
+    state = key["KeyState"]
+    problems = []
+    if state not in USABLE_KEY:
+        until = f", to be deleted at {key['DeletionDate']}" if key.get("DeletionDate") else ""
+        problems.append(f"the state of its key {arn} is {state}{until}")
+    if since := encryption.get("InaccessibleEncryptionDateTime"):
+        problems.append(f"DynamoDB has not been able to use {arn} since {since}")
+    kind = key.get("MultiRegionConfiguration", {}).get("MultiRegionKeyType")
+    yield passed_unless(
+        region,
+        problems,
+        found=f"{arn}: {state}{f', multi-Region, {kind.lower()}' if kind else ''}",
+        fix=_FIX_KEY.format(region=region, key=arn),
+    )
+
+
+def uses_kms(table: Mapping[str, Any]) -> bool:
+    """Whether a table is encrypted with a KMS key; AWS owns the key of any other.
+
+    Args:
+        table: Its description.
+    """
+    return table.get("SSEDescription", {}).get("Status") in ("ENABLED", "UPDATING")
+
+
+def described(environment: Environment, region: str) -> dict[str, Any]:
+    """Describe the table in a Region, as DynamoDB does.
+
+    Args:
+        environment: The environment.
+        region: The Region.
+    """
+    found: dict[str, Any] = environment.client("dynamodb", region).describe_table(
+        TableName=environment.table(region)
+    )["Table"]
+    return found
+
+
+def _replica_status(replica: Mapping[str, Any]) -> str:
+    since = replica.get("ReplicaInaccessibleDateTime")
+    return _explained(replica.get("ReplicaStatus", "none")) + (f", since {since}" if since else "")
+
+
+def _explained(status: str) -> str:
+    return f"{status} ({_REASONS[status]})" if status in _REASONS else status

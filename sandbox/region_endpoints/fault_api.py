@@ -1,0 +1,140 @@
+"""The fault-injection API of the sandbox, as `ops.fault_injection` defines it.
+
+Faults of a table are forwarded to the local AWS. A fault that is injected again with the same id is
+injected once.
+
+It listens on 127.0.0.1 only, and takes JSON only as `application/json`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from ops.errors import OpsError
+from ops.fault_injection import Fault, FaultError, InjectedFault
+from sandbox.emulator import FAULTS_PATH
+from sandbox.http_server import Request, RequestError, Response
+from sandbox.region_endpoints.faults import Faults
+from sandbox.region_endpoints.region_endpoint import RegionEndpoint
+from sandbox.region_endpoints.upstream import Upstream, UpstreamError
+
+
+class FaultApi:
+    """Injects faults into the Region endpoints and the local AWS.
+
+    Args:
+        endpoints: The Region endpoints.
+        faults: Their faults.
+        upstream: The local AWS.
+    """
+
+    def __init__(
+        self, endpoints: Mapping[str, RegionEndpoint], faults: Faults, upstream: Upstream
+    ) -> None:
+        self._endpoints = endpoints
+        self._faults = faults
+        self._upstream = upstream
+
+    async def start(self) -> None:
+        """Clear what earlier Region endpoints have left in the local AWS, if it responds."""
+        with suppress(OpsError):
+            await self._forward("DELETE", "")
+
+    async def respond(self, request: Request) -> Response:
+        """Respond to one request.
+
+        Args:
+            request: The request.
+
+        Raises:
+            RequestError: It cannot be carried out.
+        """
+        method, path = request.method.decode(), request.path
+        match method, path.strip("/").split("/"):
+            case "GET", ["ready"]:
+                regions = {name: each.url for name, each in self._endpoints.items()}
+                return Response.of(200, {"ready": True, "regions": regions})
+            case "GET", ["faults"]:
+                return Response.of(200, _listed(self._faults.all()))
+            case "POST", ["faults"]:
+                return await self._inject(request)
+            case "DELETE", ["faults"]:
+                return await self._clear(self._faults.all())
+            case "DELETE", ["faults", id]:
+                if injected := self._faults.get(id):
+                    return await self._clear([injected])
+                raise RequestError(404, f"no fault {id} is injected")
+        allowed = "GET /faults, POST /faults, DELETE /faults[/{id}], GET /ready"
+        raise RequestError(404, f"no {method} {path}; there are {allowed}")
+
+    async def _inject(self, request: Request) -> Response:
+        data = request.json()
+        try:
+            fault = Fault.from_json(data, regions=self._endpoints.keys())
+        except FaultError as error:
+            raise RequestError(400, str(error)) from error
+        id = data.get("id") or secrets.token_hex(4)
+        if known := self._faults.get(id):
+            if known.fault != fault:
+                raise RequestError(409, f"id: {id} is the fault {known.fault} of {fault.region}")
+            return Response.of(200, known.to_json())
+        injected = InjectedFault(id, datetime.now(UTC).isoformat(timespec="milliseconds"), fault)
+        if fault.kind == "table":
+            try:
+                await self._forward("POST", "", injected)
+            except OpsError as error:
+                raise RequestError(502, error.args[0]) from error
+            self._faults.add(injected)
+        else:
+            self._faults.add(injected)
+            self._endpoints[fault.region].begin(fault)
+        return Response.of(201, injected.to_json())
+
+    async def _clear(self, found: list[InjectedFault]) -> Response:
+        errors, cleared = [], []
+        for each in found:
+            self._faults.remove(each.id)
+            try:
+                if each.fault.kind == "table":
+                    await self._forward("DELETE", f"/{each.id}")
+                else:
+                    self._endpoints[each.fault.region].end()
+                cleared.append(each)
+            except OpsError as error:
+                self._faults.add(each)
+                errors.append(f"{each.id} is not cleared: {error.args[0]}; {error.next_step}")
+        if errors:
+            raise RequestError(503, "; ".join(errors))
+        return Response.of(200, _listed(cleared))
+
+    async def _forward(self, method: str, path: str, injected: InjectedFault | None = None) -> None:
+        """Inject or clear in the local AWS.
+
+        Raises:
+            OpsError: It cannot be done there.
+        """
+        body = json.dumps(injected.to_json()).encode() if injected else b""
+        host = f"{self._upstream.host}:{self._upstream.port}"
+        headers = ((b"Host", host.encode()), (b"Content-Type", b"application/json"))
+        place = f"the local AWS at http://{host}"
+        problem = ""
+        try:
+            target = (FAULTS_PATH + path).encode()
+            response = await self._upstream.send(Request(method.encode(), target, headers, body))
+            if response.status >= 400 and (method, response.status) != ("DELETE", 404):
+                problem = f"status {response.status}: {response.body[:300].decode('latin-1')}"
+        except (UpstreamError, TimeoutError) as error:
+            problem = str(error) or "no response in time"
+        if problem:
+            raise OpsError(
+                f"{place} does not {'inject' if injected else 'clear'} it: {problem}",
+                next_step="restart the sandbox: python -m sandbox down, then up",
+            )
+
+
+def _listed(faults: list[InjectedFault]) -> dict[str, object]:
+    return {"faults": [each.to_json() for each in faults]}
