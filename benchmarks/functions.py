@@ -1,15 +1,15 @@
-"""Measures the Lambda functions, each in a process of its own: `python -m benchmarks.functions`.
+"""Measures the Lambda functions, each in its own process: `python -m benchmarks.functions`.
 
 Cold is what a new process takes to import an operation's module, without the start of Python
 itself, against what it takes to import boto3 and make a bare DynamoDB client. Functions come as
 they do in Lambda, without bytecode, and once more with it; boto3 and the standard library have
 theirs. Warm is what a request takes, with boto3 in it and all but the network: a fake answers just
-before the request would be sent. It stands against one bare `get_item` with the same fake.
+before the request would be sent. It is compared with one bare `get_item` with the same fake.
 
 Times are those of the processor, which other programs of the machine change little. Every program
 runs once in every round, one after the other; ratios are medians of the ratios within a round. The
-report replaces its own part of docs/benchmarks.md. Exit codes: 0 measured, whether the target is
-met or not; 1 a function failed.
+report replaces its own part of docs/reference/benchmarks.md. Exit codes: 0 measured, whether the
+target is met or not; 1 a function failed.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from statistics import median
 from typing import Any
 
 REPOSITORY = Path(__file__).parent.parent
-REPORT = REPOSITORY / "docs" / "benchmarks.md"
+REPORT = REPOSITORY / "docs" / "reference" / "benchmarks.md"
 HEADING = "# Benchmarks of the functions\n"
 
 TARGET = 1.3
@@ -126,7 +126,7 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(folder: Path, names: list[str], rounds: int) -> str:
-    """Runs everything.
+    """Run everything.
 
     Returns:
         The report.
@@ -154,7 +154,7 @@ def _measure(folder: Path, names: list[str], rounds: int) -> str:
 
 
 def _run(functions: Path, program: str) -> list[float]:
-    """Runs a program in a process of its own, in surroundings like Lambda's.
+    """Run a program in its own process, in an environment like Lambda's.
 
     Args:
         functions: The folder with the functions.
@@ -197,7 +197,7 @@ def _run(functions: Path, program: str) -> list[float]:
 
 
 def measure_warm(name: str) -> None:
-    """Calls a function again and again, and a bare client in between; for a process of its own.
+    """Call a function again and again, and a bare client in between; for a separate process.
 
     Prints the seconds of one request, and how many times those of a `get_item` they are.
     """
@@ -252,7 +252,7 @@ class _Raw(io.BytesIO):
 
 
 class _FakeTable:
-    """Answers in place of DynamoDB, so that the operation does all of its work and succeeds."""
+    """Respond in place of DynamoDB, so that the operation does all of its work and succeeds."""
 
     def __init__(self, operation: str) -> None:
         location = {
@@ -274,7 +274,7 @@ class _FakeTable:
         self._location = location
 
     def __call__(self, request: Any, **_: object) -> Any:
-        """Answers a request that is about to be sent."""
+        """Respond to a request that is about to be sent."""
         from botocore.awsrequest import AWSResponse
 
         action = request.headers["X-Amz-Target"].decode().rpartition(".")[2]
@@ -292,7 +292,7 @@ class _FakeTable:
 def _report(
     names: list[str], cold: dict[str, Rounds], warm: Rounds, relative: Rounds, rounds: int
 ) -> str:
-    """Writes the report in Markdown."""
+    """Write the report in Markdown."""
     times = {
         kind: {
             name: median(
@@ -332,7 +332,7 @@ def _report(
                 "against boto3 with one DynamoDB client of the same configuration. The functions "
                 "have no bytecode, as in their zip; boto3 and the standard library have. Warm is a "
                 "request that succeeds, with boto3 but without the network, against one bare "
-                "`get_item`; lists answer 25 items."
+                "`get_item`; lists return 25 items."
             ),
             "",
             *lines,

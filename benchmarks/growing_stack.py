@@ -1,7 +1,7 @@
 """A stack of any size, to see how synthesis grows: `python -m benchmarks.growing_stack 4 50`.
 
 Synthesizes `FailoverApiStack` with so many Regions (latency routing takes more than two) and so
-many operations, each on a path of its own, into `cdktf.out` of the current folder. It starts as
+many operations, each on its own path, into `cdktf.out` of the current folder. It starts as
 `main.py` does.
 """
 
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from constructs_lib import bindings
+import cdktf_bindings as bindings
 
 if __name__ == "__main__":
     bindings.install()
@@ -20,10 +20,7 @@ if __name__ == "__main__":
 
 from cdktf import App
 
-from constructs_lib.api import Authorization, Operation
-from constructs_lib.dynamodb import Key
-from constructs_lib.settings import Settings
-from constructs_lib.stack import FailoverApiStack
+from constructs_lib import Authorization, FailoverApiStack, Key, Operation, Settings
 
 STACK = "growth"
 REGIONS = (
@@ -41,7 +38,7 @@ _FUNCTION = 'def handler(event, context):\n    return {"statusCode": 200, "body"
 
 
 def main(regions: int, operations: int) -> None:
-    """Synthesizes one stack.
+    """Synthesize one stack.
 
     Args:
         regions: From two to eight.

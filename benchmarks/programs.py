@@ -51,14 +51,14 @@ class BenchmarkError(Exception):
 
 
 class Bench:
-    """The temporary folder that programs run in, each in a folder of its own."""
+    """The temporary folder that programs run in, each in its own folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cache = folder / "bindings-cache"
 
     def run(self, program: Program) -> Run:
-        """Runs a program to its end.
+        """Run a program to its end.
 
         Raises:
             BenchmarkError: It failed; the message ends with what it printed.
@@ -92,19 +92,21 @@ class Bench:
         return Run(seconds, usage.ru_maxrss * unit)
 
     def rounds(self, programs: Sequence[Program], count: int) -> Runs:
-        """Runs every program once in every round."""
+        """Run every program once in every round."""
         runs: Runs = {program.name: [] for program in programs}
         for number in range(1, count + 1):
             for program in programs:
                 if program.most_rounds is None or number <= program.most_rounds:
                     run = self.run(program)
                     runs[program.name].append(run)
-                    tell(f"round {number} of {count}: {program.label}: {run.seconds:.2f} s")
+                    show_progress(
+                        f"round {number} of {count}: {program.label}: {run.seconds:.2f} s"
+                    )
         return runs
 
     def warm(self, program: Program) -> None:
-        """Runs a program for the first time."""
-        tell(f"before the rounds: {program.label}: {self.run(program).seconds:.2f} s")
+        """Run a program for the first time."""
+        show_progress(f"before the rounds: {program.label}: {self.run(program).seconds:.2f} s")
 
     def folder_of(self, name: str) -> Path:
         """Where a program runs."""
@@ -119,6 +121,6 @@ class Bench:
         return parsed
 
 
-def tell(line: str) -> None:
-    """Says on standard error what goes on."""
+def show_progress(line: str) -> None:
+    """Print progress on standard error."""
     print(line, file=sys.stderr, flush=True)

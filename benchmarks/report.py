@@ -50,7 +50,7 @@ TARGETS = (
 def write(
     programs: Sequence[Program], runs: Runs, growth: Runs, sizes: Mapping[str, int], size: int
 ) -> str:
-    """Writes the report.
+    """Write the report.
 
     Args:
         programs: What was compared.

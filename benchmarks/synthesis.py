@@ -1,8 +1,8 @@
-"""Measures whole syntheses and writes docs/benchmarks.md: `python -m benchmarks.synthesis`.
+"""Measures whole syntheses and writes docs/reference/benchmarks.md.
 
 Every program is run once before it counts, and then once in every round, one program after the
 other, so that a slow minute of the machine falls on all of them; ratios are medians of the ratios
-within a round. What the programs write stands in a temporary folder. Exit codes: 0 measured,
+within a round. The programs write to a temporary folder. Exit codes: 0 measured,
 whether targets are met or not; 1 a program failed, or two that must synthesize the same do not;
 3 Node, npm or a package cannot be had.
 """
@@ -20,11 +20,11 @@ from benchmarks import functions, report, typescript_stack
 from benchmarks.programs import Bench, BenchmarkError, Program
 
 REPOSITORY = Path(__file__).parent.parent
-REPORT = REPOSITORY / "docs" / "benchmarks.md"
+REPORT = REPOSITORY / "docs" / "reference" / "benchmarks.md"
 
 ENVIRONMENT = "local"
 MOST_ROUNDS_STOCK = 5
-"""The stock import takes some 10 s: more runs tell no more."""
+"""The stock import takes some 10 s: more runs add nothing."""
 ROUNDS_FIRST_RUN = 3
 EMPTY_APP = """\
 from cdktf import App, TerraformStack
@@ -55,7 +55,7 @@ def main() -> int:
                 f"{error}: run `make setup`, and see that npm reaches a registry", file=sys.stderr
             )
             return 3
-    # The functions' figures stand below, and are another benchmark's.
+    # The functions' figures are below, and are another benchmark's.
     kept = functions.section_of(options.report) if options.report.exists() else ""
     options.report.write_text(text + kept, encoding="utf-8")
     print(text)
@@ -68,7 +68,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--without-typescript", action="store_true", help="needs no npm")
     parser.add_argument("--without-growth", action="store_true", help="saves some minutes")
     parser.add_argument(
-        "--report", type=Path, default=REPORT, metavar="FILE", help="default: docs/benchmarks.md"
+        "--report",
+        type=Path,
+        default=REPORT,
+        metavar="FILE",
+        help="default: docs/reference/benchmarks.md",
     )
     options = parser.parse_args()
     if options.rounds < 1:
@@ -77,7 +81,7 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(bench: Bench, options: argparse.Namespace) -> str:
-    """Runs everything.
+    """Run everything.
 
     Returns:
         The report.

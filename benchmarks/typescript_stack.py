@@ -2,7 +2,7 @@
 
 What comes out is what a TypeScript user would write who imports only the submodules that are used:
 typed constructs, one for each provider, resource and data source, that refer to each other by
-attributes. `differences` tells whether it does the same. The packages are those of
+attributes. `differences` compares the two. The packages are those of
 `benchmarks/typescript`; its lock file is made by `npm install --omit-lockfile-registry-resolved`.
 """
 
@@ -30,10 +30,10 @@ class TypeScriptError(Exception):
 
 
 def install() -> None:
-    """Installs the packages of the lock file, unless they are there.
+    """Install the packages of the lock file, unless they are there.
 
     Raises:
-        FileNotFoundError: There is no npm.
+        FileNotFoundError: npm is not installed.
         subprocess.CalledProcessError: npm failed; it has said why.
     """
     marker = NODE_MODULES / ".package-lock.json"
@@ -44,7 +44,7 @@ def install() -> None:
 
 
 def write_project(stack: Mapping[str, Any], folder: Path) -> None:
-    """Writes the program and what it needs to run.
+    """Write the program and what it needs to run.
 
     Args:
         stack: Parsed `cdk.tf.json`.
@@ -84,7 +84,7 @@ class _Construct:
 
 
 class _Submodule:
-    """What the declarations of one provider submodule tell: its class, structs and attributes."""
+    """The declarations of one provider submodule: its class, structs and attributes."""
 
     def __init__(self, name: str) -> None:
         path = _PROVIDER / name / "index.d.ts"

@@ -19,7 +19,7 @@ ENVIRONMENTS = (REPOSITORY / "environments", REPOSITORY / "tests" / "hardened")
 """Folders of environment files: what is shipped, and one with every option on."""
 CHECKOV = REPOSITORY / ".venv-scans" / "bin" / "checkov"
 CLIENT_GENERATOR = CHECKOV.with_name("openapi-python-client")
-SURROUNDINGS_BROKEN = 3
+PREREQUISITE_BROKEN = 3
 
 
 class ScanError(Exception):
@@ -43,7 +43,7 @@ def main() -> int:
         _generate_client()
     except ScanError as error:
         print(error, file=sys.stderr)
-        return SURROUNDINGS_BROKEN
+        return PREREQUISITE_BROKEN
     accepted = read_accepted(Path(__file__).with_name("accepted.toml"))
     return _told(*compare(failed, accepted), failed)
 
@@ -72,7 +72,7 @@ def _told(unexplained: list[FailedCheck], stale: list[Accepted], failed: list[Fa
     for entry in stale:
         print(f"{entry.check} {entry.resources}: accepted, but no resource fails it: remove it")
     if unexplained:
-        print("Mend these, or explain each in scans/accepted.toml.")
+        print("Fix these, or explain each in scans/accepted.toml.")
     print(
         f"{len(failed)} failed checks, {len(unexplained)} unexplained; "
         f"{len(stale)} explanations of nothing"

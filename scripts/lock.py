@@ -1,4 +1,4 @@
-"""Locks the Python dependencies anew: `pipenv run lock`.
+"""Lock the Python dependencies again: `pipenv run lock`.
 
 Pipfile names no source, so that everybody installs from the index that their pip is set to; pipenv
 writes its default one into the lock file, and this takes it out again.

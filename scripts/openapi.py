@@ -1,27 +1,21 @@
-"""Writes the OpenAPI document that the API serves: `pipenv run openapi`.
+"""Write the OpenAPI document that the API serves: `pipenv run openapi`.
 
 `--check` only compares; exit codes: 0 written or up to date, 1 out of date.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
 
-from constructs_lib import bindings
+import weather_api.openapi
+from scripts.generated import write_or_check
+from weather_api.operations import FUNCTIONS, OPERATIONS
 
-if __name__ == "__main__":
-    # Before all other imports: the operations stand beside the stack, which needs the provider.
-    bindings.install()
-
-import weather_api
-import weather_openapi
-
-DOCUMENT = weather_api.FUNCTIONS / "weather" / "openapi.json"
+DOCUMENT = FUNCTIONS / "weather" / "openapi.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the document, or compares it.
+    """Write the document, or compare it.
 
     Args:
         arguments: Of the command line; those of the process by default.
@@ -29,16 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(description="Writes the OpenAPI document of the weather API.")
-    parser.add_argument("--check", action="store_true", help="only tell whether it is up to date")
-    check = parser.parse_args(arguments).check
-    text = json.dumps(weather_openapi.document(weather_api.OPERATIONS), indent=2) + "\n"
-    if not check:
-        DOCUMENT.write_text(text, encoding="utf-8")
-    elif not DOCUMENT.is_file() or DOCUMENT.read_text(encoding="utf-8") != text:
-        print(f"{DOCUMENT} is out of date: run `pipenv run openapi`", file=sys.stderr)
-        return 1
-    return 0
+    text = json.dumps(weather_api.openapi.document(OPERATIONS), indent=2) + "\n"
+    return write_or_check(DOCUMENT, text, command="pipenv run openapi", arguments=arguments)
 
 
 if __name__ == "__main__":

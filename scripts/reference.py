@@ -1,8 +1,8 @@
-"""Writes the reference tables, in docs/reference.md and README.md: `python -m scripts.reference`.
+"""Generate docs/reference/reference.md from the code: `python -m scripts.reference`.
 
-Every table is made of what the code itself goes by: the models of the environment file, synthesized
-JSON, the OpenAPI document, the parsers of `ops`. `--check` only compares; exit codes: 0 written or
-up to date, 1 out of date.
+Every table comes from what the code itself uses: the models of the environment file, the typed
+outputs, the OpenAPI document, the command line parsers. `--check` only compares; exit codes: 0
+written or up to date, 1 out of date.
 """
 
 import argparse
@@ -15,59 +15,63 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from constructs_lib import bindings
+import cdktf_bindings as bindings
 
 if __name__ == "__main__":
-    # Before all other imports: the outputs are those of a synthesized stack.
+    # Before all other imports: the operations bring the constructs, and those a provider.
     bindings.install()
 
-from cdktf import App, Testing
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import ops.errors
-import weather_api
-import weather_openapi
-from constructs_lib.settings import (
-    EncryptionSettings,
-    MonitoringSettings,
-    Settings,
-    WebAclSettings,
-    load,
-)
+import weather_api.openapi
+import weather_api.operations
+from constructs_lib.outputs import Outputs
+from constructs_lib.settings import Settings
 from ops.__main__ import parser as ops_parser
-from ops.cli.drill import INTERRUPTED
+from ops.cli.program import INTERRUPTED
+from ops.verify import CHECKS
+from sandbox.__main__ import parser as sandbox_parser
+from scripts.generated import write_or_check
 
 REPOSITORY = Path(__file__).parent.parent
-REFERENCE = REPOSITORY / "docs" / "reference.md"
-README = REPOSITORY / "README.md"
+REFERENCE = REPOSITORY / "docs" / "reference" / "reference.md"
 COMMAND = "python -m scripts.reference"
 
 VARIABLES = {
-    "FAILOVER_ENVIRONMENT": "Name of the one environment that `main.py` synthesizes; all by "
-    "default.",
+    "FAILOVER_ENVIRONMENT": "Name of the one environment that `main.py` synthesizes; default: all.",
     "FAILOVER_ENVIRONMENTS": "Folder of environment files for `main.py` and `ops customers`; "
-    "`environments` by default.",
+    "default: `environments`.",
     "FAILOVER_BINDINGS": "`stock` loads the provider bindings as they were published.",
-    "FAILOVER_BINDINGS_CACHE": "Folder of the prepared bindings; one in the user's cache folder "
-    "by default.",
-    "JSII_NODE": "Node that synthesis runs on; the one of `.venv` by default.",
-    "CDKTF_OUTDIR": "Folder that is synthesized into; `cdktf.out` by default.",
+    "FAILOVER_BINDINGS_CACHE": "Folder of the prepared bindings; default: one in the user's "
+    "cache folder.",
+    "JSII_NODE": "Node that synthesis runs on; default: the one in `.venv`.",
+    "CDKTF_OUTDIR": "Folder for synthesized files; default: `cdktf.out`.",
     "TF_VAR_api_keys": "Values of customers' API keys for Terraform; `ops customers env` prints "
     "it.",
-    "TF_CLI_ARGS_init": "Terraform's own; `-plugin-dir=…` leads it to a mirror of providers.",
-    "AWS_ENDPOINT_URL": "Leads Terraform, cdktf and boto3 to the local AWS; `ops local env` prints "
+    "TF_CLI_ARGS_init": "Terraform's own; `-plugin-dir=…` points it to a mirror of providers.",
+    "AWS_ENDPOINT_URL": "Points Terraform, cdktf and boto3 to the sandbox; `sandbox env` prints "
     "it.",
+    "SANDBOX_RECORDED_CALLS": "File to which a sandbox with `--iam-enforced` appends what IAM "
+    "decided about each call, as JSON lines.",
     "CI": "Any value: tests that cannot run fail instead of being skipped.",
 }
-"""Environment variables that people set."""
+"""Environment variables that users set."""
 
 _WHO = {"": "everybody", "api_key": "API key", "aws_signature": "IAM"}
-_SHARED_OPTIONS = ("--help", "--environment", "--folder", "--stack-folder")
+_SHARED_OPTIONS = {
+    "--help",
+    "--environment",
+    "--descriptor",
+    "--folder",
+    "--stack-folder",
+    "--json",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes the tables, or compares them.
+    """Write the reference, or compare it.
 
     Args:
         arguments: Of the command line; those of the process by default.
@@ -75,68 +79,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    parser = argparse.ArgumentParser(description="Writes the reference tables.")
-    parser.add_argument("--check", action="store_true", help="only tell whether they are current")
-    check = parser.parse_args(arguments).check
-    stale = False
-    for path, text in ((REFERENCE, reference()), (README, _readme(README.read_text("utf-8")))):
-        if not check:
-            path.write_text(text, encoding="utf-8")
-        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
-            print(f"{path} is out of date: run `{COMMAND}`", file=sys.stderr)
-            stale = True
-    return int(stale)
+    return write_or_check(REFERENCE, reference(), command=COMMAND, arguments=arguments)
 
 
 def reference() -> str:
-    """The whole of docs/reference.md."""
+    """The whole of docs/reference/reference.md."""
     variables = [(f"`{name}`", meaning) for name, meaning in VARIABLES.items()]
+    outputs = [(f"`{name}`", meaning) for name, meaning in Outputs.descriptions().items()]
     sections = (
         (
             "Settings",
-            "An environment is one file, `environments/<name>.toml`; "
-            "[`example.toml`](../environments/example.toml) holds every key with its reason.",
+            "An environment is one file, `environments/<name>.toml`. "
+            "[`example.toml`](../../environments/example.toml) has every key with its reason.",
             _settings(),
         ),
         (
             "Outputs",
-            "What `terraform output` tells of a deployed environment. Maps are keyed by Region.",
-            _outputs(),
+            "Printed by `terraform output`, and stored in the environment descriptor. "
+            "`publisher_policy_arn` is missing without signed operations, `switch` with latency "
+            "routing.",
+            _table(("name", "meaning"), outputs),
         ),
         (
             "Operations",
-            "Told whole by the API itself: `GET /openapi.json`.",
-            [*operations(), "", *_shared_statuses()],
+            "Full schema: `GET /openapi.json`. Notes: [Weather API](weather-api.md).",
+            [*_operations(), *_shared_statuses()],
         ),
         (
-            "The operator's tool",
-            "`python -m ops VERB`. Verbs on an environment also take `--environment NAME` (`local` "
-            "by default), `--folder` (of the local one) and `--stack-folder` (where `terraform "
-            "output` works). `--help` after a verb tells more.",
-            _verbs(),
+            "Operator commands",
+            "`python -m ops COMMAND`. Options that several commands share: "
+            f"{_shared_options(ops_parser())}. `--help` after a command explains each.",
+            _commands(ops_parser()),
         ),
-        ("Exit codes", "Of every verb of `python -m ops`.", _exit_codes()),
+        (
+            "Checks",
+            "Of `verify`. A finding is passed, failed or unknown, which is what cannot be "
+            "determined from this machine.",
+            _table(("check", "what it does"), [(f"`{c.id}`", c.description) for c in CHECKS]),
+        ),
+        (
+            "Sandbox commands",
+            "`python -m sandbox COMMAND`. All take `--folder` (default: `.local`).",
+            _commands(sandbox_parser()),
+        ),
+        ("Exit codes", "Of `python -m ops` and `python -m sandbox`.", _exit_codes()),
         ("Environment variables", "", _table(("name", "meaning"), variables)),
     )
-    lines = ["# Reference", "", f"Written by `{COMMAND}` from the code; do not edit it.", ""]
+    lines = ["# Reference", "", f"Generated from the code by `{COMMAND}`; do not edit.", ""]
     for title, introduction, body in sections:
         lines += [f"## {title}", "", *([introduction, ""] if introduction else []), *body]
     return "\n".join(lines)
 
 
-def _readme(text: str) -> str:
-    """README with the tables between its markers made anew."""
-    table = "\n".join(operations())
-    return re.sub(
-        r"(<!-- generated: operations -->\n).*?(\n<!-- end -->)",
-        lambda match: f"{match[1]}{table}{match[2]}",
-        text,
-        flags=re.DOTALL,
-    )
-
-
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table, and the empty line after it."""
+    """A table and the empty line after it."""
     lines = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(map(_cell, line)) + " |" for line in lines] + [""]
 
@@ -153,7 +149,7 @@ def _cell(text: str) -> str:
 def _settings() -> Iterator[str]:
     fields = {name: f for name, f in Settings.model_fields.items() if f.json_schema_extra}
     tables = {name: f for name, f in fields.items() if _models(f.annotation) or name == "tags"}
-    yield "### Before the first table"
+    yield "### Top-level keys"
     yield ""
     yield from _keys({name: field for name, field in fields.items() if name not in tables})
     for name, field in tables.items():
@@ -224,57 +220,10 @@ def _default(field: FieldInfo) -> str:
     return "none" if field.default is None else f"`{json.dumps(field.default)}`"
 
 
-# Outputs
-
-
-def _outputs() -> list[str]:
-    example = load(REPOSITORY / "environments" / "example.toml")
-    extras: dict[str, dict[str, Any]] = {
-        "regional_names": {"domain": example.domain.model_copy(update={"regional_names": True})},
-        "customer_managed_key": {"encryption": EncryptionSettings(customer_managed_key=True)},
-        "[web_acl]": {"web_acl": WebAclSettings()},
-        "[monitoring]": {"monitoring": MonitoringSettings(alarms=True, dashboard=True)},
-    }
-    plain = example.model_copy(
-        update={
-            "domain": example.domain.model_copy(update={"regional_names": False}),
-            "encryption": EncryptionSettings(),
-            "web_acl": None,
-            "monitoring": MonitoringSettings(),
-        }
-    )
-    everything = {key: value for extra in extras.values() for key, value in extra.items()}
-    whole, least = _outputs_of(plain.model_copy(update=everything)), _outputs_of(plain)
-    latency = _outputs_of(plain.model_copy(update={"routing_policy": "latency"}))
-    only_with = dict.fromkeys(set(least) - set(latency), 'routing_policy = "failover"')
-    # Looked for only where there is something to find: each stack takes half a second.
-    for option, extra in extras.items() if set(whole) - set(least) else ():
-        found = set(_outputs_of(plain.model_copy(update=extra))) - set(least)
-        only_with |= dict.fromkeys(found, option)
-    return _table(
-        ("name", "what it is", "only with"),
-        [
-            (
-                f"`{name}`",
-                described["description"],
-                f"`{only_with[name]}`" if name in only_with else "",
-            )
-            for name, described in whole.items()
-        ],
-    )
-
-
-def _outputs_of(settings: Settings) -> Mapping[str, Any]:
-    synthesized = Testing.synth(weather_api.build_stack(App(), settings))
-    outputs: Mapping[str, Any] = json.loads(synthesized)["output"]
-    return outputs
-
-
 # Operations
 
 
-def operations() -> list[str]:
-    """The table of operations, without an empty line at its end."""
+def _operations() -> list[str]:
     rows = []
     for path, method, operation in _described():
         query = [
@@ -294,22 +243,22 @@ def operations() -> list[str]:
                 ", ".join(own),
             )
         )
-    return _table(("operation", "what it does", "method and path", "who", "answers"), rows)[:-1]
+    return _table(("operation", "what it does", "method and path", "caller", "statuses"), rows)
 
 
 def _shared_statuses() -> list[str]:
     shared = set.union(*(_shared(operation) for *_, operation in _described()))
     texts = {
-        status: _referred(answer)["description"]
+        status: _referred(response)["description"]
         for *_, operation in _described()
-        for status, answer in operation["responses"].items()
-        if status in shared and "$ref" in answer
+        for status, response in operation["responses"].items()
+        if status in shared and "$ref" in response
     }
     rows = [(status, text.replace("\n", " ")) for status, text in sorted(texts.items())]
-    return ["Every operation may also answer:", "", *_table(("status", "why"), rows)]
+    return ["Every operation may also return:", "", *_table(("status", "reason"), rows)]
 
 
-_DOCUMENT = weather_openapi.document(weather_api.OPERATIONS)
+_DOCUMENT = weather_api.openapi.document(weather_api.operations.OPERATIONS)
 
 
 def _described() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -319,9 +268,9 @@ def _described() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def _shared(operation: Mapping[str, Any]) -> set[str]:
-    """Statuses that every operation has, where this one says nothing of its own about them."""
+    """Statuses that every operation has, and this one describes as all others do."""
     everywhere = set.intersection(*(set(each["responses"]) for *_, each in _described()))
-    return {s for s, answer in operation["responses"].items() if "$ref" in answer} & everywhere
+    return {s for s, each in operation["responses"].items() if "$ref" in each} & everywhere
 
 
 def _referred(part: dict[str, Any]) -> dict[str, Any]:
@@ -332,42 +281,54 @@ def _referred(part: dict[str, Any]) -> dict[str, Any]:
     return referred
 
 
-# The operator's tool
+# Commands
 
 
-def _verbs() -> list[str]:
+def _commands(parser: argparse.ArgumentParser) -> list[str]:
     return _table(
-        ("verb", "what it does", "arguments of its own"),
-        [(f"`{' '.join(names)}`", text, _own(verb)) for names, text, verb in verbs(ops_parser())],
+        ("command", "what it does", "arguments"),
+        [
+            (f"`{' '.join(names)}`", text, _own(command))
+            for names, text, command in commands(parser)
+        ],
     )
 
 
-def verbs(
+def commands(
     parser: argparse.ArgumentParser, names: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], str, argparse.ArgumentParser]]:
-    """Every verb that does something, and its help.
+    """Every command of a parser.
 
     Args:
         parser: A parser.
-        names: The verbs before it.
+        names: The commands above it.
 
     Yields:
-        `(names, help, parser)`, such as `("local", "up")`.
+        `(names, help, parser)`, such as `("customers", "issue")`.
     """
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for choice in action._choices_actions:
-                name, verb = (*names, choice.dest), action.choices[choice.dest]
-                below = list(verbs(verb, name))
-                yield from below or [(name, choice.help or "", verb)]
+                name, command = (*names, choice.dest), action.choices[choice.dest]
+                yield from list(commands(command, name)) or [(name, choice.help or "", command)]
 
 
-def _own(verb: argparse.ArgumentParser) -> str:
+def _own(command: argparse.ArgumentParser) -> str:
     return " ".join(
         f"`{_written(action)}`"
-        for action in verb._actions
-        if not set(action.option_strings) & set(_SHARED_OPTIONS)
+        for action in command._actions
+        if not set(action.option_strings) & _SHARED_OPTIONS
     )
+
+
+def _shared_options(parser: argparse.ArgumentParser) -> str:
+    found = {
+        _written(action): None
+        for *_, command in commands(parser)
+        for action in command._actions
+        if set(action.option_strings) & (_SHARED_OPTIONS - {"--help"})
+    }
+    return ", ".join(f"`{option}`" for option in found)
 
 
 def _written(action: argparse.Action) -> str:
@@ -379,7 +340,7 @@ def _written(action: argparse.Action) -> str:
 
 
 def _exit_codes() -> list[str]:
-    """The members of `ExitCode` with what stands below each."""
+    """The members of `ExitCode` with their docstrings."""
     (enumeration,) = (
         node
         for node in ast.parse(inspect.getsource(ops.errors)).body
@@ -392,7 +353,10 @@ def _exit_codes() -> list[str]:
             assert isinstance(target, ast.Name)
             rows.append((str(ops.errors.ExitCode[target.id].value), ast.literal_eval(text.value)))
     rows.append(
-        (str(INTERRUPTED), "Interrupted with Ctrl-C; a drill has put everything right before.")
+        (
+            str(INTERRUPTED),
+            "Interrupted with Ctrl-C. A drill has cleared its fault and deleted its data before.",
+        )
     )
     return _table(("code", "meaning"), rows)
 
