@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+import time
+import uuid
 from dataclasses import dataclass, field
 
 import boto3
@@ -14,11 +16,27 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from repository_files import REPOSITORY
 
-from ops import local
-from ops.calls import signed_headers
-from ops.stand import Workspace
+from ops.errors import OpsError
+from ops.http_client import signed_headers
+from sandbox import lifecycle
+from sandbox.workspace import Workspace
 
 REGIONS = ("us-east-1", "us-west-2")
+SPEED = 20
+RECOVERY_SECONDS = 20.0
+"""How long health checks may take to see that a fault has been cleared."""
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
+        }
+    ],
+}
+"""Trust policy of a role that everybody in the sandbox's account may assume."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +50,79 @@ class Answer:
         return json.loads(self.text)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Api:
-    """A deployed local API and the means to call it."""
+    """The API in a sandbox of its own, and the means to call it.
+
+    Attributes:
+        workspace: Where the sandbox keeps everything.
+        options: Options of `up`, beside those for ports and speed.
+        variables: Environment variables of `up`.
+        local: What runs; another one after `replace`.
+        up_output: What the last `up` printed.
+    """
 
     workspace: Workspace
-    local: local.LocalApi
-    up_output: str
+    options: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+    local: lifecycle.LocalApi = field(init=False)
+    up_output: str = field(init=False)
     http: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=16))
+
+    def up(self, *more_options):
+        """Deploy, or deploy what has changed; the Regions get new certificates."""
+        self.up_output = self._up(*more_options)
+        self.local = lifecycle.status(self.workspace)
+
+    def up_without_deploying(self):
+        """Start the local AWS alone."""
+        self._up("--no-deploy")
+
+    def _up(self, *more_options):
+        done = run_sandbox(
+            "up", "--folder", str(self.workspace.folder), "--free-ports", "--speed", str(SPEED),
+            *self.options, *more_options, **self.variables,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def down(self):
+        done = run_sandbox("down", "--folder", str(self.workspace.folder))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def replace_unless_healthy(self):
+        """Another sandbox in the place of one that a test has left broken."""
+        deadline = time.monotonic() + RECOVERY_SECONDS
+        while problem := self._problem():
+            if time.monotonic() > deadline:
+                print(f"the sandbox is replaced: {problem}")
+                self.replace()
+                return
+            time.sleep(0.1)
+
+    def replace(self):
+        self.down()
+        # Another folder: this process remembers the certificates of the old one.
+        self.workspace = Workspace(self.workspace.folder.with_name(uuid.uuid4().hex))
+        self.up()
+
+    def _problem(self):
+        """What is not as a test expects to find it; empty if the sandbox is healthy."""
+        environment = self.local.environment
+        try:
+            if faults := environment.fault_injection.faults():
+                return f"injected: {', '.join(map(str, faults))}"
+            if environment.journal_file.exists():
+                return "a drill was not finished"
+            checks = environment.sandbox_status()["health_checks"]
+            unhealthy = [check["id"] for check in checks if not check["healthy"]]
+            return f"unhealthy: {', '.join(unhealthy)}" if unhealthy else ""
+        except OpsError as error:
+            return str(error)
+
+    @property
+    def outputs(self):
+        return self.local.outputs
 
     def url(self, region, path):
         return self.local.region_urls[region] + path
@@ -65,7 +148,7 @@ class Api:
 
     def by_name(self, method, region, path, headers=None, body=None, credentials=None):
         """At the Region's name that the stack gives, over TLS; signed if credentials are given."""
-        url = self.local.outputs["region_urls"][region] + path
+        url = self.outputs.region_urls[region] + path
         headers, data = dict(headers or {}), json.dumps(body).encode() if body else None
         if data:
             headers["Content-Type"] = "application/json"
@@ -83,18 +166,26 @@ class Api:
 
     def client(self, service, region):
         return boto3.client(
-            service, endpoint_url=self.local.stand.endpoint_url, region_name=region,
+            service, endpoint_url=self.local.sandbox.endpoint_url, region_name=region,
             aws_access_key_id="test", aws_secret_access_key="test",
         )  # fmt: skip
 
     def terraform(self, *arguments):
         terraform = self.workspace.terraform(
-            local.terraform_environment(self.local.stand) | local.key_variable(self.workspace)
+            lifecycle.terraform_environment(self.local.sandbox)
+            | lifecycle.key_variable(self.workspace)
         )
         return subprocess.run(
             ["terraform", *arguments], cwd=terraform.folder, env=terraform.environment,
             capture_output=True, text=True,
         )  # fmt: skip
+
+
+def left_of(workspace):
+    """Processes and files of a sandbox; reports of drills are the operator's."""
+    files = [file for file in workspace.folder.rglob("*") if file.is_file()]
+    reports = workspace.folder / "drills"
+    return [*workspace.processes(), *(file for file in files if reports not in file.parents)]
 
 
 def free_port():
@@ -104,9 +195,29 @@ def free_port():
 
 
 def start_ops(*arguments, **environment):
-    """`python -m ops …`, from a folder that is not the repository's."""
+    """`python -m ops …` on the sandbox, from a folder that is not the repository's."""
+    which = () if "--environment" in arguments else ("--environment", "local")
+    return _start("ops", (*arguments, *which), environment)
+
+
+def run_ops(*arguments, **environment):
+    """The same, to its end."""
+    return _completed(start_ops(*arguments, **environment))
+
+
+def start_sandbox(*arguments, **environment):
+    """`python -m sandbox …`, from a folder that is not the repository's."""
+    return _start("sandbox", arguments, environment)
+
+
+def run_sandbox(*arguments, **environment):
+    """The same, to its end."""
+    return _completed(start_sandbox(*arguments, **environment))
+
+
+def _start(program, arguments, environment):
     return subprocess.Popen(
-        [sys.executable, "-m", "ops", *arguments],
+        [sys.executable, "-m", program, *arguments],
         cwd="/",
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "200", **environment},
         stdout=subprocess.PIPE,
@@ -115,8 +226,7 @@ def start_ops(*arguments, **environment):
     )
 
 
-def run_ops(*arguments, **environment):
-    """The same, to its end."""
-    with start_ops(*arguments, **environment) as program:
-        output, errors = program.communicate()
-    return subprocess.CompletedProcess(arguments, program.returncode, output, errors)
+def _completed(process):
+    with process:
+        output, errors = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)

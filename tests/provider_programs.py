@@ -10,7 +10,7 @@ from pathlib import Path
 
 from repository_files import REPOSITORY
 
-INSTALL = "from constructs_lib import bindings\nbindings.install()\n"
+INSTALL = "import cdktf_bindings as bindings\nbindings.install()\n"
 
 NAMES = """
 from cdktf import App, LocalBackend, TerraformStack, TerraformOutput

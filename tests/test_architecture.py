@@ -1,4 +1,4 @@
-"""The directions in which imports may run. See docs/architecture.md."""
+"""The directions in which imports may run. See docs/explanation/architecture.md."""
 
 import ast
 import sys
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from repository_files import REPOSITORY
+
+from constructs_lib import outputs
 
 pytestmark = pytest.mark.unit
 
@@ -40,11 +42,40 @@ OPERATIONS = {path.stem for path in FUNCTIONS.glob("*.py")}
 CONSTRUCTS = {"api", "cloudwatch", "dynamodb", "kms", "route53"}
 
 
-def test_constructs_import_neither_the_functions_nor_the_tools():
+MAY_IMPORT = {
+    "cdktf_bindings": set(),
+    "constructs_lib": set(),
+    "lambda_src": {"weather"},
+    "ops": {"constructs_lib"},
+    "sandbox": {"ops", "constructs_lib"},
+    "weather_api": {"constructs_lib"},
+    "examples": {"cdktf_bindings", "constructs_lib"},
+}
+"""What of ours each package may import beside itself; its own tests say more of some."""
+
+LONGEST_PHASE = 60
+"""Lines of a method of a composition, without its signature and docstring."""
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_run_one_way(package):
+    ours = {*MAY_IMPORT, "main", "scans", "scripts", "benchmarks", "tests", "weather"} | OPERATIONS
+    for path in modules(package):
+        assert roots_of(path) & ours <= MAY_IMPORT[package] | {package}, path
+
+
+def test_constructs_call_no_aws():
     for path in modules("constructs_lib"):
-        assert not roots_of(path) & (
-            {"ops", "main", "weather_api", "weather_openapi", "weather", "boto3"} | OPERATIONS
-        ), path
+        assert not roots_of(path) & {"boto3", "botocore"}, path
+
+
+@pytest.mark.parametrize("path", ["stack.py", "api/regional_api.py"])
+def test_a_composition_consists_of_phases(path):
+    tree = ast.parse((REPOSITORY / "constructs_lib" / path).read_text())
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef):
+            body = function.body[ast.get_docstring(function) is not None :]
+            assert body[-1].end_lineno - body[0].lineno < LONGEST_PHASE, function.name
 
 
 @pytest.mark.parametrize("construct", sorted(CONSTRUCTS))
@@ -58,50 +89,58 @@ def test_no_construct_imports_another_one_or_the_stack(construct):
             if name.startswith(
                 tuple(
                     f"constructs_lib.{module.stem}"
-                    for module in (REPOSITORY / "constructs_lib").glob("*.py")
+                    for module in (REPOSITORY / "constructs_lib").iterdir()
+                    if module.stem not in CONSTRUCTS
                 )
             )
             or any(name.startswith(f"constructs_lib.{other}") for other in others)
         ], path
 
 
-def test_the_bindings_can_be_lifted_out():
-    for path in modules("constructs_lib/bindings"):
+def test_the_bindings_depend_on_nothing_of_ours():
+    for path in modules("cdktf_bindings"):
         roots = roots_of(path) - {*sys.stdlib_module_names} - {"jsii", "attr"}
-        assert roots <= {"constructs_lib"}, path
-        assert not [
-            name
-            for name in imports_of(path)
-            if name.startswith("constructs_lib.") and "bindings" not in name
-        ], path
+        assert roots <= {"cdktf_bindings"}, path
 
 
 def test_settings_and_operations_need_no_bindings():
     for name in (
-        "settings.py",
-        "faults.py",
-        "rules.py",
+        "__init__.py",
+        "outputs.py",
+        "settings/__init__.py",
+        "settings/schema.py",
+        "settings/validation.py",
+        "settings/errors.py",
         "api/operation.py",
         "api/gateway_responses.py",
     ):
         assert not roots_of(REPOSITORY / "constructs_lib" / name) & BINDINGS, name
 
 
-def test_the_tools_run_programs_and_import_neither_constructs_nor_bindings():
+TOOL_PACKAGES = {
+    *("boto3", "botocore", "dns", "rich", "psutil", "tomlkit", "urllib3"),
+    *("matplotlib", "diagrams"),
+}
+
+
+def test_the_tool_imports_its_packages_and_the_outputs_alone():
     for path in modules("ops"):
-        infrastructure = {"constructs_lib", "main", "weather_api", "weather_openapi"}
-        forbidden = BINDINGS | infrastructure | {"weather"} | OPERATIONS
-        assert not roots_of(path) & forbidden, path
+        allowed = TOOL_PACKAGES | {*sys.stdlib_module_names} | {"ops", "constructs_lib"}
+        assert roots_of(path) <= allowed, path
+        ours = {name for name in imports_of(path) if name.startswith("constructs_lib")}
+        assert ours <= {"constructs_lib.outputs"} | {
+            f"constructs_lib.outputs.{name}" for name in vars(outputs)
+        }, path
 
 
 def test_the_functions_import_nothing_of_the_infrastructure():
-    infrastructure = {"constructs_lib", "ops", "main", "weather_api", "weather_openapi"}
+    infrastructure = {"constructs_lib", "ops", "main", "weather_api", "weather_api.openapi"}
     for path in modules("lambda_src"):
         assert not roots_of(path) & (BINDINGS | infrastructure), path
 
 
 def test_the_openapi_document_is_made_without_importing_the_functions():
-    for name in ("weather_openapi.py", "scripts/openapi.py"):
+    for name in ("weather_api/openapi.py", "scripts/openapi.py"):
         roots = roots_of(REPOSITORY / name)
         assert not roots & ({"weather", "ops", "boto3"} | OPERATIONS), name
 

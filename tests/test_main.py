@@ -8,9 +8,12 @@ import sys
 import pytest
 from repository_files import ENVIRONMENTS, REPOSITORY
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.program
 
-SOURCES = ("main.py", "weather_api.py", "constructs_lib", "lambda_src", "environments")
+SOURCES = (
+    *("main.py", "weather_api", "constructs_lib", "cdktf_bindings"),
+    *("lambda_src", "environments"),
+)
 
 # Another clock for Python and for the jsii kernel: a year later, and at another speed.
 OTHER_CLOCK_PYTHON = """
@@ -119,8 +122,40 @@ def test_an_output_that_cannot_be_made_is_one_line_and_exit_code_3(tmp_path):
     assert "CDKTF_OUTDIR" in errors
 
 
-def test_faults_of_all_files_are_told_at_once_without_a_traceback_or_the_bindings(tmp_path):
-    # GIVEN two files with a fault each, and no bindings to load
+FULL_DISK_PYTHON = """
+import errno, pathlib
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+pathlib.Path.write_bytes = full
+"""
+"""For what Python itself writes: the functions' archive, in a folder of any name."""
+
+
+@pytest.mark.parametrize("writer", ["python", "node"])
+def test_a_full_disk_is_one_line_and_exit_code_3(tmp_path, writer):
+    output = tmp_path / "output"
+    output.mkdir()
+    if writer == "python":
+        (tmp_path / "sitecustomize.py").write_text(FULL_DISK_PYTHON)
+    else:
+        (output / "manifest.json").symlink_to("/dev/full")
+
+    run = run_main(
+        REPOSITORY,
+        FAILOVER_ENVIRONMENT="local",
+        CDKTF_OUTDIR=str(output),
+        PYTHONPATH=str(tmp_path),
+    )
+    _, errors = run.communicate()
+
+    assert run.returncode == 3, errors
+    assert errors.count("\n") == 1, errors
+    assert f"{output}, or a temporary file, cannot be written (" in errors
+    assert "no space left on device" in errors.lower()
+
+
+def test_errors_of_all_files_are_reported_at_once_without_a_traceback_or_the_bindings(tmp_path):
+    # GIVEN two files with an error each, and no bindings to load
     folder = checkout(tmp_path / "checkout")
     for name in ("local", "example"):
         path = folder / "environments" / f"{name}.toml"
@@ -131,22 +166,36 @@ def test_faults_of_all_files_are_told_at_once_without_a_traceback_or_the_binding
     run = run_main(folder)
     output, errors = run.communicate()
 
-    # THEN both are named, nothing is synthesized and the exit code says whose fault it is
+    # THEN both are named, nothing is synthesized and the exit code says that settings are invalid
     assert run.returncode == 2
     assert output == ""
-    assert "local.toml: 1 fault" in errors
-    assert "example.toml: 2 faults" in errors
+    assert "local.toml: 1 error" in errors
+    assert "example.toml: 2 errors" in errors
     assert errors.count("Fix: write us-west-2.") == 3
     assert "Traceback" not in errors
     assert not (folder / "cdktf.out").exists()
 
 
-def test_an_environment_that_does_not_exist_is_told_with_those_that_do(tmp_path):
+def test_an_unknown_environment_is_reported_with_those_that_exist(tmp_path):
     run = run_main(checkout(tmp_path / "checkout"), FAILOVER_ENVIRONMENT="prod")
     _, errors = run.communicate()
 
     assert run.returncode == 2
     assert "one of: example, local" in errors
+
+
+@pytest.mark.parametrize("named", [None, "folder"])
+def test_a_folder_with_the_name_of_an_environment_is_reported(tmp_path, named):
+    folder = checkout(tmp_path / "checkout")
+    (folder / "environments" / "folder.toml").mkdir()
+
+    run = run_main(folder, **({"FAILOVER_ENVIRONMENT": named} if named else {}))
+    _, errors = run.communicate()
+
+    assert run.returncode == 2
+    assert "folder.toml: 1 error" in errors
+    assert "cannot be read: Is a directory" in errors
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("named", [None, "trial"])
@@ -164,3 +213,25 @@ def test_two_environments_of_one_account_may_not_share_state_name_or_table(tmp_p
         assert f"{shared}: " in errors
     assert "is also what the environment example uses" in errors
     assert "Traceback" not in errors
+
+
+def test_the_lock_file_beside_an_environment_file_is_put_where_terraform_looks(tmp_path):
+    # GIVEN an environment with a lock file
+    folder = tmp_path / "environments"
+    folder.mkdir()
+    shutil.copy(REPOSITORY / "environments" / "local.toml", folder)
+    (folder / "local.lock.hcl").write_text("# the lock file of local\n")
+
+    # WHEN it is synthesized, twice
+    for _ in range(2):
+        process = run_main(
+            REPOSITORY,
+            FAILOVER_ENVIRONMENTS=str(folder),
+            CDKTF_OUTDIR=str(tmp_path / "out"),
+        )
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+
+    # THEN Terraform finds the file beside the configuration
+    placed = tmp_path / "out" / "stacks" / "local" / ".terraform.lock.hcl"
+    assert placed.read_text() == "# the lock file of local\n"

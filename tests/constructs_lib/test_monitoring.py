@@ -9,7 +9,7 @@ from cdktf import App
 from repository_files import REPOSITORY
 from synthesis import Synthesized
 
-import weather_api
+import weather_api.stack
 from constructs_lib.settings import load
 
 pytestmark = pytest.mark.unit
@@ -18,7 +18,7 @@ HARDENED = REPOSITORY / "tests" / "hardened" / "local.toml"
 
 
 def synthesize(path: Path) -> Synthesized:
-    return Synthesized(weather_api.build_stack(App(), load(path)))
+    return Synthesized(weather_api.stack.build_stack(App(), load(path)))
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,7 @@ def alarmed(synthesized):
 
 
 DIMENSIONS = {
+    "CertificateArn": "aws_acm_certificate",
     "ApiName": "aws_api_gateway_rest_api",
     "FunctionName": "aws_lambda_function",
     "TableName": "aws_dynamodb_table",
@@ -92,7 +93,7 @@ def test_every_metric_is_of_a_resource_of_the_stack_in_its_region(request, stack
     assert seen > 40
 
 
-def test_health_alarms_stand_in_us_east_1_under_a_provider_of_their_own_if_need_be(far_away):
+def test_health_alarms_are_in_us_east_1_under_a_separate_provider_if_necessary(far_away):
     (health_provider,) = [
         p for p in far_away.json["provider"]["aws"] if p["alias"] == "health_metrics"
     ]
@@ -102,21 +103,51 @@ def test_health_alarms_stand_in_us_east_1_under_a_provider_of_their_own_if_need_
         for alarm in far_away.resources("aws_cloudwatch_metric_alarm").values()
         if alarm.get("namespace") == "AWS/Route53"
     ]
-    assert len(of_health) == 3
+    # One that fires at once, and one on a key that cannot be used.
+    assert len(of_health) == 3 * 2
     assert {alarm["provider"] for alarm in of_health} == {"aws.health_metrics"}
     assert len(far_away.resources("aws_sns_topic")) == 4
 
 
-def of_standby(synthesized):
+def test_every_certificate_has_an_alarm_in_its_region_long_after_its_renewal_begins(monitored):
+    alarms = [
+        alarm
+        for alarm in monitored.resources("aws_cloudwatch_metric_alarm").values()
+        if alarm.get("namespace") == "AWS/CertificateManager"
+    ]
+
+    assert {(a["provider"], a["dimensions"]["CertificateArn"]) for a in alarms} == {
+        (certificate["provider"], f"${{aws_acm_certificate.{id}.arn}}")
+        for id, certificate in monitored.resources("aws_acm_certificate").items()
+    }
+    assert {(a["metric_name"], a["threshold"], a["period"]) for a in alarms} == {
+        ("DaysToExpiry", 30, 86_400)
+    }
+
+
+def test_a_key_that_cannot_be_used_has_an_alarm_long_before_its_replica_leaves(monitored):
+    (primary, secondary) = (
+        alarm
+        for alarm in monitored.resources("aws_cloudwatch_metric_alarm").values()
+        if alarm["alarm_name"].endswith("-for-hours")
+    )
+
+    for alarm in (primary, secondary):
+        assert alarm["period"] * alarm["evaluation_periods"] <= 10 * 3600
+        assert alarm["evaluation_periods"] == alarm["datapoints_to_alarm"]
+        assert "KMS key" in alarm["alarm_description"]
+
+
+def of_secondary(synthesized):
     return [
         alarm
         for alarm in synthesized.resources("aws_cloudwatch_metric_alarm").values()
-        if alarm["alarm_name"].endswith("-standby-serves")
+        if alarm["alarm_name"].endswith("-secondary-serves")
     ]
 
 
-def test_the_standby_tells_of_a_failover_by_what_only_customers_call(monitored):
-    (alarm,) = of_standby(monitored)
+def test_the_secondary_alarm_watches_what_only_customers_call(monitored):
+    (alarm,) = of_secondary(monitored)
 
     assert alarm["provider"] == "aws.secondary"
     watched = {query["id"].removeprefix("of_") for query in alarm["metric_query"][1:]}
@@ -126,8 +157,8 @@ def test_the_standby_tells_of_a_failover_by_what_only_customers_call(monitored):
     }  # fmt: skip
 
 
-def test_with_latency_routing_every_region_serves_and_none_is_a_standby(far_away):
-    assert of_standby(far_away) == []
+def test_with_latency_routing_no_region_is_a_secondary(far_away):
+    assert of_secondary(far_away) == []
 
 
 def test_without_alarms_and_dashboard_there_is_nothing_of_them(tmp_path):

@@ -1,11 +1,18 @@
-import subprocess
-import sys
+import json
 from pathlib import Path
 
+import botocore
 import pytest
 from repository_files import ENVIRONMENTS, REPOSITORY
 
-from constructs_lib.settings import CustomerSettings, SettingsError, WebAclSettings, load
+from constructs_lib.settings import SettingsError, load
+from constructs_lib.settings.regions import (
+    REGIONS,
+    REGIONS_NEWER_THAN_THE_PROVIDER,
+    SMALLER_QUOTA_REGIONS,
+)
+from constructs_lib.settings.schema import CustomerSettings, WebAclSettings
+from constructs_lib.settings.sharing import shared_violations
 
 pytestmark = pytest.mark.unit
 
@@ -23,19 +30,19 @@ VALID = {
 
 
 def text_of(**changes: str | None) -> str:
-    """A valid file with some sections replaced; `top` stands for the keys above all sections."""
+    """A valid file with some sections replaced; `top` is the keys above all sections."""
     sections = VALID | {("" if k == "top" else k): v for k, v in changes.items()}
     return "\n".join(
         f"[{name}]\n{body}" if name else body for name, body in sections.items() if body is not None
     )
 
 
-def faults_of(folder: Path, text: str, name: str = "bad.toml") -> list[str]:
+def errors_of(folder: Path, text: str, name: str = "bad.toml") -> list[str]:
     path = folder / name
     path.write_text(text)
     with pytest.raises(SettingsError) as raised:
         load(path)
-    return [str(fault) for fault in raised.value.faults]
+    return [str(each) for each in raised.value.violations]
 
 
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
@@ -54,14 +61,14 @@ def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
     )
     least = load(tmp_path / "least.toml")
 
-    # THEN every key stands in the example
+    # THEN the example has every key
     text = (REPOSITORY / "environments" / "example.toml").read_text()
     sections = [example, example.api, example.table, example.domain, example.health_check,
                 example.encryption, example.web_acl, example.monitoring, example.backend,
                 example.customers[0], *example.plans.values()]  # fmt: skip
     for section in sections:
         for key in type(section).model_fields:
-            # daily_quota is told beside monthly_quota: a plan has one of the two.
+            # daily_quota is mentioned beside monthly_quota: a plan has one of the two.
             taught = (f"{key} = ", f"[{key}]", f"[{key}.", f"[[{key}]]", f"# or {key};")
             assert any(form in text for form in taught) or key == "name", key
     # AND what it calls a default is one
@@ -83,7 +90,7 @@ def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
             assert str(getattr(holder, key)).lower().replace("(1,)", "[1]") == shown, key
 
 
-FAULTS = {
+ERRORS = {
     "one region only": (
         {"top": 'regions = ["us-east-1"]'},
         ["regions: got", "two or more different AWS Regions"],
@@ -92,13 +99,28 @@ FAULTS = {
         {"top": 'regions = ["us-esat-1", "us-west-2"]'},
         ['regions[0]: got "us-esat-1"', "not a Region of the partition aws"],
     ),
+    "region that the provider refuses": (
+        {"top": 'regions = ["us-east-1", "ap-southeast-6"]'},
+        ['regions[1]: got "ap-southeast-6"', "version 5.100.0 of the AWS provider refuses"],
+    ),
+    "rate above the quota of a Region": (
+        {
+            "top": 'regions = ["us-east-1", "mx-central-1"]',
+            "api": 'name = "w"\nrate_per_second = 2500.1',
+        },
+        ["api.rate_per_second: got 2500.1, more than 2500", "in mx-central-1"],
+    ),
+    "burst above the quota of a Region": (
+        {"top": 'regions = ["eu-south-1", "us-east-1"]', "api": 'name = "w"\nburst = 1251'},
+        ["api.burst: got 1251, more than 1250", "at most 1250 with eu-south-1"],
+    ),
     "region of another partition": (
         {"top": 'regions = ["us-east-1", "cn-north-1"]'},
         ['regions[1]: got "cn-north-1"'],
     ),
     "region twice": (
         {"top": 'regions = ["us-east-1", "us-east-1"]'},
-        ['regions[1]: "us-east-1" stands twice', "losing one must leave the other"],
+        ['regions[1]: duplicate Region "us-east-1"', "losing one must leave the other"],
     ),
     "regions no list": (
         {"top": 'regions = "us-east-1"'},
@@ -150,11 +172,11 @@ FAULTS = {
     ),
     "unknown plan": (
         {"plans.gold": PLAN, "[customers]": 'name = "acme"\nplan = "god"'},
-        ['customers[0].plan: "god" is no plan of this file', "one of: gold"],
+        ['customers[0].plan: unknown plan "god"', "one of: gold"],
     ),
     "customer twice": (
         {"plans.gold": PLAN, "[customers]": ACME + f"[[customers]]\n{ACME}"},
-        ['customers[1].name: "acme" stands twice'],
+        ['customers[1].name: duplicate name "acme"'],
     ),
     "customer's name": (
         {"plans.gold": PLAN, "[customers]": 'name = "Acme Inc."\nplan = "gold"'},
@@ -166,11 +188,20 @@ FAULTS = {
     ),
     "one key twice": (
         {"plans.gold": PLAN, "[customers]": ACME + "keys = [4, 4]"},
-        ["customers[0].keys: 4 stands twice", "give the new key the next number"],
+        ["customers[0].keys: duplicate number 4", "give the new key the next number"],
     ),
     "unknown key of a customer": (
         {"plans.gold": PLAN, "[customers]": ACME + "plam = 1"},
         ["customers[0].plam: is not a setting", "write plan instead"],
+    ),
+    "too many customers": (
+        {
+            "plans.gold": PLAN,
+            "[customers]": "\n[[customers]]\n".join(
+                f'name = "c{number}"\nplan = "gold"' for number in range(1001)
+            ),
+        },
+        ["customers: got", "up to 1000 tables [[customers]]"],
     ),
     "customers is one table": (
         {"plans.gold": PLAN, "customers": ACME},
@@ -200,11 +231,31 @@ FAULTS = {
     ),
     "mails without alarms": (
         {"monitoring": 'emails = ["a@example.com"]'},
-        ["monitoring.emails: is set, and there are no alarms", "set alarms = true"],
+        ["monitoring.emails: is set, but there are no alarms", "set alarms = true"],
     ),
     "no mail address": (
         {"monitoring": 'alarms = true\nemails = ["on-call"]'},
         ['monitoring.emails[0]: got "on-call"', "a list of e-mail addresses"],
+    ),
+    "mail address twice": (
+        {"monitoring": 'alarms = true\nemails = ["a@example.com", "A@example.com"]'},
+        ['monitoring.emails[1]: duplicate address "a@example.com"', "remove one of the two"],
+    ),
+    "an expression in a mail address": (
+        {"monitoring": 'alarms = true\nemails = ["${path.cwd}@example.com"]'},
+        ["monitoring.emails[0]: got", "in ASCII"],
+    ),
+    "an expression in the key of the state": (
+        {"backend": 'type = "s3"\nbucket = "abc"\nkey = "${path.cwd}"\nregion = "us-west-2"'},
+        ["backend.key: got", "parts that single slashes join"],
+    ),
+    "key of the state that ends in a slash": (
+        {"backend": 'type = "s3"\nbucket = "abc"\nkey = "a/"\nregion = "us-west-2"'},
+        ['backend.key: got "a/"'],
+    ),
+    "bucket with two dots": (
+        {"backend": 'type = "s3"\nbucket = "a..b"\nkey = "k"\nregion = "us-west-2"'},
+        ['backend.bucket: got "a..b"', "parts that dots join"],
     ),
     "section missing": ({"table": None}, ["table: is missing", "add [table]"]),
     "section is a value": (
@@ -257,6 +308,31 @@ FAULTS = {
         ["health_check.failure_threshold: got 11", "1 to 10"],
     ),
     "reserved tag": ({"tags": '"aws:x" = "y"'}, ["tags.aws:x", "do not start with aws:"]),
+    "a ninth tag": (
+        {"tags": "\n".join(f'tag{n} = "x"' for n in range(9))},
+        ['tags: got {"tag0"', "up to 8 pairs", "Route 53 takes 10 tags"],
+    ),
+    "tag keys that differ in case only": (
+        {"tags": 'team = "a"\nTEAM = "b"'},
+        ["tags.TEAM: differs from team in case only", "remove TEAM or team"],
+    ),
+    "a tag of the stack's own in another case": (
+        {"tags": 'Environment = "production"'},
+        ["tags.Environment: is a tag that the stack sets itself: environment", "IAM ignores"],
+    ),
+    "a tag of the stack's own": (
+        {"tags": 'environment = "production"'},
+        ["tags.environment: is a tag that the stack sets itself", "remove it"],
+    ),
+    "combining marks in the key of a tag": (
+        {"tags": '"हिन्दी" = "x"'},
+        ["tags.हिन्दी: got", "without combining marks"],
+    ),
+    "an undertie in the value of a tag": ({"tags": 'team = "a‿b"'}, ['tags.team: got "a‿b"']),
+    "account id in other digits": (
+        {"top": VALID[""] + '\nallowed_account_ids = ["١١١١٢٢٢٢٣٣٣٣"]'},
+        ["allowed_account_ids[0]: got"],
+    ),
     "tag with a number": ({"tags": "team = 3"}, ["tags.team: got 3"]),
     "unknown backend": ({"backend": 'type = "gcs"'}, ["backend", '"local" or type = "s3"']),
     "backend without a type": ({"backend": ""}, ["backend: is missing"]),
@@ -275,19 +351,19 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("changes", "expected"), FAULTS.values(), ids=FAULTS.keys())
-def test_a_fault_names_the_key_the_value_and_the_fix(tmp_path, changes, expected):
-    # GIVEN a file with one fault / WHEN it is loaded
-    faults = faults_of(tmp_path, text_of(**changes))
+@pytest.mark.parametrize(("changes", "expected"), ERRORS.values(), ids=ERRORS.keys())
+def test_an_error_names_the_key_the_value_and_the_fix(tmp_path, changes, expected):
+    # GIVEN a file with one error / WHEN it is loaded
+    errors = errors_of(tmp_path, text_of(**changes))
 
-    # THEN that fault, and only that, is reported with its fix
-    assert len(faults) == 1, faults
+    # THEN that error, and only that, is reported with its fix
+    assert len(errors) == 1, errors
     for part in (*expected, "Fix: "):
-        assert part in faults[0]
+        assert part in errors[0]
 
 
-def test_all_faults_of_a_file_are_reported_at_once(tmp_path):
-    faults = faults_of(
+def test_all_errors_of_a_file_are_reported_at_once(tmp_path):
+    errors = errors_of(
         tmp_path,
         text_of(
             top='regions = ["us-east-1", "us-east-1"]',
@@ -297,7 +373,15 @@ def test_all_faults_of_a_file_are_reported_at_once(tmp_path):
         ),
     )
 
-    assert len(faults) == 5
+    assert len(errors) == 5
+
+
+@pytest.mark.parametrize("text", ["équipe", "团队", "プラットフォーム", "a b_.:/=+-@9", "", "½"])
+def test_tags_may_be_in_every_alphabet_that_needs_no_combining_marks(tmp_path, text):
+    path = tmp_path / "good.toml"
+    path.write_text(text_of(tags=f'"x{text}" = "{text}"'), encoding="utf-8")
+
+    assert load(path).tags == {f"x{text}": text}
 
 
 @pytest.mark.parametrize(
@@ -305,7 +389,7 @@ def test_all_faults_of_a_file_are_reported_at_once(tmp_path):
     [("regions = [", "not a TOML file"), ("\udcff", "not a TOML file")],
     ids=["syntax", "encoding"],
 )
-def test_a_file_that_is_not_toml_is_one_fault(tmp_path, text, expected):
+def test_a_file_that_is_not_toml_is_one_error(tmp_path, text, expected):
     path = tmp_path / "bad.toml"
     path.write_bytes(text.encode(errors="surrogateescape"))
 
@@ -316,18 +400,97 @@ def test_a_file_that_is_not_toml_is_one_fault(tmp_path, text, expected):
 def test_a_missing_file_names_the_environments_there_are(tmp_path):
     (tmp_path / "staging.toml").touch()
 
-    with pytest.raises(SettingsError, match=r"no such environment file[\s\S]*staging"):
+    with pytest.raises(SettingsError, match=r"the environment file does not exist[\s\S]*staging"):
         load(tmp_path / "production.toml")
 
 
-def test_a_file_name_that_cannot_name_a_stack_is_a_fault(tmp_path):
-    assert "cannot name a stack" in faults_of(tmp_path, text_of(), name="Pre Prod.toml")[0]
+def test_a_file_name_that_cannot_name_a_stack_is_an_error(tmp_path):
+    assert "cannot name a stack" in errors_of(tmp_path, text_of(), name="Pre Prod.toml")[0]
 
 
-def test_settings_load_neither_cdktf_nor_the_bindings():
-    loaded = subprocess.run(
-        [sys.executable, "-c", "import constructs_lib.settings, sys; print(*sys.modules)"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
+def test_the_regions_are_those_that_the_aws_sdk_knows():
+    text = (Path(botocore.__file__).parent / "data" / "partitions.json").read_text()
+    (commercial,) = [p for p in json.loads(text)["partitions"] if p["id"] == "aws"]
 
-    assert not [m for m in loaded if m.startswith(("cdktf", "jsii", "boto3"))]
+    known = {*REGIONS, *REGIONS_NEWER_THAN_THE_PROVIDER}
+    assert known == set(commercial["regions"]) - {"aws-global"}
+    assert set(REGIONS) > SMALLER_QUOTA_REGIONS
+
+
+def test_a_folder_with_the_name_of_a_file_is_an_error_with_a_fix(tmp_path):
+    (tmp_path / "bad.toml").mkdir()
+
+    with pytest.raises(SettingsError, match=r"cannot be read: Is a directory[\s\S]*Fix: rename"):
+        load(tmp_path / "bad.toml")
+
+
+ZONE = 'zone_name = "example.com"\nrecord_name = "{}.example.com"\ncreate_zone = true'
+
+
+def two_environments(folder, *bodies):
+    paths = [folder / f"{name}.toml" for name in ("first", "second")]
+    for path, body in zip(paths, bodies, strict=True):
+        path.write_text(text_of(**body))
+    return [(name, str(error)) for name, error in shared_violations([*map(load, paths)])]
+
+
+def in_account(id):
+    return f'{VALID[""]}\nallowed_account_ids = ["{id}"]'
+
+
+@pytest.mark.parametrize("accounts", [("111122223333",) * 2, ("111122223333", "444455556666")])
+def test_one_zone_name_is_created_by_one_environment_of_whatever_account(tmp_path, accounts):
+    (found,) = two_environments(
+        tmp_path,
+        *(
+            {"top": in_account(id), "domain": ZONE.format(name), "table": f'name = "t-{name}"'}
+            for id, name in zip(accounts, ("a", "b"), strict=True)
+        ),
+    )
+
+    assert found[0] == "second"
+    assert 'the environment first creates a zone "example.com", too' in found[1]
+    assert "set create_zone = false" in found[1]
+
+
+def test_a_zone_of_the_sandbox_is_nobody_elses(tmp_path):
+    sandbox = {"top": in_account("000000000000"), "domain": ZONE.format("api")}
+    aws = {"top": in_account("111122223333"), "domain": ZONE.format("api")}
+
+    assert two_environments(tmp_path, sandbox, aws) == []
+
+
+def test_the_log_role_of_an_account_is_managed_by_one_environment(tmp_path):
+    bodies = (
+        {
+            "api": 'name = "weather"\nmanage_account_log_role = true',
+            "table": f'name = "t-{name}"',
+            "domain": f'zone_name = "example.com"\nrecord_name = "{name}.example.com"',
+        }
+        for name in ("a", "b")
+    )
+
+    (found,) = two_environments(tmp_path, *bodies)
+
+    assert (
+        "api.manage_account_log_role: the environment first manages the role in us-east-1"
+        in (found[1])
+    )
+
+
+def test_names_of_two_environments_do_not_begin_alike(tmp_path):
+    """The names of roles and functions begin with the API's and the environment's, joined."""
+    first, second = tmp_path / "b-c.toml", tmp_path / "c.toml"
+    for path, api in ((first, "a"), (second, "a-b")):
+        path.write_text(
+            text_of(
+                api=f'name = "{api}"',
+                table=f'name = "table-{api}"',
+                domain=f'zone_name = "example.com"\nrecord_name = "{api}.example.com"',
+            )
+        )
+
+    ((name, error),) = shared_violations([load(first), load(second)])
+
+    assert name == "c"
+    assert 'api.name: "a-b-c" is also what the environment b-c uses' in str(error)

@@ -1,30 +1,20 @@
-"""The API on the local AWS: brought up once by the command that a user types."""
+"""Sandboxes that tests share: brought up once, checked before each test, replaced if broken."""
 
+import re
 import shutil
 
 import pytest
-from local_api import Api, run_ops
+from browser import Browser, driver
+from local_api import Api, left_of, run_sandbox
+from prerequisites import require_chromium
 from repository_files import REPOSITORY
 
-from ops import local
-from ops.stand import Workspace
+from sandbox.workspace import Workspace
 
 
 @pytest.fixture(scope="session")
-def ops():
-    return run_ops
-
-
-@pytest.fixture(scope="session")
-def api(terraform_ready, tmp_path_factory):
-    workspace = Workspace(tmp_path_factory.mktemp("local"))
-    up = run_ops("local", "up", "--folder", str(workspace.folder), "--free-ports", "--speed", "20")
-    try:
-        assert up.returncode == 0, up.stdout + up.stderr
-        yield Api(workspace, local.status(workspace), up.stdout)
-    finally:
-        down = run_ops("local", "down", "--folder", str(workspace.folder))
-        assert down.returncode == 0, down.stdout + down.stderr
+def shared_api(tmp_path_factory):
+    yield from _running(Api(Workspace(tmp_path_factory.mktemp("local"))))
 
 
 @pytest.fixture(scope="session")
@@ -36,16 +26,71 @@ def hardened_environments(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def hardened(terraform_ready, tmp_path_factory, hardened_environments):
-    """The API with every door closed, on a local AWS that checks signatures and policies."""
+def shared_hardened(tmp_path_factory, hardened_environments):
+    variables = {"FAILOVER_ENVIRONMENTS": str(hardened_environments)}
     workspace = Workspace(tmp_path_factory.mktemp("hardened"))
-    up = run_ops(
-        "local", "up", "--folder", str(workspace.folder), "--free-ports", "--speed", "20",
-        "--iam-enforced", FAILOVER_ENVIRONMENTS=str(hardened_environments),
-    )  # fmt: skip
+    yield from _running(Api(workspace, ("--iam-enforced",), variables))
+
+
+def _running(api):
+    try:
+        try:
+            api.up()
+        except AssertionError as error:
+            # Hundreds of tests share it: what keeps one `up` from ending must not fail them all.
+            print(f"the sandbox is replaced: {error}")
+            api.replace()
+        yield api
+    finally:
+        api.down()
+    # Whatever the tests did with it, and whichever of them failed.
+    assert left_of(api.workspace) == []
+
+
+@pytest.fixture(scope="module")
+def api(shared_api):
+    """The API in a sandbox."""
+    shared_api.replace_unless_healthy()
+    return shared_api
+
+
+@pytest.fixture(scope="module")
+def hardened(shared_hardened):
+    """The API with every option of hardening, in a sandbox that checks signatures and policies."""
+    shared_hardened.replace_unless_healthy()
+    return shared_hardened
+
+
+@pytest.fixture(autouse=True)
+def healthy(request):
+    """A test begins on a healthy sandbox, whatever the last one did."""
+    for name in ("api", "hardened"):
+        if name in request.fixturenames:
+            request.getfixturevalue(name).replace_unless_healthy()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    require_chromium()
+    with driver() as url:
+        browser = Browser(url, tmp_path_factory.mktemp("profile"))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(api):
+    """`up --open` of an API that runs, and the URL that it prints."""
+    ran = api.workspace.noted().programs["endpoints"]
+    # A browser that shows nothing, wherever this runs.
+    up = run_sandbox("up", "--open", "--folder", str(api.workspace.folder), BROWSER="true")
     try:
         assert up.returncode == 0, up.stdout + up.stderr
-        yield Api(workspace, local.status(workspace), up.stdout)
+        # What ran before runs on.
+        assert api.workspace.noted().programs["endpoints"] == ran
+        yield up.stdout, re.search(r"clear them: (\S+)", up.stdout)[1]
     finally:
-        down = run_ops("local", "down", "--folder", str(workspace.folder))
-        assert down.returncode == 0, down.stdout + down.stderr
+        if page := api.workspace.noted().programs.get("page"):
+            page.stop()
+    # The page clears what it has injected.
+    assert api.local.environment.fault_injection.faults() == ()

@@ -4,6 +4,7 @@ import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from local_api import REGIONS
@@ -45,7 +46,9 @@ def assert_problem(answer, status, region, *parts):
     assert answer.status == status, answer.text
     assert answer.headers["Content-Type"].startswith("application/problem+json")
     assert answer.headers["X-Served-By-Region"] == region
-    assert {"type", "title", "detail"} <= answer.json.keys()
+    assert answer.json.keys() - {"errors"} == {"type", "title", "status", "detail", "instance"}
+    assert answer.json["status"] == status
+    assert answer.json["instance"].startswith("urn:request:")
     for part in parts:
         assert part in answer.text
 
@@ -105,6 +108,18 @@ def test_the_latest_observation_is_the_weather(api, region, location):
     assert weather.json["observed_at"] == "2026-05-01T11:00:00Z"
     assert weather.json["temperature_celsius"] == 11.25
     assert weather.headers["X-Served-By-Region"] == region
+
+
+def test_tomorrows_weather_is_refused_and_a_minutes_tolerated(api, region, location):
+    soon, tomorrow = (
+        f"{datetime.now(UTC) + timedelta(**ahead):%Y-%m-%dT%H:%M:%SZ}"
+        for ahead in ({"minutes": 1}, {"days": 1})
+    )
+
+    assert api.put(region, observation_path(location, soon), BODY).status == 201
+    refused = api.put(region, observation_path(location, tomorrow), BODY)
+
+    assert_problem(refused, 400, region, "observed_at", "more than 300 seconds in the future")
 
 
 def test_observations_are_listed_in_a_range_and_paged_across_regions(
@@ -288,6 +303,9 @@ def test_a_customer_over_the_limit_gets_429_and_when_to_come_back(api, region):
     assert refused[0].headers["Retry-After"] == "1"
 
 
+UPDATE_TRIES = 5
+
+
 @contextmanager
 def replica_missing_for(api, region, operation):
     """The function looks for a table that this Region does not have."""
@@ -299,6 +317,10 @@ def replica_missing_for(api, region, operation):
         functions.update_function_configuration(
             FunctionName=name, Environment={"Variables": variables | {"TABLE_NAME": table}}
         )
+        # An update ends what the local AWS is starting just then.
+        for _ in range(UPDATE_TRIES):
+            if b"exited immediately" not in functions.invoke(FunctionName=name)["Payload"].read():
+                break
 
     set_table("no-such-table")
     try:

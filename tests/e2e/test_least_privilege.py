@@ -1,7 +1,7 @@
 """Each function, made to try what it must not, is refused; publishers may call what is theirs.
 
 A function keeps its role, its Region and its environment, and runs other code for a while: it
-calls AWS as it is told. The local AWS enforces IAM; what it does not enforce (KMS on behalf of
+calls AWS as its event says. The local AWS enforces IAM; what it does not enforce (KMS on behalf of
 DynamoDB, a function's own log, resource policies) is not proven here.
 """
 
@@ -13,11 +13,11 @@ from contextlib import contextmanager
 
 import pytest
 from botocore.credentials import Credentials
-from local_api import REGIONS
+from local_api import REGIONS, TRUST
 
-import weather_api
-from constructs_lib.api.operation import Authorization
-from constructs_lib.dynamodb import READ_ACTIONS, WRITE_ACTIONS
+import weather_api.operations
+from constructs_lib import Authorization
+from constructs_lib.dynamodb.global_table import READ_ACTIONS, WRITE_ACTIONS
 
 pytestmark = pytest.mark.e2e
 
@@ -121,12 +121,12 @@ def other_table(hardened):
         hardened.client("dynamodb", region).delete_table(TableName="payroll")
 
 
-@pytest.mark.parametrize("operation", weather_api.OPERATIONS, ids=lambda o: o.name)
+@pytest.mark.parametrize("operation", weather_api.operations.OPERATIONS, ids=lambda o: o.name)
 @pytest.mark.parametrize("region", REGIONS)
 def test_a_function_does_what_its_operation_needs_and_is_refused_everything_else(
     hardened, region, operation, other_table
 ):
-    table = hardened.local.outputs["table_name"]
+    table = hardened.outputs.table_name
     other_region = next(each for each in REGIONS if each != region)
     own = on_table(table)
     assert set(own) == {*READ_ACTIONS, *WRITE_ACTIONS}
@@ -170,23 +170,13 @@ def test_a_function_does_what_its_operation_needs_and_is_refused_everything_else
 def principals(hardened):
     """Credentials of a role with the publisher's policy, and of one without."""
     iam, sts = (hardened.client(service, REGIONS[0]) for service in ("iam", "sts"))
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Action": "sts:AssumeRole",
-                "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
-            }
-        ],
-    }
     found = {}
     for name in ("publisher", "passer-by"):
-        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"][
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"][
             "Arn"
         ]
         if name == "publisher":
-            policy = hardened.local.outputs["publisher_policy_arn"]
+            policy = hardened.outputs.publisher_policy_arn
             iam.attach_role_policy(RoleName=name, PolicyArn=policy)
         given = sts.assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
         found[name] = Credentials(
@@ -207,7 +197,7 @@ CALLS = {
     ),
     "delete_observation": ("/weather/amsterdam/observations/2026-06-01T10:00:00Z", None),
 }  # fmt: skip
-SIGNED = [o for o in weather_api.OPERATIONS if o.authorization is Authorization.IAM]
+SIGNED = [o for o in weather_api.operations.OPERATIONS if o.authorization is Authorization.IAM]
 
 
 @pytest.mark.parametrize("operation", SIGNED, ids=lambda o: o.name)
@@ -235,12 +225,12 @@ def test_the_publishers_policy_allows_nothing_but_calling_the_api(hardened, prin
 
     given = principals["publisher"]
     for service, operation, arguments in (
-        ("dynamodb", "put_item", {"TableName": hardened.local.outputs["table_name"], "Item": KEY}),
+        ("dynamodb", "put_item", {"TableName": hardened.outputs.table_name, "Item": KEY}),
         ("apigateway", "get_api_keys", {}),
         ("iam", "list_roles", {}),
     ):
         client = boto3.client(
-            service, endpoint_url=hardened.local.stand.endpoint_url, region_name=REGIONS[0],
+            service, endpoint_url=hardened.local.sandbox.endpoint_url, region_name=REGIONS[0],
             aws_access_key_id=given.access_key, aws_secret_access_key=given.secret_key,
             aws_session_token=given.token,
         )  # fmt: skip

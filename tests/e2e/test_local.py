@@ -1,19 +1,27 @@
-"""`ops local` as a user types it, and what Terraform says of what it deployed."""
+"""`python -m sandbox` as a user types it, and what Terraform says of what it deployed."""
 
 import json
 import os
+import random
+import re
 import signal
 import socket
+import subprocess
 import time
+from contextlib import suppress
 
 import boto3
+import psutil
 import pytest
-from local_api import REGIONS, start_ops
+from local_api import REGIONS, left_of, run_sandbox, start_sandbox
 
-from ops import local
-from ops.stand import Workspace
+from sandbox import lifecycle as local
+from sandbox.programs import end_strays
+from sandbox.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
+
+PATIENCE_SECONDS = 180
 
 CHANGES_OF_THE_LOCAL_AWS: dict[str, str] = {}
 """`{address: reason}` of what a second plan would change because of the local AWS alone."""
@@ -23,20 +31,20 @@ def test_up_shows_each_regions_url_and_a_curl_line(api):
     for region in REGIONS:
         assert api.local.region_urls[region] in api.up_output
     assert "curl" in api.up_output
-    assert "local down" in api.up_output
+    assert "python -m sandbox down" in api.up_output
 
 
-def test_status_shows_the_same_again(api, ops):
-    status = ops("local", "status", "--folder", str(api.workspace.folder))
+def test_status_shows_the_same_again(api):
+    status = run_sandbox("status", "--folder", str(api.workspace.folder))
 
     assert status.returncode == 0
     assert api.local.region_urls[REGIONS[1]] in status.stdout
 
 
-def test_env_leads_other_tools_here(api, ops):
-    env = ops("local", "env", "--folder", str(api.workspace.folder))
+def test_env_leads_other_tools_here(api):
+    env = run_sandbox("env", "--folder", str(api.workspace.folder))
 
-    assert f"export AWS_ENDPOINT_URL={api.local.stand.endpoint_url}" in env.stdout
+    assert f"export AWS_ENDPOINT_URL={api.local.sandbox.endpoint_url}" in env.stdout
     assert "export TF_VAR_api_keys=" in env.stdout
     assert api.local.api_key in env.stdout
 
@@ -55,37 +63,39 @@ def test_a_second_plan_shows_no_change_of_ours(api):
     assert plan.returncode == (2 if CHANGES_OF_THE_LOCAL_AWS else 0), plan.stderr
 
 
-def test_up_again_keeps_what_runs(api, ops):
-    again = ops("local", "up", "--folder", str(api.workspace.folder), "--port", "1")
+def test_up_again_keeps_what_runs(api):
+    urls = api.local.region_urls
 
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert api.local.region_urls[REGIONS[0]] in again.stdout
+    api.up("--port", "1")
+
+    assert api.local.region_urls == urls
+    assert urls[REGIONS[0]] in api.up_output
 
 
-def test_a_stand_that_runs_cannot_begin_to_enforce_iam_and_says_so(api, ops):
+def test_a_running_sandbox_cannot_start_to_enforce_iam(api):
     for more in ([], ["--open"], ["--no-deploy"]):
-        refused = ops("local", "up", "--iam-enforced", *more, "--folder", str(api.workspace.folder))
+        refused = run_sandbox("up", "--iam-enforced", *more, "--folder", str(api.workspace.folder))
 
         assert refused.returncode == 2, refused.stdout
         assert "runs without --iam-enforced" in refused.stderr
-        assert "python -m ops local down" in refused.stderr
+        assert "python -m sandbox down" in refused.stderr
 
 
-def test_a_taken_port_is_one_line_with_the_next_step(tmp_path, ops):
+def test_a_taken_port_is_one_line_with_the_next_step(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        up = ops("local", "up", "--folder", str(tmp_path), "--free-ports", "--port", str(port))
+        up = run_sandbox("up", "--folder", str(tmp_path), "--free-ports", "--port", str(port))
 
     assert up.returncode == 3
-    assert f"port {port} on 127.0.0.1 cannot be used" in up.stderr
+    assert f"127.0.0.1:{port} cannot be used" in up.stderr
     assert "Next: end what uses it, or take another" in up.stderr
     assert "Traceback" not in up.stderr
 
 
-def test_no_terraform_is_one_line_with_the_next_step(tmp_path, ops):
-    up = ops("local", "up", "--folder", str(tmp_path), PATH=str(tmp_path))
+def test_no_terraform_is_one_line_with_the_next_step(tmp_path):
+    up = run_sandbox("up", "--folder", str(tmp_path), PATH=str(tmp_path))
 
     assert up.returncode == 3
     assert "terraform is not on the PATH" in up.stderr
@@ -93,81 +103,191 @@ def test_no_terraform_is_one_line_with_the_next_step(tmp_path, ops):
     assert not list(tmp_path.iterdir())
 
 
-def test_no_provider_names_the_mirror_and_leaves_something_to_take_down(tmp_path, ops):
+def test_no_provider_names_the_mirror_and_leaves_nothing(tmp_path):
     (tmp_path / "empty").mkdir()
-    up = ops(
-        "local", "up", "--folder", str(tmp_path / "folder"), "--free-ports",
+    up = run_sandbox(
+        "up", "--folder", str(tmp_path / "folder"), "--free-ports",
         TF_CLI_ARGS_init=f"-plugin-dir={tmp_path / 'empty'}",
     )  # fmt: skip
-    program = Workspace(tmp_path / "folder").noted().programs["aws"]
-    down = ops("local", "down", "--folder", str(tmp_path / "folder"))
 
     assert up.returncode == 3
     assert "TF_CLI_ARGS_init=-plugin-dir=" in up.stderr
     assert "Traceback" not in up.stderr
-    assert down.returncode == 0
-    assert program.process() is None
+    assert left_of(Workspace(tmp_path / "folder")) == []
 
 
-def test_an_interrupted_up_lets_terraform_finish_and_leaves_nothing_after_down(tmp_path, ops):
-    # GIVEN an up whose Terraform applies
+@pytest.fixture
+def applying(tmp_path):
+    """An `up` whose Terraform has begun to create resources, its folder, and what runs."""
     workspace = Workspace(tmp_path)
-    with start_ops("local", "up", "--folder", str(tmp_path), "--free-ports") as up:
-        deadline = time.monotonic() + 120
-        while not (stand := workspace.noted()) or "terraform" not in stand.programs:
+    up = start_sandbox("up", "--folder", str(tmp_path), "--free-ports")
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+
+        def wait():
             assert time.monotonic() < deadline
-            assert up.poll() is None
+            assert up.poll() is None, up.communicate()
             time.sleep(0.1)
+
+        while not (running := workspace.noted()) or "terraform" not in running.programs:
+            wait()
         logs = boto3.client(
-            "logs", endpoint_url=stand.endpoint_url, region_name=REGIONS[0],
+            "logs", endpoint_url=running.endpoint_url, region_name=REGIONS[0],
             aws_access_key_id="test", aws_secret_access_key="test",
         )  # fmt: skip
         while not logs.describe_log_groups()["logGroups"]:
-            time.sleep(0.1)
-        terraform = stand.programs["terraform"].process()
-        providers = terraform.children(recursive=True)
+            wait()
+        yield up, workspace, running
+    finally:
+        up.kill()
+        up.communicate()
+        run_sandbox("down", "--folder", str(tmp_path))
 
-        # WHEN it is interrupted
-        up.send_signal(signal.SIGINT)
-        _, errors = up.communicate()
 
-    # THEN Terraform has ended by itself, with its provider, and has written the state
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive)]
+)
+def test_an_interrupted_up_leaves_nothing(applying, number):
+    # GIVEN an up whose Terraform applies
+    up, workspace, running = applying
+    terraform = running.programs["terraform"].process()
+    providers = terraform.children(recursive=True)
+
+    # WHEN it is interrupted, more than once
+    up.send_signal(number)
+    up.send_signal(signal.SIGINT)
+    _, errors = up.communicate(timeout=PATIENCE_SECONDS)
+
+    # THEN it has ended Terraform, its provider and all programs, and has removed all files
     assert up.returncode == 130
     assert "Interrupted" in errors
     assert "Traceback" not in errors
-    assert not terraform.is_running()
-    assert not [provider for provider in providers if provider.is_running()]
-    state = json.loads((workspace.synthesized / "terraform.local.tfstate").read_text())
-    assert state["resources"]
-    # AND the API does not pretend to be whole, and down leaves nothing
-    assert ops("local", "status", "--folder", str(tmp_path)).returncode == 3
-    assert ops("local", "down", "--folder", str(tmp_path)).returncode == 0
-    assert not [p for p in stand.programs.values() if p.process()]
+    assert not [each for each in (terraform, *providers) if each.is_running()]
+    assert left_of(workspace) == []
+    assert run_sandbox("status", "--folder", str(workspace.folder)).returncode == 3
 
 
-def test_a_port_that_is_none_is_a_usage_error(tmp_path, ops):
-    up = ops("local", "up", "--folder", str(tmp_path), "--port", "70000")
+def test_what_an_up_that_was_killed_has_left_is_found_and_ended(applying):
+    # GIVEN an up that is killed while Terraform applies, and so is the emulator
+    up, workspace, running = applying
+    up.kill()
+    up.communicate()
+    running.programs["aws"].process().kill()
+    assert workspace.processes()
+
+    # WHEN the sandbox is taken down, and that is interrupted
+    down = start_sandbox("down", "--folder", str(workspace.folder))
+    wait_for_lock(down)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        down.send_signal(number)
+    _, errors = down.communicate(timeout=PATIENCE_SECONDS)
+
+    # THEN nothing is left all the same
+    assert down.returncode == 0, errors
+    assert left_of(workspace) == []
+
+
+@pytest.mark.exhaustive
+def test_an_up_beside_an_up_is_refused_and_disturbs_nothing(applying):
+    # GIVEN an up that applies
+    up, workspace, running = applying
+
+    # WHEN another one begins, and a down
+    refused = run_sandbox("up", "--folder", str(workspace.folder), "--free-ports")
+    down = run_sandbox("down", "--folder", str(workspace.folder))
+
+    # THEN they are refused, leave no process, and the first one comes to its end
+    for each in (refused, down):
+        assert each.returncode == 3, each.stdout
+        assert "another up or down is working in" in each.stderr
+    assert workspace.noted() == running
+    _, errors = up.communicate(timeout=PATIENCE_SECONDS)
+    assert up.returncode == 0, errors
+    assert not end_strays(workspace)
+    assert run_sandbox("down", "--folder", str(workspace.folder)).returncode == 0
+    assert left_of(workspace) == []
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (signal.SIGKILL, r"was killed \(SIGKILL\) after \d+ of \d+ resources, at work on aws_"),
+        (
+            signal.SIGTERM,
+            r"was interrupted by another program or person after \d+ of \d+ resources",
+        ),
+    ],
+    ids=["killed", "interrupted"],
+)
+def test_a_terraform_that_others_end_is_named_with_what_it_leaves(applying, number, says):
+    up, workspace, running = applying
+
+    running.programs["terraform"].process().send_signal(number)
+    _, errors = up.communicate(timeout=PATIENCE_SECONDS)
+
+    assert up.returncode == 3
+    assert re.search(says, errors), errors
+    assert "Next: run the command again" in errors
+    assert left_of(workspace) == []
+
+
+def wait_for_lock(command):
+    """Wait until a command works in its folder: before that, it has begun nothing."""
+    process, deadline = psutil.Process(command.pid), time.monotonic() + PATIENCE_SECONDS
+    while not any(file.path.endswith(".lock") for file in process.open_files()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("moment", range(6))
+def test_an_up_that_ends_at_any_moment_leaves_nothing(tmp_path, number, moment):
+    """Moments are random, from the first import to the last health check."""
+    workspace = Workspace(tmp_path)
+    up = start_sandbox("up", "--folder", str(tmp_path), "--free-ports")
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            up.wait(random.uniform(0, 5 * 2**moment / 4))
+        up.send_signal(number)
+        _, errors = up.communicate(timeout=PATIENCE_SECONDS)
+        print(moment, up.returncode, errors)
+        if number == signal.SIGKILL and moment % 2:
+            again = run_sandbox("up", "--no-deploy", "--folder", str(tmp_path), "--free-ports")
+            assert again.returncode == 0, again.stderr
+        if number == signal.SIGKILL or up.returncode == 0:
+            assert run_sandbox("down", "--folder", str(tmp_path)).returncode == 0
+        assert left_of(workspace) == []
+    finally:
+        up.kill()
+        up.communicate()
+        run_sandbox("down", "--folder", str(tmp_path))
+
+
+def test_a_port_that_is_none_is_a_usage_error(tmp_path):
+    up = run_sandbox("up", "--folder", str(tmp_path), "--port", "70000")
 
     assert up.returncode == 2
-    assert "a port is a number from 1 to 65535" in up.stderr
+    assert "expected a port from 1 to 65535, got '70000'" in up.stderr
 
 
-def test_status_of_nothing_names_the_next_step(tmp_path, ops):
-    status = ops("local", "status", "--folder", str(tmp_path))
+def test_status_of_nothing_names_the_next_step(tmp_path):
+    status = run_sandbox("status", "--folder", str(tmp_path))
 
     assert status.returncode == 3
-    assert "Next: start it with: python -m ops local up" in status.stderr
+    assert "Next: start it with: python -m sandbox up" in status.stderr
 
 
-def test_down_of_nothing_is_no_error(tmp_path, ops):
-    down = ops("local", "down", "--folder", str(tmp_path))
+def test_down_of_nothing_is_no_error(tmp_path):
+    down = run_sandbox("down", "--folder", str(tmp_path))
 
     assert down.returncode == 0
     assert "Nothing was running" in down.stdout
 
 
-def test_a_wrong_verb_is_a_usage_error(ops):
-    assert ops("local", "sideways").returncode == 2
+def test_a_wrong_verb_is_a_usage_error():
+    assert run_sandbox("sideways").returncode == 2
 
 
 def test_the_values_of_keys_are_readable_by_this_user_only(api):
@@ -176,7 +296,7 @@ def test_the_values_of_keys_are_readable_by_this_user_only(api):
 
 def test_nothing_of_this_machines_credentials_reaches_the_local_aws(api, monkeypatch):
     monkeypatch.setitem(os.environ, "AWS_PROFILE", "production")
-    environment = local.terraform_environment(api.local.stand)
+    environment = local.terraform_environment(api.local.sandbox)
 
     assert "AWS_PROFILE" not in environment
     assert environment["AWS_ACCESS_KEY_ID"] == "test"

@@ -1,21 +1,21 @@
 """Destroy, on a deployment of its own: nothing of the stack stays in either Region."""
 
 import pytest
-from local_api import REGIONS, Api, run_ops
+from local_api import REGIONS, Api
 
-from ops import local
-from ops.stand import Workspace
+from sandbox.workspace import Workspace
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
-def own_api(terraform_ready, tmp_path):
-    workspace = Workspace(tmp_path)
-    up = run_ops("local", "up", "--folder", str(tmp_path), "--free-ports")
-    assert up.returncode == 0, up.stdout + up.stderr
-    yield Api(workspace, local.status(workspace), up.stdout)
-    local.down(workspace)
+def own_api(tmp_path):
+    api = Api(Workspace(tmp_path))
+    try:
+        api.up()
+        yield api
+    finally:
+        api.down()
 
 
 def left_over(api):

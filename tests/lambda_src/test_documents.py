@@ -62,7 +62,7 @@ def test_patterns_mean_the_same_to_every_reader() -> None:
         *parameters["definitions"].values(),
     ]
     # WHEN it is read
-    # THEN it stands for the whole text, and says nothing that only Python knows (ECMA-262 is what
+    # THEN it matches the whole text, and says nothing that only Python knows (ECMA-262 is what
     # JSON Schema means)
     for pattern in (rules["pattern"] for rules in every_rule if "pattern" in rules):
         assert re.fullmatch(r"\^[^^$]+\$", pattern.replace("[^", "["))
@@ -129,7 +129,7 @@ def test_different_bodies_have_different_digests(one: dict, other: dict) -> None
 
 
 def test_digest_stays_the_same_for_ever() -> None:
-    # GIVEN a body whose digest stands in keys of stored items
+    # GIVEN a body whose digest is in keys of stored items
     fields = {"temperature_celsius": Decimal("21.5"), "humidity_percent": Decimal(40)}
     # WHEN it is digested by this version
     # THEN it is still the same
@@ -163,7 +163,7 @@ def test_only_numbers_are_numbers(value: str) -> None:
 
 
 @pytest.mark.parametrize("number", ["1e999999999999999999999", "1e-31", "0." + "1" * 31, "9" * 999])
-def test_numbers_that_could_not_be_stored_exactly_are_refused(number: str) -> None:
+def test_numbers_that_could_not_be_stored_exactly_are_rejected(number: str) -> None:
     # GIVEN a number with more digits than DynamoDB keeps
     # WHEN it is read
     # THEN it is refused by name
@@ -174,14 +174,14 @@ def test_numbers_that_could_not_be_stored_exactly_are_refused(number: str) -> No
     "body",
     [b"", b"{", b"\xff", b"\xef\xbb\xbf{}", b"[]", b"null", b"1", b'"x"', b"{}{}", b"[" * 4096],
 )
-def test_bodies_that_are_not_a_json_object_are_refused(body: bytes) -> None:
+def test_bodies_that_are_not_a_json_object_are_rejected(body: bytes) -> None:
     # GIVEN something else than a JSON object
     # WHEN it is read
     # THEN the body is named
     assert list(faults(body)) == ["body"]
 
 
-def test_too_large_bodies_are_refused() -> None:
+def test_too_large_bodies_are_rejected() -> None:
     # GIVEN a body one byte too large, and one just as large as allowed
     body = b'{"temperature_celsius": 20}'
     documents.parse_body(body.ljust(documents.BODY_BYTES_MAX), documents.OBSERVATION_SCHEMA)
@@ -192,7 +192,7 @@ def test_too_large_bodies_are_refused() -> None:
     }
 
 
-def test_a_name_that_stands_twice_is_refused() -> None:
+def test_a_name_that_stands_twice_is_rejected() -> None:
     # GIVEN a body that says two things about one field
     # WHEN it is read
     # THEN it is refused by name
@@ -200,12 +200,12 @@ def test_a_name_that_stands_twice_is_refused() -> None:
     assert faults(body) == {"temperature_celsius": "must be given once"}
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     # GIVEN a body with three faults
     # WHEN it is read
     # THEN each is named
-    told = faults('{"humidity_percent": 101, "colour": "red", "\\ud800": 1}')
-    assert list(told) == ["temperature_celsius", "colour", "\ud800", "humidity_percent"]
+    reported = faults('{"humidity_percent": 101, "colour": "red", "\\ud800": 1}')
+    assert list(reported) == ["temperature_celsius", "colour", "\ud800", "humidity_percent"]
 
 
 @pytest.mark.parametrize("name", ["", " x", "x ", "\\u0000", "a\\nb", "\\ud800", "x" * 101])

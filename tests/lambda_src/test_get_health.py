@@ -26,11 +26,11 @@ def check_with(monkeypatch):
 
 @pytest.fixture
 def stuck():
-    """A check that hangs until the test ends, and counts how often it was begun."""
+    """A check that hangs until the test ends, and lists the threads that began it."""
     release, begun = threading.Event(), []
 
     def check() -> None:
-        begun.append(1)
+        begun.append(threading.current_thread())
         release.wait(30)
 
     check.begun = begun
@@ -128,7 +128,7 @@ def test_a_check_says_why_it_did_not_pass(stuck) -> None:
     checks = [BoundedCheck(fail), BoundedCheck(stuck), BoundedCheck(lambda: None)]
     # WHEN they are run, twice
     passed = [check.passes_within(0.05) for check in checks for _ in range(2)]
-    # THEN each tells of its last run
+    # THEN each reports its last run
     assert passed == [False] * 4 + [True] * 2
     assert [type(check.error) for check in checks] == [ValueError, TimeoutError, type(None)]
 
@@ -136,9 +136,11 @@ def test_a_check_says_why_it_did_not_pass(stuck) -> None:
 def test_the_stuck_thread_does_not_hold_the_process(stuck) -> None:
     # GIVEN a stuck check
     BoundedCheck(stuck).passes_within(0.01)
-    # WHEN the threads of the process are listed
-    # THEN none but the main one would keep it alive
-    assert all(each.daemon for each in threading.enumerate() if each is not threading.main_thread())
+    # WHEN its thread has begun
+    while not stuck.begun:
+        time.sleep(0.01)
+    # THEN the thread would not keep the process alive
+    assert stuck.begun[0].daemon
 
 
 def test_the_client_of_health_gives_up_before_the_deadline() -> None:

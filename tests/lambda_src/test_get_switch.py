@@ -1,4 +1,4 @@
-"""Rules of the switch operation: what Route 53 is told, and what when nothing is sure."""
+"""Rules of the switch operation: what Route 53 receives, also when nothing is certain."""
 
 import pytest
 

@@ -51,7 +51,7 @@ def test_every_error_is_a_problem_document_that_names_its_region(error, status: 
     assert result["headers"]["Content-Type"] == "application/problem+json"
     assert result["headers"]["X-Served-By-Region"] == "eu-central-1"
     assert document["type"].startswith("urn:weather:problem:")
-    assert document["instance"] == "urn:weather:request:r-1"
+    assert document["instance"] == "urn:request:r-1"
     assert document["title"]
     assert document["detail"]
 
@@ -130,7 +130,7 @@ def test_json_is_taken(value: str | None) -> None:
 
 
 @pytest.mark.parametrize("value", ["text/plain", "application/x-www-form-urlencoded", "json"])
-def test_other_media_types_are_refused(value: str) -> None:
+def test_other_media_types_are_rejected(value: str) -> None:
     # GIVEN a body announced as something else, which API Gateway does not check
     request = http.Request.from_event({"headers": {"content-type": value}, "body": "{}"})
     # WHEN it is taken

@@ -2,14 +2,14 @@
 
 import calendar
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from weather import inputs, model
-from weather.errors import InvalidRequest
+from weather.errors import Fault, InvalidRequest
 
 pytestmark = pytest.mark.unit
 
@@ -43,7 +43,7 @@ def test_every_second_of_the_calendar_is_a_time(moment: datetime) -> None:
 def test_everything_else_is_no_time(text: str) -> None:
     # GIVEN a text in another form, or of no real time
     # WHEN it is read
-    # THEN it is refused by field and told the form
+    # THEN it is refused by field and the error names the form
     with pytest.raises(InvalidRequest) as caught:
         inputs.parse_time("to", text)
     (fault,) = caught.value.faults
@@ -150,25 +150,72 @@ def test_cursors_are_what_the_openapi_document_says(fits_parameter, sort_key: st
     assert taken == fits_parameter(cursor, "cursor")
 
 
-def test_all_faults_of_a_listing_are_told_at_once() -> None:
+def test_all_errors_of_a_listing_are_reported_at_once() -> None:
     # GIVEN a request wrong in every part
     query = {"from": ["x"], "to": ["y"], "limit": ["0"], "cursor": ["?"], "page": ["2"]}
     # WHEN it is read
     # THEN every part is named
-    told = faults_of(lambda: inputs.parse_observation_listing({"location": "A"}, query))
-    assert sorted(told) == ["cursor", "from", "limit", "location", "page", "to"]
+    reported = faults_of(lambda: inputs.parse_observation_listing({"location": "A"}, query))
+    assert sorted(reported) == ["cursor", "from", "limit", "location", "page", "to"]
 
 
-def test_all_faults_of_a_put_are_told_at_once() -> None:
+def test_all_errors_of_a_put_are_reported_at_once() -> None:
     # GIVEN a request wrong in every part
     path = {"location": "A", "observed_at": "now"}
     # WHEN it is read
     # THEN every part is named
-    told = faults_of(lambda: inputs.parse_observation(path, {"force": ["1"]}, b'{"colour": 1}'))
-    assert told == ["location", "force", "observed_at", "temperature_celsius", "colour"]
+    reported = faults_of(lambda: observation_of(path, {"force": ["1"]}, b'{"colour": 1}'))
+    assert reported == ["location", "force", "observed_at", "temperature_celsius", "colour"]
 
 
-def test_repeated_query_parameters_are_refused() -> None:
+NOW = datetime(2026, 1, 31, 23, 59, 30, 999999, UTC)
+
+
+def observation_of(path, query, body):
+    """An observation that is put at `NOW`, by an API that tolerates a minute."""
+    return inputs.parse_observation(path, query, body, now=NOW, tolerance=timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("observed_at", "refused"),
+    [
+        ("0001-01-01T00:00:00Z", False),
+        ("2026-01-31T23:59:30Z", False),
+        ("2026-02-01T00:00:30Z", False),
+        ("2026-02-01T00:00:31Z", True),
+        ("2026-02-02T00:00:30Z", True),
+        ("9999-12-31T23:59:59Z", True),
+    ],
+)
+def test_a_time_in_the_future_is_refused_beyond_the_tolerance(observed_at: str, refused) -> None:
+    # GIVEN an observation / WHEN it is read half a minute before midnight
+    path = {"location": "paris", "observed_at": observed_at}
+
+    # THEN it may be at most a minute in the future
+    if refused:
+        with pytest.raises(InvalidRequest) as raised:
+            observation_of(path, {}, b'{"temperature_celsius": 1}')
+        assert raised.value.faults == (
+            Fault(
+                "observed_at",
+                "must not be more than 60 seconds in the future; it is 2026-01-31T23:59:30Z here",
+            ),
+        )
+    else:
+        assert observation_of(path, {}, b'{"temperature_celsius": 1}').observed_at == observed_at
+
+
+def test_a_time_that_is_none_is_not_said_to_be_in_the_future() -> None:
+    # GIVEN a time that does not exist, in the year 9999
+    path = {"location": "paris", "observed_at": "9999-02-30T00:00:00Z"}
+    # WHEN it is read
+    # THEN it is named once
+    assert faults_of(lambda: observation_of(path, {}, b'{"temperature_celsius": 1}')) == [
+        "observed_at"
+    ]
+
+
+def test_repeated_query_parameters_are_rejected() -> None:
     # GIVEN a parameter with two values, even equal ones
     # WHEN it is read
     # THEN it is refused by name, once

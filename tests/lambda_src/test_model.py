@@ -114,7 +114,7 @@ def test_cursors_survive_the_way_to_the_customer(observation: model.Observation)
     # GIVEN the cursor of a sort key
     cursor = model.encode_cursor(observation.key.sk)
     # WHEN it comes back
-    # THEN it stands for the same, and it needed no escapes in a URL
+    # THEN it means the same, and it needed no escapes in a URL
     assert model.decode_cursor(cursor, shape=model.OBSERVATION_SORT_KEY) == observation.key.sk
     assert all(letter.isalnum() or letter in "-_" for letter in cursor)
 
@@ -130,8 +130,8 @@ def forged(document: object) -> str:
     | st.recursive(st.none() | st.text(max_size=9) | st.integers(), st.lists).map(forged)
     | st.dictionaries(st.just("after"), st.text(max_size=20) | st.integers()).map(forged)
 )
-def test_forged_cursors_are_refused_by_name(text: str) -> None:
-    # GIVEN a text that is no cursor
+def test_forged_cursors_are_rejected_by_name(text: str) -> None:
+    # GIVEN a text that is not a cursor
     # WHEN it is read
     # THEN it is refused, and never another way
     with pytest.raises(InvalidRequest) as caught:

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -42,6 +43,26 @@ def paris(table, call) -> None:
     assert call(put_location, path={"location": "paris"}, body=PARIS).status == 201
 
 
+def in_seconds(seconds: int) -> str:
+    """A time relative to now, as the API writes it."""
+    return f"{datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_an_observation_may_be_minutes_in_the_future_and_not_a_day(paris, call) -> None:
+    # GIVEN publishers whose clocks are a minute and a day fast, and one that sends nonsense
+    answers = [
+        call(put_observation, path={**HERE, "observed_at": time}, body=WARM)
+        for time in (in_seconds(60), in_seconds(86_400), "9999-12-31T23:59:59Z")
+    ]
+    # THEN the first is served, the others learn why not
+    assert [answer.status for answer in answers] == [201, 400, 400]
+    assert [fields_of(answer) for answer in answers[1:]] == [["observed_at"]] * 2
+    assert "more than 300 seconds in the future" in answers[1].document["errors"][0]["detail"]
+    # AND what was stored before can be deleted
+    path = {**HERE, "observed_at": "9999-12-31T23:59:59Z"}
+    assert call(delete_observation, path=path).status == 204
+
+
 def fields_of(answer) -> list[str]:
     """The fields that a 400 names."""
     assert answer.status == 400
@@ -76,7 +97,7 @@ def test_list_locations_goes_on_page_by_page(table, call) -> None:
     first = call(list_locations, query={"limit": "2"})
     cursor = first.document["next_cursor"]
     second = call(list_locations, query={"limit": "2", "cursor": cursor})
-    # THEN all come in order, and the end is told
+    # THEN all come in order, and the last page says so
     pages = [[each["location"] for each in page.document["locations"]] for page in (first, second)]
     assert pages == [["paris", "paris-2"], ["rome"]]
     assert second.document["next_cursor"] is None
@@ -114,7 +135,7 @@ def test_put_observation_refuses_another_body_for_the_same_time(paris, call) -> 
     call(put_observation, path=HERE, body=WARM)
     # WHEN another one is put for its time
     answer = call(put_observation, path=HERE, body=COLD)
-    # THEN it is a conflict, and the first one stands
+    # THEN it is a conflict, and the first one is kept
     assert answer.status == 409
     (standing,) = call(list_observations, path=HERE).document["observations"]
     assert standing["temperature_celsius"] == Decimal("20.5")

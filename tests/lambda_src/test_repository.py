@@ -177,7 +177,7 @@ def test_answers_in_pieces_are_put_together(monkeypatch) -> None:
     # WHEN a page of two is read
     listing = model.Listing("locations", model.SortKeyRange("!", "~"), 2)
     page, cursor = repository.list_locations(listing)
-    # THEN it is whole, and no more was read than that and the one that tells of another page
+    # THEN it is whole, and no more was read than that and the one that shows another page
     assert [location.location_id for location in page] == ["l1", "l2"]
     assert cursor == model.encode_cursor("l2")
     assert client.limits == [3, 2, 1]

@@ -119,7 +119,7 @@ def function(monkeypatch):
 
 
 @pytest.fixture
-def told(capsys):
+def logged(capsys):
     """Calls a handler and gives the lines that it wrote."""
 
     def call(handler, **event: Any) -> list[dict[str, Any]]:
@@ -131,11 +131,11 @@ def told(capsys):
     return call
 
 
-def test_a_request_is_one_line_that_names_operation_region_and_ids(function, told) -> None:
+def test_a_request_is_one_line_that_names_operation_region_and_ids(function, logged) -> None:
     # GIVEN a function, and an operation that succeeds
     handler = http.lambda_handler(lambda request: http.Response(200))
     # WHEN it is called
-    (line,) = told(handler)
+    (line,) = logged(handler)
     # THEN the line has what leads to the request, and what became of it
     assert metrics_of(line)
     timestamp = datetime.fromisoformat(line.pop("timestamp"))
@@ -145,7 +145,7 @@ def test_a_request_is_one_line_that_names_operation_region_and_ids(function, tol
     assert 0 <= line.pop("duration_ms") == line.pop("Latency") < 1000
     assert line == {
         "level": "INFO",
-        "message": f"{__name__} answered 200",
+        "message": f"{__name__} returned 200",
         "operation": __name__,
         "region": "eu-central-1",
         "status": 200,
@@ -168,13 +168,15 @@ def test_a_request_is_one_line_that_names_operation_region_and_ids(function, tol
         (KeyError("x"), "ERROR", {"Latency", "Faults"}),
     ],
 )
-def test_levels_and_counts_tell_a_bug_from_a_lost_table(told, error, level, metrics) -> None:
+def test_levels_and_counts_distinguish_a_bug_from_a_lost_table(
+    logged, error, level, metrics
+) -> None:
     # GIVEN an operation that has served a request
     operation = raising(error) if error else lambda request: http.Response(200)
     handler = http.lambda_handler(operation)
-    told(handler)
+    logged(handler)
     # WHEN it serves another one
-    (line,) = told(handler)
+    (line,) = logged(handler)
     # THEN the level is one of Lambda's, and only what happened is counted
     assert line["level"] == level
     assert line.get("error") == (type(error).__name__ if error else None)
@@ -182,34 +184,34 @@ def test_levels_and_counts_tell_a_bug_from_a_lost_table(told, error, level, metr
     assert all(metrics_of(line)[name] == 1 for name in metrics - {"Latency"})
 
 
-def test_a_failure_tells_its_cause_and_where_it_arose(told) -> None:
+def test_a_failure_names_its_cause_and_where_it_arose(logged) -> None:
     # GIVEN two failures, one of the table and one of ours with a note
     bug = ValueError("secret")
     bug.add_note("AWS error code ValidationException")
     # WHEN they strike
-    (lost,) = told(http.lambda_handler(raising(errors.Unavailable("ThrottlingException"))))
-    (broken,) = told(http.lambda_handler(raising(bug)))
+    (lost,) = logged(http.lambda_handler(raising(errors.Unavailable("ThrottlingException"))))
+    (broken,) = logged(http.lambda_handler(raising(bug)))
     # THEN the lines tell why and where
     assert lost["notes"] == ["ThrottlingException"]
     assert broken["notes"] == ["AWS error code ValidationException"]
     assert all(line["stack"][-1].startswith("test_telemetry.py:") for line in (lost, broken))
 
 
-def test_what_the_customer_did_wrong_needs_no_stack(told) -> None:
+def test_what_the_customer_did_wrong_needs_no_stack(logged) -> None:
     # GIVEN a request for something that is not there
     # WHEN it is answered
-    (line,) = told(http.lambda_handler(raising(errors.NotFound("Location paris"))))
-    # THEN its kind is told, and no more
+    (line,) = logged(http.lambda_handler(raising(errors.NotFound("Location paris"))))
+    # THEN its kind is logged, and nothing else
     assert line["error"] == "NotFound"
     assert not {"notes", "stack"} & line.keys()
 
 
-def test_only_the_first_request_is_a_cold_start(told) -> None:
+def test_only_the_first_request_is_a_cold_start(logged) -> None:
     # GIVEN a function that has just started
     handler = http.lambda_handler(lambda request: http.Response(200))
     # WHEN it serves three requests
-    lines = [line for _ in range(3) for line in told(handler)]
-    # THEN the first one is told apart
+    lines = [line for _ in range(3) for line in logged(handler)]
+    # THEN the first one differs
     assert [line["cold_start"] for line in lines] == [True, False, False]
     assert ["ColdStart" in metrics_of(line) for line in lines] == [True, False, False]
 
@@ -217,31 +219,31 @@ def test_only_the_first_request_is_a_cold_start(told) -> None:
 @pytest.mark.parametrize(
     "header", ["", "Root=1-5759e988", "Root=x;Sampled=1", f"Self={TRACE_ID}", "Root=1-'; drop"]
 )
-def test_what_is_no_trace_id_is_not_told(told, monkeypatch, header: str) -> None:
+def test_an_invalid_trace_id_is_not_logged(logged, monkeypatch, header: str) -> None:
     # GIVEN a trace header that is not as X-Ray writes it
     monkeypatch.setenv("_X_AMZN_TRACE_ID", header)
     # WHEN a request is served
-    (line,) = told(http.lambda_handler(lambda request: http.Response(200)))
+    (line,) = logged(http.lambda_handler(lambda request: http.Response(200)))
     # THEN nothing of it is in the line
     assert line["xray_trace_id"] is None
 
 
-def test_a_function_outside_of_lambda_tells_the_same(told, monkeypatch) -> None:
+def test_a_function_outside_of_lambda_logs_the_same(logged, monkeypatch) -> None:
     # GIVEN none of the variables that Lambda sets but the Region
     monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME", raising=False)
     monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
     # WHEN a request is served
-    (line,) = told(http.lambda_handler(lambda request: http.Response(200)))
-    # THEN the line is valid, and the operation stands in for the function
+    (line,) = logged(http.lambda_handler(lambda request: http.Response(200)))
+    # THEN the line is valid, and the operation replaces the function's name
     assert metrics_of(line)
     assert line["FunctionName"] == line["operation"]
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_is_told_by_the_name_of_its_module(told, name: str) -> None:
+def test_an_operation_is_logged_by_the_name_of_its_module(logged, name: str) -> None:
     # GIVEN an operation that fails for want of a table
     # WHEN it has served its first request
-    lines = told(OPERATIONS[name].handler, pathParameters={})
+    lines = logged(OPERATIONS[name].handler, pathParameters={})
     # THEN the line, if there is one, names it
     assert {line["operation"] for line in lines} <= {name}
     assert lines or name in QUIET
@@ -260,42 +262,42 @@ def test_just_what_health_checkers_call_is_quiet() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_quiet_operations_tell_of_the_first_request_only(told, status: int) -> None:
+def test_quiet_operations_log_the_first_request_only(logged, status: int) -> None:
     # GIVEN a quiet operation that has just started
     handler = http.lambda_handler(lambda request: http.Response(status), quiet=True)
     # WHEN it succeeds again and again
-    lines = [told(handler) for _ in range(3)]
+    lines = [logged(handler) for _ in range(3)]
     # THEN it tells of its start, without a latency
     assert [len(each) for each in lines] == [1, 0, 0]
     assert metrics_of(lines[0][0]) == {"ColdStart": 1}
 
 
-def test_health_that_fails_tells_why(told, monkeypatch) -> None:
+def test_health_that_fails_logs_why(logged, monkeypatch) -> None:
     # GIVEN a replica out of reach
     def fail() -> None:
         raise errors.Unavailable("ConnectTimeoutError")
 
     monkeypatch.setattr(get_health, "replica_check", BoundedCheck(fail))
-    told(get_health.handler)
+    logged(get_health.handler)
     # WHEN health is asked for
-    (line,) = told(get_health.handler)
+    (line,) = logged(get_health.handler)
     # THEN there is a line with the cause, and a count
     assert (line["level"], line["status"], line["error"]) == ("WARN", 503, "Unavailable")
     assert line["notes"] == ["ConnectTimeoutError"]
     assert metrics_of(line) == {"TableUnavailable": 1}
 
 
-def test_health_and_the_switch_are_quiet_while_all_is_well(table, told) -> None:
+def test_health_and_the_switch_are_quiet_while_all_is_well(table, logged) -> None:
     # GIVEN functions that have served their first request
     for operation in (get_health, get_switch):
-        told(operation.handler)
+        logged(operation.handler)
     # WHEN checkers ask on, whether the switch is engaged or not
     # THEN nothing is written
     for item in ({}, {"pk": "control", "sk": "switch"}):
         if item:
             table.put_item(Item=item)
         for operation in (get_health, get_switch):
-            assert told(operation.handler) == []
+            assert logged(operation.handler) == []
 
 
 class Broken(io.StringIO):
@@ -361,10 +363,10 @@ def test_metrics_have_names_that_cloudwatch_takes() -> None:
 def test_every_line_has_valid_metrics_of_the_file_and_no_other(status, seconds, quiet) -> None:
     # GIVEN any answer
     telemetry, output = Telemetry("get_weather", quiet=quiet), io.StringIO()
-    # WHEN it is told twice
+    # WHEN it is logged twice
     with contextlib.redirect_stdout(output):
         for _ in range(2):
-            telemetry.tell(
+            telemetry.log(
                 status=status, seconds=seconds, request_id="r", function_request_id=None, error=None
             )
     # THEN each line is valid
@@ -398,7 +400,7 @@ def event_full_of(secret: str) -> dict[str, Any]:
     }
 
 
-def assert_not_told(secret: str, output: str) -> None:
+def assert_not_logged(secret: str, output: str) -> None:
     """Make sure that a secret is not in an output, as text nor as part of its JSON."""
     assert secret not in output
     assert not [text for line in lines_of(output) for text in strings_of(line) if secret in text]
@@ -422,7 +424,7 @@ def test_no_operation_tells_anything_of_a_customer(dynamodb_table, secret, given
                 operation.handler({**event, **observation}, None)
     # THEN nothing of it is written
     assert output.getvalue()
-    assert_not_told(secret, output.getvalue())
+    assert_not_logged(secret, output.getvalue())
 
 
 class Failing:
@@ -438,7 +440,7 @@ class Failing:
 @settings(max_examples=50)
 @given(
     # A mark, as Hypothesis also tries words of the code itself.
-    secret=st.text().map("told to nobody {}".format),
+    secret=st.text().map("not for the log {}".format),
     quiet=st.booleans(),
     kind=st.sampled_from(
         [
@@ -453,7 +455,7 @@ class Failing:
         ]
     ),
 )
-def test_no_message_of_an_error_is_told(secret: str, quiet: bool, kind) -> None:
+def test_no_message_of_an_error_is_logged(secret: str, quiet: bool, kind) -> None:
     # GIVEN an operation whose error quotes the request, under another error that does, too
     def operation(request: http.Request) -> http.Response:
         try:
@@ -465,7 +467,7 @@ def test_no_message_of_an_error_is_told(secret: str, quiet: bool, kind) -> None:
     # WHEN it is called
     with contextlib.redirect_stdout(output):
         http.lambda_handler(operation, quiet=quiet)(event_full_of("x" * 40), None)
-    # THEN the error is told, and its message is not
+    # THEN the error is logged, and its message is not
     (line,) = lines_of(output.getvalue())
     assert line["error"]
-    assert_not_told(secret, output.getvalue())
+    assert_not_logged(secret, output.getvalue())

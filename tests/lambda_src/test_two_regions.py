@@ -217,7 +217,7 @@ def test_both_regions_converge_to_the_same_answers(call, steps, skew) -> None:
     assert first == second
 
 
-def test_two_bodies_for_one_time_both_stay_and_a_third_is_refused(call) -> None:
+def test_two_bodies_for_one_time_both_stay_and_a_third_is_rejected(call) -> None:
     # GIVEN two Regions that accepted different bodies for one time
     table = registered(call)
     path = {"location": "paris", "observed_at": TIMES[0]}

@@ -1,16 +1,31 @@
 """`python -m ops drill`: what it refuses, and that a real environment is safe from a slip."""
 
 import argparse
+import errno
+import os
+import signal
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import fake_environment
 import pytest
+from fake_drill import FakeLocks
 
 from ops.cli import drill as cli
+from ops.cli import restore as restore_cli
+from ops.drill.aws_faults import SwitchFault
+from ops.drill.credentials import require_lifetime
 from ops.drill.expectation import expect
-from ops.drill.injection import Injection
+from ops.drill.interrupts import ENDING, Interrupts
+from ops.drill.restore import Plan, Restored, Step
+from ops.drill.spending import KeyLimits
 from ops.errors import ExitCode, OpsError
 
 pytestmark = pytest.mark.unit
+
+
+QUOTA = KeyLimits("us-east-1", 50.0, 100_000, "MONTH", 90_000)
 
 
 @pytest.fixture
@@ -23,25 +38,29 @@ def parse():
 @pytest.fixture
 def on_aws(monkeypatch, tmp_path):
     """An environment on AWS that no test may touch."""
-    environment = SimpleNamespace(name="production", is_local=False, speed=1.0)
+    environment = fake_environment.environment(folder=tmp_path)
     expectation = expect(interval_seconds=30, failure_threshold=3, ttl_seconds=60, probe_seconds=6)
     monkeypatch.setattr(cli, "environment_from", lambda _: environment)
-    monkeypatch.setattr(cli, "plan", lambda *_: Injection("switch", "us-east-1", {"reason": "x"}))
+    monkeypatch.setattr(cli, "identified", lambda _: None)
+    monkeypatch.setattr(cli, "choose", lambda *_: SwitchFault(id="drill-1", region="us-east-1"))
     monkeypatch.setattr(cli, "expectation_of", lambda *_: expectation)
+    monkeypatch.setattr(cli.quota, "limits", lambda _: [QUOTA])
     monkeypatch.setattr(cli, "verify", lambda _: pytest.fail("it was touched"))
     monkeypatch.setattr(cli, "Drill", lambda *_, **__: pytest.fail("it was touched"))
+    monkeypatch.setattr(cli, "hold", lambda *_, **__: nullcontext(FakeLocks().held("drill-1")))
     return ["--environment", "production", "--folder", str(tmp_path), "--fault", "switch"]
 
 
-def test_without_execute_nothing_is_done_and_all_is_told(parse, on_aws, capsys):
+def test_without_execute_nothing_is_done_and_all_is_printed(parse, on_aws, capsys):
     options = parse(*on_aws)
 
     assert options.run(options) == ExitCode.PASSED
-    told = capsys.readouterr().out
-    assert "Will engage the failover switch" in told
-    assert "at most 156 s = 30 s interval x 3 checks + 60 s time to live + 6 s" in told
-    assert "Dry run: nothing was done" in told
-    assert "--execute" in told
+    printed = capsys.readouterr().out
+    assert "In production, this will engage the failover switch" in printed
+    assert "Expected cut-over, as no request fails: at most 156 s = 30 s interval x 3" in printed
+    assert "requests of the customer operator in each Region; quota: 90000 of 100000" in printed
+    assert "Dry run: nothing was done" in printed
+    assert "--execute" in printed
 
 
 def test_without_somebody_to_confirm_nothing_is_done(parse, on_aws):
@@ -60,7 +79,7 @@ def test_the_environments_name_is_to_be_typed(parse, on_aws, monkeypatch, typed,
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", lambda _: typed)
     verified = []
-    refused = SimpleNamespace(passed=False, with_outcome=lambda _: ())
+    refused = SimpleNamespace(passed=False, with_outcome=lambda _: (), unreadable=())
     monkeypatch.setattr(cli, "verify", lambda _: verified.append(1) or refused)
 
     if goes_on:
@@ -71,9 +90,19 @@ def test_the_environments_name_is_to_be_typed(parse, on_aws, monkeypatch, typed,
     assert bool(verified) == goes_on
 
 
+def test_a_drill_that_a_customers_quota_would_stop_is_refused(parse, on_aws, monkeypatch):
+    monkeypatch.setattr(
+        cli.quota, "limits", lambda _: [KeyLimits("us-east-1", 50.0, 100, "DAY", 99)]
+    )
+    options = parse(*on_aws, "--execute", "--yes")
+
+    with pytest.raises(OpsError, match="the quota is not enough: 99 of 100 a day left"):
+        options.run(options)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--fault", "switch", "--restore"]])
 def test_either_a_fault_or_the_restore(parse, arguments):
-    options = parse(*arguments)
+    options = parse("--environment", "production", *arguments)
 
     with pytest.raises(OpsError) as caught:
         options.run(options)
@@ -84,9 +113,9 @@ def test_either_a_fault_or_the_restore(parse, arguments):
     "arguments",
     [
         ["--fault", "flood"],
-        ["--fault", "grey", "--share", "0"],
-        ["--fault", "grey", "--share", "1.1"],
-        ["--fault", "grey", "--share", "nan"],
+        ["--fault", "gray-failure", "--share", "0"],
+        ["--fault", "gray-failure", "--share", "1.1"],
+        ["--fault", "gray-failure", "--share", "nan"],
         ["--fault", "slow", "--delay-seconds", "301"],
         ["--fault", "table", "--error", "replication"],
         ["--fault", "error", "--status", "404"],
@@ -100,3 +129,177 @@ def test_a_wrong_value_is_wrong_usage(parse, arguments, capsys):
 
     assert caught.value.code == ExitCode.USAGE
     assert arguments[-2] in capsys.readouterr().err
+
+
+@pytest.fixture
+def restoring(monkeypatch, tmp_path):
+    """What `--restore` would do, on AWS or in a sandbox, and whether it was done."""
+    steps = (Step("release the switch", lambda: "", "aws dynamodb delete-item"),)
+    found = SimpleNamespace(plan=Plan((), steps, ("the switch of bob",)), done=[])
+
+    def restore(*_):
+        found.done.append(1)
+        return Restored(["released the switch"], [], [])
+
+    def at(**changes):
+        environment = fake_environment.environment(folder=tmp_path, **changes)
+        monkeypatch.setattr(cli, "environment_from", lambda _: environment)
+        return ["--environment", environment.name, "--folder", str(tmp_path), "--restore"]
+
+    monkeypatch.setattr(restore_cli, "identified", lambda _: None)
+    monkeypatch.setattr(restore_cli, "plan", lambda *_, **__: found.plan)
+    monkeypatch.setattr(restore_cli, "restore", restore)
+    monkeypatch.setattr(restore_cli, "hold", lambda *_, **__: nullcontext())
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: False))
+    found.at = at
+    return found
+
+
+def test_on_aws_a_restore_shows_first_what_it_would_do(parse, restoring, capsys):
+    options = parse(*restoring.at())
+
+    assert options.run(options) == ExitCode.PASSED
+    assert restoring.done == []
+    out = capsys.readouterr().out
+    assert "- release the switch" in out
+    assert "Dry run: nothing was done. To do it, give --execute." in out
+    assert "Left as it is, for no such drill has done it: the switch of bob" in out
+
+
+def test_on_aws_a_restore_asks_for_confirmation(parse, restoring):
+    options = parse(*restoring.at(), "--execute")
+
+    with pytest.raises(OpsError, match="not confirmed"):
+        options.run(options)
+    assert restoring.done == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments"),
+    [({}, ["--execute", "--yes"]), ({"sandbox": fake_environment.sandbox_access()}, [])],
+)
+def test_a_confirmed_restore_and_one_in_a_sandbox_are_done(
+    parse, restoring, changes, arguments, capsys
+):
+    options = parse(*restoring.at(**changes), *arguments)
+
+    assert options.run(options) == ExitCode.PASSED
+    assert restoring.done == [1]
+    assert "Done: released the switch" in capsys.readouterr().out
+
+
+def test_what_is_not_restored_fails_and_names_the_way_out(parse, restoring, monkeypatch, capsys):
+    failed = Restored([], ["release the switch: denied"], ["aws dynamodb delete-item"])
+    monkeypatch.setattr(restore_cli, "restore", lambda *_: failed)
+    options = parse(*restoring.at(), "--execute", "--yes")
+
+    result = options.run(options)
+
+    assert result == ExitCode.CHECK_FAILED
+    assert result.members["failed"] == ["release the switch: denied"]
+    assert result.members["finish"] == ["aws dynamodb delete-item"]
+    printed = capsys.readouterr().out
+    assert "NOT RESTORED: release the switch: denied" in printed
+    assert "Finish with: aws dynamodb delete-item" in printed
+
+
+def test_without_the_secondary_region_a_restore_names_what_can_be_done_by_hand(
+    parse, restoring, monkeypatch, capsys
+):
+    def down(*_, **__):
+        raise OpsError("DynamoDB in us-west-2 failed", next_step="wait")
+
+    monkeypatch.setattr(restore_cli, "hold", down)
+    options = parse(*restoring.at(), "--execute", "--yes")
+
+    with pytest.raises(OpsError, match="DynamoDB in us-west-2 failed"):
+        options.run(options)
+    assert "To release the switch by hand: aws dynamodb delete-item" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("location", ["drill-", "berlin", "drill-0000cafe/..", "drill-0000CAFE"])
+def test_only_a_location_of_a_drill_can_be_named(parse, location, capsys):
+    with pytest.raises(SystemExit):
+        parse("--restore", "--location", location)
+    assert "drill- and eight digits" in capsys.readouterr().err
+
+
+def test_a_report_that_could_not_be_written_stops_a_drill_before_it_injects(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", raising(OSError(errno.ENOSPC, "No space left on device")))
+
+    with (
+        pytest.raises(OpsError, match="No space left on device: nothing was injected") as caught,
+        cli._space_for_a_report(tmp_path / "drills"),
+    ):
+        pytest.fail("a drill began")
+    assert "--report-folder" in caught.value.next_step
+    assert [*(tmp_path / "drills").iterdir()] == []
+
+
+def test_the_space_that_is_kept_for_a_report_is_no_file_that_a_killed_drill_leaves(tmp_path):
+    with cli._space_for_a_report(tmp_path):
+        assert [*tmp_path.iterdir()] == []
+
+
+def raising(error):
+    def function(*_, **__):
+        raise error
+
+    return function
+
+
+class Session:
+    def __init__(self, **expiry):
+        self.expiry = expiry
+
+    def get_credentials(self):
+        return SimpleNamespace(get_frozen_credentials=lambda: None, **self.expiry)
+
+
+@pytest.mark.parametrize(("minutes", "is_refused"), [(5, True), (30, False), (None, False)])
+def test_credentials_must_last_as_long_as_the_drill_may_take(minutes, is_refused):
+    expiry = minutes and datetime.now(UTC) + timedelta(minutes=minutes)
+    environment = fake_environment.environment(session=Session(_expiry_time=expiry))
+
+    if not is_refused:
+        require_lifetime(environment, 900)
+        return
+    with pytest.raises(OpsError, match="the drill may take 900 s: nothing was injected") as caught:
+        require_lifetime(environment, 900)
+    assert "sign in again" in caught.value.next_step
+
+
+def test_credentials_without_an_expiry_are_accepted():
+    require_lifetime(fake_environment.environment(session=Session()), 900)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_the_first_signal_interrupts_and_no_other_one_does(number):
+    lines = []
+
+    with Interrupts(lines.append), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+    with Interrupts(lines.append):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+        for again in ENDING:
+            signal.raise_signal(again)
+
+    assert len(lines) == len(ENDING)
+
+
+def test_a_postponed_signal_interrupts_nothing_though_it_cannot_be_printed():
+    with Interrupts(raising(OSError(errno.EIO, "EIO"))) as interrupts:
+        interrupts.postpone()
+        for number in ENDING:
+            signal.raise_signal(number)
+
+
+def test_a_signal_that_the_caller_ignores_is_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

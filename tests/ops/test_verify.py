@@ -1,6 +1,5 @@
-"""What `verify` makes of its checks: none hides another, and the form of the report stays."""
+"""`verify` runs every check, and the form of its report is a contract."""
 
-import argparse
 import json
 
 import pytest
@@ -8,11 +7,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from fake_environment import EAST, WEST, environment
 from rich.console import Console
 
+from ops.__main__ import main
 from ops.cli import verify as verify_cli
 from ops.errors import ExitCode, OpsError
-from ops.verification.checks import CHECKS
-from ops.verification.finding import Outcome, check, failed, passed, region_check, unknown
-from ops.verify import verify
+from ops.verify import CHECKS, verify
+from ops.verify.finding import Outcome, check, failed, passed, region_check, unknown
 
 pytestmark = pytest.mark.unit
 
@@ -33,40 +32,40 @@ def dark(_):
 
 
 @check("sky.clear")
-def breaking(_):
+def raising(_):
     yield passed("sun", "shines")
     raise KeyError("moon")
 
 
 @region_check("region.alive")
-def dead_in_the_east(_, region):
+def unreachable_in_the_east(_, region):
     if region == EAST:
-        raise EndpointConnectionError(endpoint_url="https://dead.example")
+        raise EndpointConnectionError(endpoint_url="https://unreachable.example")
     yield passed(region, "alive")
 
 
-def test_every_finding_bears_the_id_of_its_check():
+def test_every_finding_has_the_id_of_its_check():
     assert [finding.check for finding in verify(environment(), [calm, dark]).findings] == [
         "sea.calm",
         "sea.monster",
     ]
 
 
-def test_a_check_that_breaks_is_a_failed_finding_after_what_it_found():
-    sun, broken = verify(environment(), [breaking]).findings
+def test_an_exception_of_a_check_is_a_failed_finding_after_its_other_findings():
+    sun, moon = verify(environment(), [raising]).findings
 
     assert sun.outcome is Outcome.PASSED
-    assert broken.outcome is Outcome.FAILED
-    assert broken.check == "sky.clear"
-    assert broken.found == "KeyError: 'moon'"
-    assert broken.fix
+    assert moon.outcome is Outcome.FAILED
+    assert moon.check == "sky.clear"
+    assert moon.found == "KeyError: 'moon'"
+    assert moon.fix
 
 
-def test_a_dead_region_does_not_hide_the_others():
-    east, west = verify(environment(), [dead_in_the_east]).findings
+def test_a_region_that_is_down_does_not_hide_the_others():
+    east, west = verify(environment(), [unreachable_in_the_east]).findings
 
-    assert (east.subject, east.outcome) == (EAST, Outcome.FAILED)
-    assert "https://dead.example" in east.found
+    assert (east.subject, east.outcome) == (EAST, Outcome.UNKNOWN)
+    assert "https://unreachable.example" in east.found
     assert (west.subject, west.outcome) == (WEST, Outcome.PASSED)
 
 
@@ -74,36 +73,36 @@ def test_a_dead_region_does_not_hide_the_others():
     ("error", "found", "fix"),
     [
         (
-            OpsError("the edges are gone", next_step="start them"),
-            "the edges are gone",
+            OpsError("the endpoints are down", next_step="start them"),
+            "the endpoints are down",
             "start them",
         ),
         (
             ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetStage"),
             "AccessDenied",
-            "these credentials may make this call",
+            "sign in with a role that allows this request",
         ),
-        (TimeoutError("timed out"), "TimeoutError: timed out", "see that the Region answers"),
+        (TimeoutError("timed out"), "TimeoutError: timed out", "check that the Region responds"),
     ],
 )
-def test_what_breaks_a_check_comes_with_a_next_step(error, found, fix):
+def test_an_exception_of_a_check_is_reported_with_a_next_step(error, found, fix):
     @check("some.thing")
-    def raising(_):
+    def raising_check(_):
         raise error
         yield
 
-    (finding,) = verify(environment(), [raising]).findings
+    (finding,) = verify(environment(), [raising_check]).findings
 
     assert found in finding.found
     assert fix in finding.fix
 
 
-def test_what_cannot_be_seen_is_no_failure():
+def test_an_unknown_state_is_not_a_failure():
     assert verify(environment(), [calm, dark]).passed
     assert not verify(environment(), [calm, dark, shallow]).passed
 
 
-def test_the_keys_of_the_report_stay():
+def test_the_keys_of_the_report_are_a_contract():
     report = verify(environment(), [calm, shallow, dark]).to_json()
 
     assert list(report) == [
@@ -113,11 +112,11 @@ def test_the_keys_of_the_report_stay():
     assert report["findings"][:2] == [
         {
             "check": "sea.calm", "subject": "sea", "outcome": "passed", "found": "calm", "fix": "",
-            "measured": {"waves_m": 0.1},
+            "measured": {"waves_m": 0.1}, "unreadable": False,
         },
         {
             "check": "sea.deep", "subject": "sea", "outcome": "failed", "found": "[shallow]",
-            "fix": "dredge it", "measured": {},
+            "fix": "dredge it", "measured": {}, "unreadable": False,
         },
     ]  # fmt: skip
 
@@ -125,32 +124,44 @@ def test_the_keys_of_the_report_stay():
 def test_the_ids_of_the_checks_are_a_contract():
     assert [check.id for check in CHECKS] == [
         "leftover.switch",
-        "leftover.edge_faults",
-        "leftover.table_faults",
+        "leftover.faults",
         "leftover.health_function",
+        "leftover.lock",
+        "leftover.drill",
         "dns.records",
         "dns.answer",
-        "health_check.aim",
+        "health_check.target",
         "health_check.switch",
+        "health_check.checkers",
         "health_check.state",
         "certificate.issued",
         "certificate.served",
-        "region.own_url",
+        "tls.version",
+        "tls.policy",
+        "region.url",
         "region.domain",
-        "region.key",
-        "data.replication",
+        "region.api_key",
+        "table.replication",
+        "table.replicas",
+        "table.protection",
+        "table.parity",
+        "key.state",
         "parity.routes",
         "parity.functions",
         "parity.stage",
-        "parity.keys",
-        "parity.limits",
-        "table.protection",
-        "table.parity",
+        "parity.api_keys",
+        "parity.usage_plans",
+        "quota.parity",
+        "provider.lock",
     ]
 
 
-def test_an_aws_that_is_gone_altogether_is_no_traceback(monkeypatch):
-    gone = environment(
+def test_every_check_says_what_it_checks():
+    assert [check.id for check in CHECKS if not check.description.endswith(".")] == []
+
+
+def test_a_total_outage_of_aws_shows_no_traceback(monkeypatch):
+    unreachable_aws = environment(
         {
             (service, region): EndpointConnectionError(endpoint_url=f"https://{service}.example")
             for service in ("acm", "apigateway", "cloudwatch", "dynamodb", "lambda", "route53")
@@ -163,15 +174,17 @@ def test_an_aws_that_is_gone_altogether_is_no_traceback(monkeypatch):
 
     monkeypatch.setattr("socket.getaddrinfo", unreachable)
 
-    verification = verify(gone)
+    verification = verify(unreachable_aws)
 
-    looked_at = {finding.check for finding in verification.findings}
-    assert {check.id for check in CHECKS} - looked_at == {
-        "leftover.edge_faults",
-        "leftover.table_faults",
-    }
-    assert {finding.outcome for finding in verification.findings} == {Outcome.FAILED}
-    assert all(finding.fix for finding in verification.findings)
+    checked = {finding.check for finding in verification.findings}
+    assert {check.id for check in CHECKS} - checked == {"leftover.faults"}
+    # The journal and the lock file are read from this machine.
+    here = ("journal", "lock file")
+    found = [finding for finding in verification.findings if finding.subject not in here]
+    assert not [finding for finding in found if finding.outcome is not Outcome.UNKNOWN]
+    assert all(finding.unreadable for finding in found)
+    assert not verification.passed
+    assert all(finding.fix for finding in found)
 
 
 def test_the_table_shows_failures_first_and_their_fix():
@@ -189,17 +202,17 @@ def test_the_table_shows_failures_first_and_their_fix():
 @pytest.fixture
 def run(monkeypatch, capsys):
     def run(checks, *arguments):
-        monkeypatch.setattr(verify_cli, "environment_from", lambda _: environment())
-        monkeypatch.setattr(verify_cli, "verify", lambda given: verify(given, checks))
-        parser = argparse.ArgumentParser()
-        verify_cli.add_to(parser.add_subparsers())
-        options = parser.parse_args(["verify", *arguments])
-        return options.run(options), capsys.readouterr().out
+        dead = EndpointConnectionError(endpoint_url="https://dead.example")
+        unknown = environment({("sts", WEST): dead, ("dynamodb", WEST): dead})
+        monkeypatch.setattr(verify_cli, "environment_from", lambda _: unknown)
+        monkeypatch.setattr(verify_cli, "verify", lambda given, **_: verify(given, checks))
+        code = main(["verify", "--environment", "production", *arguments])
+        return code, capsys.readouterr().out
 
     return run
 
 
-def test_the_exit_code_tells_whether_a_check_failed(run):
+def test_the_exit_code_reports_whether_a_check_failed(run):
     assert run([calm, dark])[0] == ExitCode.PASSED
     assert run([calm, shallow])[0] == ExitCode.CHECK_FAILED
 

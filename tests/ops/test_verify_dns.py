@@ -1,4 +1,4 @@
-"""Records, health checks and what they say: each thing that can be wrong is named."""
+"""Records, health checks and their states: each error is named."""
 
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -6,18 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from fake_environment import EAST, NAME, OUTPUTS, WEST, Canned, environment
 
-from ops.calls import Answer, DnsAnswer
-from ops.verification.answers import answers
-from ops.verification.finding import Outcome
-from ops.verification.health_checks import aim
-from ops.verification.health_checks import switch as switch_check
-from ops.verification.health_states import (
-    HealthState,
-    health_states,
-    regions_to_serve,
-    state,
-)
-from ops.verification.records import records
+from ops.http_client import DnsAnswer, Response
+from ops.verify.dns import answers, records
+from ops.verify.finding import Outcome
+from ops.verify.health_checks import checkers, target
+from ops.verify.health_checks import switch as switch_check
+from ops.verify.health_states import HealthState, health_states, regions_to_serve, state
 
 pytestmark = pytest.mark.unit
 
@@ -44,7 +38,7 @@ RECORDS = [
 ]
 
 
-def look_at_records(found):
+def check_records(found):
     route53 = Canned(list_resource_record_sets={"ResourceRecordSets": found})
     return records.run(environment({("route53", EAST): route53}))
 
@@ -56,7 +50,7 @@ def failures(findings):
 def test_the_records_of_the_stack_pass():
     other = {"Name": "www.example.com.", "Type": "A", "TTL": 1}
 
-    findings = look_at_records([*RECORDS, other])
+    findings = check_records([*RECORDS, other])
 
     assert not failures(findings)
     assert len(findings) == 4
@@ -65,8 +59,8 @@ def test_the_records_of_the_stack_pass():
 def test_a_missing_record_is_named():
     without = [r for r in RECORDS if (r["Type"], r["SetIdentifier"]) != ("A", "secondary")]
 
-    assert failures(look_at_records(without)) == {
-        f"{NAME} A secondary": "there is no such record: DNS cannot lead to us-west-2"
+    assert failures(check_records(without)) == {
+        f"{NAME} A secondary": "the record does not exist: DNS cannot route to us-west-2"
     }
 
 
@@ -76,10 +70,10 @@ def test_a_missing_record_is_named():
         ({"Failover": "SECONDARY"}, "its role is SECONDARY, not PRIMARY"),
         ({"HealthCheckId": None}, "its health check is none, not calculated"),
         ({"HealthCheckId": "endpoint-east"}, "its health check is endpoint-east, not calculated"),
-        ({"AliasTarget": None}, f"it is no alias to {OUTPUTS['domain_targets'][EAST]}"),
+        ({"AliasTarget": None}, f"it is not an alias of {OUTPUTS['domain_targets'][EAST]}"),
         (
             {"AliasTarget": {"DNSName": "elsewhere.", "EvaluateTargetHealth": True}},
-            f"it leads to elsewhere., not to {OUTPUTS['domain_targets'][EAST]}",
+            f"it points to elsewhere., not to {OUTPUTS['domain_targets'][EAST]}",
         ),
         (
             {"AliasTarget": {"DNSName": OUTPUTS["domain_targets"][EAST].upper()}},
@@ -90,19 +84,19 @@ def test_a_missing_record_is_named():
 def test_a_wrong_record_is_named(change, found):
     changed = [RECORDS[0] | change, *RECORDS[1:]]
 
-    assert failures(look_at_records(changed)) == {f"{NAME} A primary": found}
+    assert failures(check_records(changed)) == {f"{NAME} A primary": found}
 
 
-def test_a_record_that_the_stack_does_not_know_is_named():
+def test_a_record_that_is_not_part_of_the_stack_is_named():
     stranger = RECORDS[0] | {"SetIdentifier": "by hand"}
 
-    (finding,) = failures(look_at_records([*RECORDS, stranger])).items()
+    (finding,) = failures(check_records([*RECORDS, stranger])).items()
 
     assert finding[0] == f"{NAME} A by hand"
-    assert "takes part in the answers" in finding[1]
+    assert "Route 53 may answer with it" in finding[1]
 
 
-def test_latency_records_are_known_by_their_region():
+def test_latency_records_are_identified_by_their_region():
     by_latency = environment(
         {
             ("route53", EAST): Canned(
@@ -154,7 +148,7 @@ def with_configs(changes=None):
 
 
 def test_the_health_checks_of_the_stack_pass():
-    assert not failures(aim.run(with_configs()))
+    assert not failures(target.run(with_configs()))
     assert not failures(switch_check.run(with_configs()))
 
 
@@ -164,19 +158,18 @@ def test_the_health_checks_of_the_stack_pass():
         ({"FullyQualifiedDomainName": "example.org"}, "it calls the host example.org, not west."),
         (
             {"FullyQualifiedDomainName": OUTPUTS["domain_targets"][WEST]},
-            "which answers 403 to every health check",
+            "which returns 403 to every health check",
         ),
         ({"ResourcePath": "/v1"}, "it calls the path /v1, not /v1/health"),
         ({"EnableSNI": False}, "does not send the host name in TLS"),
-        ({"Disabled": True}, "counts as healthy for ever"),
+        ({"Disabled": True}, "so always counts as healthy"),
         ({"Inverted": True}, "a healthy Region counts as unhealthy"),
         ({"Type": "HTTP", "Port": 80}, "it is HTTP on port 80, not HTTPS"),
-        ({"IPAddress": "192.0.2.1"}, "it is tied to the address 192.0.2.1"),
-        ({"Regions": ["us-east-1"]}, "only 1 Regions check it"),
+        ({"IPAddress": "192.0.2.1"}, "it is fixed to the address 192.0.2.1"),
     ],
 )
-def test_a_health_check_that_aims_elsewhere_is_named(change, found):
-    (failure,) = failures(aim.run(with_configs({"endpoint-west": change}))).items()
+def test_a_health_check_that_calls_something_else_is_named(change, found):
+    (failure,) = failures(target.run(with_configs({"endpoint-west": change}))).items()
 
     assert failure[0] == WEST
     assert found in failure[1]
@@ -185,7 +178,7 @@ def test_a_health_check_that_aims_elsewhere_is_named(change, found):
 @pytest.mark.parametrize(
     ("id", "change", "found"),
     [
-        ("switch", {"Inverted": False}, "a standby that does not answer would take over"),
+        ("switch", {"Inverted": False}, "a secondary Region that does not respond would take over"),
         ("switch", {"ResourcePath": "/v1/health"}, "not /v1/health/switch"),
         ("calculated", {"HealthThreshold": 1}, "1 of 2 healthy children are enough for it"),
         ("calculated", {"ChildHealthChecks": ["endpoint-east"]}, "it does not watch switch"),
@@ -201,6 +194,42 @@ def test_a_switch_that_would_not_work_is_named(id, change, found):
     (failure,) = failures(switch_check.run(with_configs({id: change}))).values()
 
     assert found in failure
+
+
+CHECKERS = {
+    id: {"Regions": ["us-west-2", "us-east-1", "eu-west-1"]} for id in CONFIGS if id != "calculated"
+}
+
+
+@pytest.mark.parametrize(
+    ("regions", "found"),
+    [
+        (CHECKERS["switch"]["Regions"], {}),
+        (
+            ["us-east-1", "eu-west-1"],
+            {WEST: "only 2 Regions check it, and Route 53 requires 3; us-west-2 checks us-east-1"},
+        ),
+        (
+            ["us-east-1", "eu-west-1", "sa-east-1", "us-west-2"],
+            {EAST: "sa-east-1 checks us-west-2 and not this", "switch": "sa-east-1 checks us-west"},
+        ),
+        ([], {WEST: "only 0 Regions check it"}),
+    ],
+)
+def test_health_checks_are_called_from_the_same_three_regions_or_more(regions, found):
+    failed = failures(
+        checkers.run(with_configs(CHECKERS | {"endpoint-west": {"Regions": regions}}))
+    )
+
+    assert failed.keys() == found.keys()
+    assert all(text in failed[subject] for subject, text in found.items())
+
+
+def test_the_checker_regions_of_every_health_check_are_reported():
+    found = {each.subject: each.found for each in checkers.run(with_configs(CHECKERS))}
+
+    text = "called from 3 Regions: eu-west-1, us-east-1, us-west-2"
+    assert found == dict.fromkeys((EAST, WEST, "switch"), text)
 
 
 def observed(successes, failures):
@@ -223,7 +252,7 @@ def with_states(observations, minimum=1.0):
     ("successes", "failures", "healthy"),
     [(16, 0, True), (3, 13, True), (2, 14, False), (0, 16, False), (0, 0, None)],
 )
-def test_an_endpoint_is_healthy_while_more_than_18_percent_of_its_observers_say_so(
+def test_an_endpoint_is_healthy_while_more_than_18_percent_of_its_checkers_report_it(
     successes, failures, healthy
 ):
     states = health_states(with_states(observed(successes, failures)))
@@ -236,14 +265,14 @@ def test_an_endpoint_is_healthy_while_more_than_18_percent_of_its_observers_say_
 
 
 @pytest.mark.parametrize(("minimum", "healthy"), [(1.0, True), (0.0, False), (None, None)])
-def test_a_check_without_observers_is_read_from_cloudwatch(minimum, healthy):
+def test_a_check_without_checkers_is_read_from_cloudwatch(minimum, healthy):
     states = health_states(with_states(observed(1, 0), minimum))
 
     assert states["calculated"].healthy is healthy
     assert states["switch"].healthy is healthy
 
 
-def test_states_are_findings_and_one_not_known_is_no_failure():
+def test_an_unknown_health_state_is_not_a_failure():
     findings = state.run(with_states(observed(0, 16), None))
 
     assert [(f.subject, f.outcome) for f in findings] == [
@@ -267,7 +296,7 @@ def test_states_are_findings_and_one_not_known_is_no_failure():
         ("latency", False, False, {EAST, WEST}),
     ],
 )
-def test_dns_should_lead_where_the_health_checks_say(policy, east, west, expected):
+def test_dns_should_route_by_the_health_checks(policy, east, west, expected):
     states = {"calculated": HealthState(east, ""), "endpoint-west": HealthState(west, "")}
 
     found = regions_to_serve(environment(outputs={"routing_policy": policy}), states)
@@ -278,6 +307,8 @@ def test_dns_should_lead_where_the_health_checks_say(policy, east, west, expecte
 class FakeNetwork:
     """DNS answers by type, and the Region behind each address."""
 
+    ipv6 = True
+
     def __init__(self, answers, regions):
         self.answers, self.regions = answers, regions
 
@@ -286,13 +317,13 @@ class FakeNetwork:
 
     def request(self, method, url, *, headers=None, address):
         region = self.regions.get(address)
-        return Answer(200 if region else None, region, error="" if region else "no route")
+        return Response(200 if region else None, region, error="" if region else "no route")
 
 
 @pytest.mark.parametrize(
     ("served", "outcome"), [(EAST, Outcome.PASSED), (WEST, Outcome.FAILED), (None, Outcome.FAILED)]
 )
-def test_an_answer_leads_to_the_region_that_says_its_name(served, outcome):
+def test_an_answer_is_attributed_to_the_region_that_serves_its_address(served, outcome):
     network = FakeNetwork({"A": DnsAnswer(("192.0.2.1",), 60)}, {"192.0.2.1": served})
     given = environment(dict(with_states(observed(16, 0)).clients), network=network)
 
@@ -301,7 +332,7 @@ def test_an_answer_leads_to_the_region_that_says_its_name(served, outcome):
     assert ipv4.outcome is outcome
 
 
-def test_ipv6_that_this_machine_cannot_reach_is_not_known():
+def test_ipv6_that_this_machine_cannot_reach_is_unknown():
     network = FakeNetwork(
         {"A": DnsAnswer(("192.0.2.1",), 60), "AAAA": DnsAnswer(("2001:db8::1",), 60)},
         {"192.0.2.1": EAST},
@@ -313,7 +344,7 @@ def test_ipv6_that_this_machine_cannot_reach_is_not_known():
     assert ipv6.outcome is Outcome.UNKNOWN
 
 
-def test_no_answer_says_what_the_servers_said():
+def test_a_missing_answer_is_reported_with_the_error_of_the_servers():
     given = environment(dict(with_states(observed(16, 0)).clients), network=FakeNetwork({}, {}))
 
     assert set(failures(answers.run(given)).values()) == {"no answer: NOERROR, no record"}

@@ -1,14 +1,14 @@
-"""Regions that differ are told apart, in words that name the setting and no secret."""
+"""A difference between Regions is reported with its setting, and without secrets."""
 
 import json
 
 import pytest
 from fake_environment import EAST, WEST, Canned, environment
 
-from ops.verification import customers, parity
-from ops.verification.comparison import Hidden, compared, differences, neutral
-from ops.verification.finding import Outcome
-from ops.verification.routes import routes_of
+from ops.verify import parity
+from ops.verify.api_gateway import routes_of
+from ops.verify.comparison import Hidden, compared, differences
+from ops.verify.finding import Outcome
 
 pytestmark = pytest.mark.unit
 
@@ -27,11 +27,12 @@ def test_differences_name_the_setting_and_both_values():
     ]
 
 
-def test_a_regions_own_name_is_no_difference():
-    assert neutral({"arn": f"arn:aws:logs:{EAST}:1"}, EAST) == neutral(
-        {"arn": f"arn:aws:logs:{WEST}:1"}, WEST
-    )
-    assert neutral(Hidden(EAST), EAST) == neutral(Hidden(WEST), WEST)
+@pytest.mark.parametrize("kind", [str, Hidden, lambda arn: {"arns": [arn]}])
+def test_a_regions_own_name_is_no_difference(kind):
+    east, west = ({"arn": kind(f"arn:aws:logs:{region}:1")} for region in (EAST, WEST))
+
+    assert not list(differences(EAST, east, WEST, west))
+    assert list(differences(EAST, east, WEST, east))
 
 
 def test_a_hidden_value_is_compared_and_not_shown():
@@ -42,28 +43,44 @@ def test_a_hidden_value_is_compared_and_not_shown():
 
 
 def test_many_differences_are_counted():
-    readings = {EAST: {str(n): n for n in range(9)}, WEST: {}}
+    settings = {EAST: {str(n): n for n in range(9)}, WEST: {}}
 
     (finding,) = compared(
-        environment(), lambda _, region: readings[region], alike="{count}", fix="deploy"
+        environment(), lambda _, region: settings[region], subject="routes", fix="deploy"
     )
 
     assert finding.found.endswith("; and 5 more")
 
 
-def test_nothing_to_compare_is_no_pass():
-    (finding,) = compared(environment(), lambda *_: {}, alike="{count}", fix="deploy")
+def test_two_regions_without_settings_do_not_pass():
+    (finding,) = compared(environment(), lambda *_: {}, subject="routes", fix="deploy")
+    (permitted,) = compared(
+        environment(), lambda *_: {}, subject="usage plans", fix="deploy", may_be_empty=True
+    )
 
-    assert finding.outcome is Outcome.UNKNOWN
+    assert finding.outcome is Outcome.FAILED
+    assert permitted.outcome is Outcome.UNKNOWN
+
+
+def test_regions_that_have_lost_the_same_keys_do_not_pass():
+    none = {"get_api_keys": {"items": []}}
+    given = environment(
+        {("apigateway", region): gateway(region, **none) for region in (EAST, WEST)}
+    )
+
+    failures = found(parity.api_keys.run(given))
+
+    assert len(failures) == 2
+    assert all("1 of the keys that were deployed are missing, such as" in f for f in failures)
 
 
 def test_a_region_that_cannot_be_read_is_a_failure_of_its_own():
     def read(_, region):
         if region == EAST:
-            raise OSError("dead")
+            raise OSError("unreachable")
         return {"x": 1}
 
-    (finding,) = compared(environment(), read, alike="{count}", fix="deploy")
+    (finding,) = compared(environment(), read, subject="routes", fix="deploy")
 
     assert (finding.subject, finding.outcome) == (EAST, Outcome.FAILED)
 
@@ -79,6 +96,7 @@ def gateway(region="", **changes):
             f"arn:aws:lambda:{region}:1:function:list_locations/invocations",
         },
     }  # fmt: skip
+    key = "key-east" if region == EAST else "key-west"
     operations = {
         "get_resources": {
             "items": [{"path": "/"}, {"path": "/locations", "resourceMethods": {"GET": method}}]
@@ -110,10 +128,10 @@ def gateway(region="", **changes):
                 {"id": "q", "name": "another API's", "apiStages": [{"apiId": "z", "stage": "v1"}]},
             ]
         },
-        "get_usage_plan_keys": {"items": [{"id": "k"}]},
+        "get_usage_plan_keys": {"items": [{"id": key}]},
         "get_api_keys": {
             "items": [
-                {"id": "k", "name": "shop", "value": VALUE, "enabled": True},
+                {"id": key, "name": "shop", "value": VALUE, "enabled": True},
                 {"id": "z", "name": "stranger", "value": region * 5, "enabled": True},
             ]
         },
@@ -122,7 +140,7 @@ def gateway(region="", **changes):
 
 
 def both(**changes):
-    """Two Regions alike, but for the operations of the standby that are changed."""
+    """Two Regions alike, but for changed operations of the second."""
     return environment(
         {("apigateway", EAST): gateway(EAST), ("apigateway", WEST): gateway(WEST, **changes)}
     )
@@ -133,14 +151,14 @@ def test_a_route_is_read_with_its_function():
 
     assert not others
     assert name == "GET /locations"
-    assert route.asks_for_key
+    assert route.key_required
     assert route.function == "list_locations"
 
 
 @pytest.mark.parametrize(
-    "check", [parity.routes, parity.stage, customers.keys, customers.limits], ids=lambda c: c.id
+    "check", [parity.routes, parity.stage, parity.api_keys, parity.usage_plans], ids=lambda c: c.id
 )
-def test_regions_of_one_stack_are_alike(check):
+def test_regions_of_one_stack_have_no_differences(check):
     findings = check.run(both())
 
     assert not found(findings)
@@ -153,10 +171,10 @@ def test_regions_of_one_stack_are_alike(check):
         (parity.routes, {"get_resources": {"items": []}}, "GET /locations, exists: True in us-e"),
         (parity.routes, {"get_request_validators": {"items": []}}, "validates body: True in"),
         (parity.routes, {"get_models": {"items": []}}, "model of application/json: "),
-        (parity.routes, {"get_gateway_responses": {"items": []}}, "refusal THROTTLED, status"),
+        (parity.routes, {"get_gateway_responses": {"items": []}}, "gateway response THROTTLED"),
         (parity.stage, {"get_stage": {}}, "tracing: True in us-east-1, False in us-west-2"),
         (
-            customers.limits,
+            parity.usage_plans,
             {
                 "get_usage_plans": {
                     "items": [
@@ -170,31 +188,38 @@ def test_regions_of_one_stack_are_alike(check):
             "plan weather, throttle rateLimit: 100.0 in us-east-1, 1.0 in us-west-2",
         ),
         (
-            customers.keys,
+            parity.api_keys,
             {"get_usage_plan_keys": {"items": []}},
             "the key shop of us-east-1 is missing here",
         ),
         (
-            customers.keys,
+            parity.api_keys,
             {
                 "get_api_keys": {
-                    "items": [{"id": "k", "name": "shop", "value": VALUE, "enabled": False}]
+                    "items": [
+                        {"id": "key-west", "name": "shop", "value": VALUE, "enabled": False}
+                    ]
                 }
             },
             "the key shop is disabled here, and enabled in us-east-1",
         ),
         (
-            customers.keys,
+            parity.api_keys,
             {
                 "get_api_keys": {
-                    "items": [{"id": "k", "name": "shop", "value": OTHER_VALUE, "enabled": True}]
+                    "items": [
+                        {
+                            "id": "key-west", "name": "shop", "value": OTHER_VALUE,
+                            "enabled": True,
+                        }
+                    ]
                 }
             },
             "the key shop of us-east-1 has another value here",
         ),
     ],
 )  # fmt: skip
-def test_a_region_that_differs_is_told(check, changes, expected):
+def test_a_region_that_differs_is_reported(check, changes, expected):
     failures = found(check.run(both(**changes)))
 
     assert any(expected in failure for failure in failures), failures

@@ -9,23 +9,28 @@ import os
 import subprocess
 
 import boto3
-import foreign_api
 import pytest
 from cdktf import App
 from repository_files import ENVIRONMENTS, REPOSITORY
 from synthesis import Synthesized
 
-import weather_api
+import weather_api.stack
 from constructs_lib.settings import load
+from examples.shop import main as shop
 from ops.key_values import VARIABLE
-from ops.stand import Ports, Workspace, start_aws, stop
+from sandbox.programs import start_aws, stop
+from sandbox.workspace import Ports, Workspace
 
-pytestmark = [pytest.mark.plan, pytest.mark.usefixtures("terraform_ready")]
+pytestmark = pytest.mark.plan
 
 FILES = {path.stem: path for path in ENVIRONMENTS} | {
     "hardened": REPOSITORY / "tests" / "hardened" / "local.toml"
 }
-STACKS = [*FILES, "orders"]
+QUICK = ("local", "hardened")
+STACKS = [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.exhaustive)
+    for name in (*FILES, "orders")
+]
 KEY_VALUES = {
     name: f"{index:a>20}"
     for index, name in enumerate(
@@ -48,11 +53,11 @@ def stack(request, tmp_path_factory, aws):
     app = App(outdir=str(tmp_path_factory.mktemp(request.param)))
     account = "000000000000"
     if request.param == "orders":
-        built = foreign_api.build(app)
+        built = shop.build(app)
     else:
         settings = load(FILES[request.param])
         account = next(iter(settings.allowed_account_ids), account)
-        built = weather_api.build_stack(app, settings)
+        built = weather_api.stack.build_stack(app, settings)
     synthesized = Synthesized(built)
     app.synth()
     folder = tmp_path_factory.getbasetemp() / app.outdir / "stacks" / built.node.id
@@ -93,23 +98,30 @@ def test_terraform_validates_it_without_a_warning(stack):
     assert answer["diagnostics"] == []
 
 
-def test_the_plan_creates_every_resource_and_nothing_else(stack, tmp_path):
-    folder, environment, synthesized = stack
+@pytest.fixture(scope="module")
+def plan(stack, tmp_path_factory):
+    """What Terraform prints of the stack's plan, and the plan as JSON."""
+    folder, environment, _ = stack
+    file = tmp_path_factory.mktemp("plan") / "plan"
+    printed = terraform(folder, environment, "plan", "-input=false", f"-out={file}")
+    return printed, json.loads(terraform(folder, environment, "show", "-json", str(file)))
 
-    terraform(folder, environment, "plan", "-input=false", f"-out={tmp_path / 'plan'}")
-    plan = json.loads(terraform(folder, environment, "show", "-json", str(tmp_path / "plan")))
+
+def test_the_plan_creates_every_resource_and_nothing_else(stack, plan):
+    _, _, synthesized = stack
+    _, document = plan
 
     changes = {
         change["address"]: change["change"]["actions"]
-        for change in plan["resource_changes"]
+        for change in document["resource_changes"]
         if change["mode"] == "managed"
     }
     assert set(changes) == {a for a in synthesized.addresses() if not a.startswith("data.")}
     assert {tuple(actions) for actions in changes.values()} == {("create",)}
 
 
-def test_the_plan_shows_no_api_key(stack):
-    folder, environment, _ = stack
+def test_the_plan_shows_no_api_key(plan):
+    printed, _ = plan
 
-    plan = terraform(folder, environment, "plan")
-    assert not [value for value in KEY_VALUES.values() if value in plan]
+    assert " to add, 0 to change, 0 to destroy" in printed
+    assert not [value for value in KEY_VALUES.values() if value in printed]

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.unit
 VPC = FailedCheck("CKV_AWS_117", "inside a VPC", "aws_lambda_function.a", "environments/local")
 
 
-def test_a_failed_check_that_nothing_explains_is_told():
+def test_a_failed_check_that_nothing_explains_is_reported():
     others = [
         Accepted("CKV_AWS_116", "*", "another check"),
         Accepted("CKV_AWS_117", "aws_lambda_function.b*", "another resource"),

@@ -3,7 +3,7 @@ from cdktf import TerraformVariable
 from cdktf_cdktf_provider_aws.api_gateway_stage import ApiGatewayStage
 from synthesis import Synthesized, new_stack, providers
 
-from constructs_lib.api import Customer, Customers, Plan
+from constructs_lib import Customer, Customers, Plan
 
 pytestmark = pytest.mark.unit
 
@@ -60,7 +60,7 @@ def test_a_customer_who_changes_plan_keeps_the_key_and_its_address():
     assert before.only("aws_api_gateway_api_key") == after.only("aws_api_gateway_api_key")
 
 
-def test_an_unknown_plan_and_a_key_without_value_are_refused():
+def test_an_unknown_plan_and_a_key_without_value_are_rejected():
     with pytest.raises(ValueError, match="customer 'acme': the plan 'lead' is none of gold, free"):
         synthesize(Customer("acme", "lead", ("acme-1",)))
     with pytest.raises(ValueError, match="the key 'acme-1' has no value"):

@@ -58,7 +58,7 @@ def test_a_change_of_a_name_or_a_content_changes_the_bytes(tmp_path, change):
     assert reproducible_zip(tmp_path) != before
 
 
-def test_what_cannot_be_packed_is_refused(tmp_path):
+def test_what_cannot_be_packed_is_rejected(tmp_path):
     with pytest.raises(ValueError, match="is not a folder"):
         reproducible_zip(tmp_path / "missing")
     with pytest.raises(ValueError, match="holds no file"):

@@ -1,8 +1,8 @@
-import foreign_api
 import pytest
 from synthesis import Synthesized, new_stack, providers
 
-from constructs_lib.api import FunctionPackage, InvokePolicy, RegionalApi
+from constructs_lib import FunctionPackage, InvokePolicy, RegionalApi
+from examples.shop import main as shop
 
 pytestmark = pytest.mark.unit
 
@@ -11,8 +11,8 @@ def policy_in(stack, operations):
     (provider,) = providers(stack, "eu-west-1").values()
     api = RegionalApi(
         stack, "api", provider=provider, region="eu-west-1", name="orders", stage_name="live",
-        operations=foreign_api.OPERATIONS,
-        package=FunctionPackage(stack, "package", source=foreign_api.FUNCTIONS),
+        operations=shop.OPERATIONS,
+        package=FunctionPackage(stack, "package", source=shop.FUNCTIONS),
     )  # fmt: skip
     return InvokePolicy(
         stack, "callers", provider=provider, name="callers", apis={"eu-west-1": api},
@@ -22,7 +22,7 @@ def policy_in(stack, operations):
 
 def test_each_signed_operation_is_allowed_by_method_and_path():
     stack = new_stack()
-    policy_in(stack, foreign_api.OPERATIONS)
+    policy_in(stack, shop.OPERATIONS)
     synthesized = Synthesized(stack)
 
     (document,) = [
@@ -38,4 +38,4 @@ def test_each_signed_operation_is_allowed_by_method_and_path():
 
 def test_without_a_signed_operation_there_is_nothing_to_allow():
     with pytest.raises(ValueError, match="none of ping has IAM authorization"):
-        policy_in(new_stack(), foreign_api.OPERATIONS[:1])
+        policy_in(new_stack(), shop.OPERATIONS[:1])

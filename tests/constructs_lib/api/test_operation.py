@@ -1,6 +1,6 @@
 import pytest
 
-from constructs_lib.api.operation import Authorization, Operation
+from constructs_lib import Authorization, Operation
 
 pytestmark = pytest.mark.unit
 
@@ -35,7 +35,7 @@ def test_path_parameters_and_pattern_come_from_the_path():
         ({"memory_megabytes": 64}, "128 to 10240"),
     ],
 )
-def test_a_value_outside_of_its_limits_is_refused_by_name(change, named):
+def test_a_value_outside_of_its_limits_is_rejected_by_name(change, named):
     with pytest.raises(ValueError, match="operation ") as raised:
         Operation(**VALID | change)
 

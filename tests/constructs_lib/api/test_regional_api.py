@@ -1,12 +1,23 @@
+import base64
 import dataclasses
 import json
 import re
+from http import HTTPStatus
 
-import foreign_api
 import pytest
 from synthesis import Synthesized, new_stack, providers
 
-from constructs_lib.api import Authorization, CustomDomain, FunctionPackage, Operation, RegionalApi
+from constructs_lib import (
+    Authorization,
+    CustomDomain,
+    FunctionPackage,
+    HostNames,
+    Logging,
+    Operation,
+    RegionalApi,
+    Throttling,
+)
+from examples.shop import main as shop
 
 pytestmark = pytest.mark.unit
 
@@ -36,7 +47,7 @@ def api_in(stack, **arguments):
             "name": "orders",
             "stage_name": "live",
             "operations": OPERATIONS,
-            "package": FunctionPackage(stack, "package", source=foreign_api.FUNCTIONS),
+            "package": FunctionPackage(stack, "package", source=shop.FUNCTIONS),
         }
         | arguments,
     )
@@ -51,7 +62,9 @@ def synthesize(**arguments):
 @pytest.fixture(scope="module")
 def synthesized():
     return synthesize(
-        environment={"TABLE": "orders"}, manage_account_log_role=True, tags={"team": "shop"}
+        environment={"TABLE": "orders"},
+        logging=Logging(manage_account_log_role=True),
+        tags={"team": "shop"},
     )
 
 
@@ -78,7 +91,7 @@ def test_paths_are_nested_and_made_once(synthesized):
     assert sorted(path["path_part"] for path in paths.values()) == [
         "orders", "ping", "shops", "{shop}",
     ]  # fmt: skip
-    orders = named(paths, "path_shops_shop_orders")
+    orders = named(paths, "path_shops_parameter_orders")
     (shop_id,) = [i for i, path in paths.items() if path["path_part"] == "{shop}"]
     assert orders["parent_id"] == f"${{aws_api_gateway_resource.{shop_id}.id}}"
     assert named(paths, "ping")["parent_id"].endswith(".root_resource_id}")
@@ -121,7 +134,12 @@ def test_every_method_has_a_proxy_integration_with_its_own_function(synthesized)
 
     assert len(integrations) == len(OPERATIONS)
     for operation in OPERATIONS:
-        (integration,) = [i for i in integrations.values() if f"_{operation.name}_" in i["uri"]]
+        (integration,) = [
+            i for i in integrations.values() if f":orders-{operation.name}/" in i["uri"]
+        ]
+        assert integration["uri"].startswith(
+            "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-west-1:"
+        )
         assert integration["type"] == "AWS_PROXY"
         assert integration["integration_http_method"] == "POST"
 
@@ -134,8 +152,55 @@ def test_every_function_is_of_the_newest_runtime_on_arm_with_its_operations_limi
     assert function["handler"] == "place_order.handler"
     assert (function["timeout"], function["memory_size"]) == (7, 512)
     assert function["environment"] == {"variables": {"TABLE": "orders"}}
-    assert function["filename"].startswith("assets/")
-    assert function["source_code_hash"]
+
+
+def test_functions_get_their_code_from_a_bucket_of_their_region(synthesized):
+    (bucket,) = synthesized.resources("aws_s3_bucket")
+    ((id, zip),) = synthesized.resources("aws_s3_object").items()
+
+    assert zip["provider"] == "aws.eu-west-1"
+    assert zip["bucket"] == f"${{aws_s3_bucket.{bucket}.id}}"
+    assert zip["source"].startswith("assets/")
+    for function in synthesized.resources("aws_lambda_function").values():
+        # The references make Terraform upload the zip first.
+        assert function["s3_bucket"] == f"${{aws_s3_object.{id}.bucket}}"
+        assert function["s3_key"] == f"${{aws_s3_object.{id}.key}}"
+        digest = base64.b64decode(function["source_code_hash"]).hex()
+        assert zip["key"] == f"functions-{digest}.zip"
+
+
+def test_the_code_bucket_is_private_before_it_holds_anything(synthesized):
+    block = synthesized.only("aws_s3_bucket_public_access_block")
+    assert {name for name, value in block.items() if value is True} == {
+        "block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets",
+    }  # fmt: skip
+    (statement,) = named(synthesized.data("aws_iam_policy_document"), "tls_only")["statement"]
+    assert (statement["effect"], statement["actions"]) == ("Deny", ["s3:*"])
+    assert statement["condition"] == [
+        {"test": "Bool", "variable": "aws:SecureTransport", "values": ["false"]}
+    ]
+    protections = {
+        f"{type}.{id}"
+        for type in ("aws_s3_bucket_public_access_block", "aws_s3_bucket_policy")
+        for id in synthesized.resources(type)
+    }
+    assert set(synthesized.only("aws_s3_object")["depends_on"]) == protections
+
+
+def test_the_code_is_encrypted_with_the_given_key():
+    encrypted = synthesize(kms_key_arn="arn:of:the:key")
+
+    (rule,) = encrypted.only("aws_s3_bucket_server_side_encryption_configuration")["rule"]
+    assert rule["apply_server_side_encryption_by_default"] == {
+        "sse_algorithm": "aws:kms", "kms_master_key_id": "arn:of:the:key",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["orders", "Orders_of.the" + "x" * 40])
+def test_the_bucket_takes_any_name_that_an_api_has(name):
+    prefix = synthesize(name=name[:40], operations=OPERATIONS[:1]).only("aws_s3_bucket")
+
+    assert re.fullmatch(r"[a-z0-9-]{1,31}-code-", prefix["bucket_prefix"])
 
 
 def test_the_log_group_exists_before_the_function_and_expires(synthesized):
@@ -149,7 +214,7 @@ def test_the_log_group_exists_before_the_function_and_expires(synthesized):
         assert "aws_cloudwatch_log_group." in function["logging_config"]["log_group"]
 
 
-def test_every_function_has_a_role_of_its_own_that_writes_its_own_log_only(synthesized):
+def test_every_function_has_its_own_role_that_writes_its_own_log_only(synthesized):
     functions = synthesized.resources("aws_lambda_function")
     assert len({function["role"] for function in functions.values()}) == len(functions)
     for operation in OPERATIONS:
@@ -170,7 +235,7 @@ def test_api_gateway_may_invoke_a_function_for_its_stage_method_and_path_only(sy
     assert named(permissions, "ping")["source_arn"].endswith(".execution_arn}/live/GET/ping")
 
 
-def test_refusals_are_problem_documents_that_name_the_region(synthesized):
+def test_error_responses_are_problem_documents_that_name_the_region(synthesized):
     responses = synthesized.resources("aws_api_gateway_gateway_response").values()
 
     assert {r["response_type"] for r in responses} >= {"DEFAULT_4XX", "DEFAULT_5XX"}
@@ -180,19 +245,39 @@ def test_refusals_are_problem_documents_that_name_the_region(synthesized):
         assert parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
         template = response["response_templates"]["application/json"]
         filled = template.replace("$context.error.messageString", '"m"').replace("$context", "c")
-        assert {"type", "title", "detail", "instance"} <= json.loads(filled).keys()
+        problem = json.loads(filled)
+        assert problem.keys() == {"type", "title", "status", "detail", "instance"}
+        assert str(problem["status"]) == response["status_code"]
+        # Of type about:blank, so the title is the phrase of the status.
+        phrase = HTTPStatus(problem["status"]).phrase
+        assert problem["title"] in (phrase, "Content Too Large")
+
+
+def test_no_status_of_an_error_response_is_left_to_a_default_of_another(synthesized):
+    statuses = {
+        response["response_type"]: response["status_code"]
+        for response in synthesized.resources("aws_api_gateway_gateway_response").values()
+    }
+
+    # What is not named here has the status of its default, as API Gateway documents.
+    assert statuses["DEFAULT_4XX"] == "403"
+    assert statuses["DEFAULT_5XX"] == "502"
+    assert {statuses[type] for type in ("INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT")} == {"504"}
+    assert statuses["REQUEST_TOO_LARGE"] == "413"
+    assert statuses["API_CONFIGURATION_ERROR"] == "500"
 
 
 def test_the_access_log_is_json_without_keys_or_payloads(synthesized):
     settings = synthesized.only("aws_api_gateway_stage")["access_log_settings"]
     fields = json.loads(settings["format"])
 
-    assert {"request_id", "status", "resource_path", "response_latency_ms"} <= fields.keys()
+    expected = {"request_id", "status", "resource_path", "response_latency_ms", "tls_version"}
+    assert expected <= fields.keys()
     assert not {"$context.identity.apiKey", "$input.body"} & set(fields.values())
 
 
 def test_logs_and_traces_can_be_off():
-    synthesized = synthesize(access_logs=False, tracing=False)
+    synthesized = synthesize(logging=Logging(access_logs=False, tracing=False))
 
     stage = synthesized.only("aws_api_gateway_stage")
     assert "access_log_settings" not in stage
@@ -206,7 +291,9 @@ def test_logs_and_traces_can_be_off():
 
 def test_the_accounts_log_role_is_created_only_when_asked_for(synthesized):
     assert synthesized.resources("aws_api_gateway_account")
-    assert synthesized.only("aws_api_gateway_stage")["depends_on"]
+    (account,) = synthesized.resources("aws_api_gateway_account")
+    waited_for = synthesized.only("aws_api_gateway_stage")["depends_on"]
+    assert f"aws_api_gateway_account.{account}" in waited_for
     assert not synthesize().resources("aws_api_gateway_account")
 
 
@@ -219,7 +306,7 @@ def test_methods_are_throttled(synthesized):
     assert settings["settings"]["data_trace_enabled"] is False
 
 
-def test_an_operation_may_have_limits_of_its_own():
+def test_an_operation_may_have_its_own_limits():
     limited = Operation(
         name="ping", method="GET", path="/shops/ping", authorization=Authorization.NONE,
         rate_per_second=500.0, burst=50,
@@ -229,9 +316,56 @@ def test_an_operation_may_have_limits_of_its_own():
     assert {
         s["method_path"]: s["settings"]["throttling_rate_limit"] for s in settings.values()
     } == {"*/*": 100, "~1shops~1ping/GET": 500}
+    # AND it is set after that of all methods, which would end it, and again whenever that changes
+    (every, every_id), (own, _) = (
+        next((s, id) for id, s in settings.items() if s["method_path"] == path)
+        for path in ("*/*", "~1shops~1ping/GET")
+    )
+    assert "depends_on" not in every
+    assert own["depends_on"] == [f"aws_api_gateway_method_settings.{every_id}"]
+    assert own["lifecycle"] == {
+        "replace_triggered_by": [f"aws_api_gateway_method_settings.{every_id}.settings"]
+    }
 
 
-def test_no_log_is_kept_longer_than_told(synthesized):
+def test_method_settings_are_set_one_after_another():
+    operations = [
+        dataclasses.replace(operation, rate_per_second=5.0, burst=5) for operation in OPERATIONS
+    ]
+    settings = synthesize(operations=operations).resources("aws_api_gateway_method_settings")
+
+    assert [len(each.get("depends_on", [])) for each in settings.values()] == [0, 1, 1]
+    assert len({tuple(each.get("depends_on", [])) for each in settings.values()}) == 3
+
+
+def test_detailed_metrics_are_off_and_lambda_logs_only_warnings_of_quiet_operations():
+    synthesized = synthesize(quiet_operations=["ping"])
+    functions = synthesized.resources("aws_lambda_function")
+
+    settings = synthesized.only("aws_api_gateway_method_settings")["settings"]
+    assert settings["metrics_enabled"] is False
+    assert named(functions, "api_ping")["logging_config"]["system_log_level"] == "WARN"
+    assert "system_log_level" not in named(functions, "api_place_order")["logging_config"]
+
+
+def test_a_permission_is_replaced_with_its_function(synthesized):
+    for operation in OPERATIONS:
+        ids = synthesized.resources("aws_lambda_function")
+        (function,) = [id for id in ids if f"api_{operation.name}" in id]
+        permission = named(synthesized.resources("aws_lambda_permission"), operation.name)
+        # Unlike the name, the id is unknown while a plan replaces the function.
+        assert permission["function_name"] == f"${{aws_lambda_function.{function}.id}}"
+
+
+def test_a_stage_serves_only_what_may_be_invoked(synthesized):
+    waited_for = synthesized.only("aws_api_gateway_stage")["depends_on"]
+
+    assert {
+        f"aws_lambda_permission.{id}" for id in synthesized.resources("aws_lambda_permission")
+    } <= set(waited_for)
+
+
+def test_no_log_is_kept_longer_than_configured(synthesized):
     log_groups = synthesized.resources("aws_cloudwatch_log_group")
 
     # One per function, the access log, and the execution log that API Gateway would make itself.
@@ -252,20 +386,40 @@ def test_an_operation_can_be_renamed_without_a_conflict_on_its_route():
         assert before.keys() == after.keys()
 
 
-def test_paths_that_look_alike_have_resources_of_their_own():
-    paths = ["/a/b", "/a_b", "/a/{b}"]
+def test_a_parameter_of_a_path_can_be_renamed_in_place():
+    def made(parameter):
+        return synthesize(
+            operations=[
+                Operation(
+                    name="ping",
+                    method="GET",
+                    path=f"/orders/{{{parameter}}}/items",
+                    authorization=Authorization.NONE,
+                )
+            ]
+        )
+
+    before, after = made("order"), made("number")
+
+    assert before.addresses() == after.addresses()
+    parts = [r["path_part"] for r in after.resources("aws_api_gateway_resource").values()]
+    assert sorted(parts) == ["items", "orders", "{number}"]
+
+
+def test_paths_that_look_alike_have_separate_resources():
+    paths = ["/a/parameter", "/a_parameter", "/a/{b}"]
     operations = [
         Operation(name=name, method="GET", path=path, authorization=Authorization.NONE)
         for name, path in zip(("ping", "place_order", "ping"), paths, strict=True)
     ]
 
     made = synthesize(operations=operations[:2]).resources("aws_api_gateway_resource")
-    assert sorted(r["path_part"] for r in made.values()) == ["a", "a_b", "b"]
+    assert sorted(r["path_part"] for r in made.values()) == ["a", "a_parameter", "parameter"]
     made = synthesize(operations=operations[1:]).resources("aws_api_gateway_resource")
-    assert sorted(r["path_part"] for r in made.values()) == ["a", "a_b", "{b}"]
+    assert sorted(r["path_part"] for r in made.values()) == ["a", "a_parameter", "{b}"]
 
 
-def test_tags_stand_on_everything_that_takes_them(synthesized):
+def test_everything_that_takes_tags_is_tagged(synthesized):
     for type in (
         "aws_api_gateway_rest_api", "aws_api_gateway_stage", "aws_lambda_function",
         "aws_cloudwatch_log_group", "aws_iam_role",
@@ -299,12 +453,17 @@ def test_every_change_of_the_definition_is_deployed(change):
     assert deployment_trigger(operations=changed(**change)) != deployment_trigger()
 
 
-def test_what_is_no_part_of_the_definition_deploys_nothing():
+def test_changes_outside_of_the_definition_deploy_nothing():
     unchanged = deployment_trigger()
 
     assert deployment_trigger() == unchanged
     assert deployment_trigger(operations=changed(timeout_seconds=8)) == unchanged
-    assert deployment_trigger(log_retention_days=7, rate_per_second=5.0) == unchanged
+    assert (
+        deployment_trigger(
+            logging=Logging(retention_days=7), throttling=Throttling(rate_per_second=5.0)
+        )
+        == unchanged
+    )
 
 
 def test_a_deployment_waits_for_the_whole_definition_and_replaces_without_a_gap(synthesized):
@@ -323,7 +482,7 @@ def test_the_domain_has_a_certificate_of_its_own_region_and_tls_1_2():
         asked.append((name, certificate, provider))
         return "arn:validated"
 
-    synthesized = synthesize(domain=CustomDomain("shop.example", validate))
+    synthesized = synthesize(host_names=HostNames(shared=CustomDomain("shop.example", validate)))
 
     domain = synthesized.only("aws_api_gateway_domain_name")
     assert len(asked) == 1
@@ -332,16 +491,19 @@ def test_the_domain_has_a_certificate_of_its_own_region_and_tls_1_2():
     assert domain["endpoint_configuration"] == {
         "types": ["REGIONAL"], "ip_address_type": "dualstack",
     }  # fmt: skip
+    assert synthesized.only("aws_api_gateway_rest_api")["endpoint_configuration"] == {
+        "types": ["REGIONAL"], "ip_address_type": "dualstack",
+    }  # fmt: skip
     assert synthesized.only("aws_acm_certificate")["validation_method"] == "DNS"
     mapping = synthesized.only("aws_api_gateway_base_path_mapping")
     assert mapping["base_path"] == "live"
 
 
-def test_a_closed_api_answers_at_its_domains_alone():
+def test_without_the_execute_api_endpoint_an_api_responds_at_its_domains_only():
     # GIVEN an API with a name of its own Region, and no execute-api endpoint
     stack = new_stack()
     domain = CustomDomain("eu-west-1.shop.example", lambda *_: "arn:validated")
-    api = api_in(stack, regional_domain=domain, execute_api_endpoint=False)
+    api = api_in(stack, host_names=HostNames(regional=domain, execute_api=False))
     open_api = synthesize()
     closed = Synthesized(stack)
 
@@ -357,13 +519,13 @@ def test_a_closed_api_answers_at_its_domains_alone():
     assert list(closed.resources("aws_api_gateway_domain_name")) == ["api_regional_domain_name"]
 
 
-def test_an_api_without_any_name_is_refused():
-    with pytest.raises(ValueError, match="nobody could call it"):
-        synthesize(execute_api_endpoint=False)
+def test_an_api_without_any_name_is_rejected():
+    with pytest.raises(ValueError, match="nobody could call the API"):
+        HostNames(execute_api=False)
 
 
 def test_every_log_is_encrypted_with_the_key_that_is_given():
-    logs = synthesize(log_kms_key_arn="arn:key").resources("aws_cloudwatch_log_group")
+    logs = synthesize(kms_key_arn="arn:key").resources("aws_cloudwatch_log_group")
 
     assert len(logs) == len(OPERATIONS) + 2
     assert {log["kms_key_id"] for log in logs.values()} == {"arn:key"}
@@ -424,6 +586,6 @@ def test_concurrency_is_reserved_for_the_operations_that_ask_for_it():
     ],
     ids=["none", "name twice", "route twice", "module missing", "name too long", "two parameters"],
 )  # fmt: skip
-def test_an_api_that_cannot_be_is_refused_with_the_fix(arguments, message):
+def test_an_api_that_cannot_be_is_rejected_with_the_fix(arguments, message):
     with pytest.raises(ValueError, match=message):
         synthesize(**arguments)

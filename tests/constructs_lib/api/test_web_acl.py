@@ -2,7 +2,7 @@ import pytest
 from cdktf_cdktf_provider_aws.api_gateway_stage import ApiGatewayStage
 from synthesis import Synthesized, new_stack, providers
 
-from constructs_lib.api import WebAcl
+from constructs_lib import WebAcl
 
 pytestmark = pytest.mark.unit
 

@@ -1,13 +1,14 @@
 import pytest
 from synthesis import Synthesized, new_stack, providers
 
-from constructs_lib.cloudwatch import (
-    AlarmTopic,
-    FailureMetric,
+from constructs_lib import FailureMetric
+from constructs_lib.cloudwatch.alarm_topic import AlarmTopic
+from constructs_lib.cloudwatch.alarms import (
     add_health_alarms,
     add_regional_alarms,
-    add_standby_alarm,
+    add_secondary_alarm,
 )
+from constructs_lib.cloudwatch.watched import WatchedRegion
 
 pytestmark = pytest.mark.unit
 
@@ -21,19 +22,26 @@ def synthesized():
         kms_key_arn="arn:key", tags={"team": "shop"},
     )  # fmt: skip
     add_regional_alarms(
-        topic, region="us-east-1", api_name="orders", stage_name="live",
-        functions={"ping": "orders-ping", "pong": "orders-pong"}, table_name="orders",
+        topic,
+        WatchedRegion(
+            region="us-east-1",
+            title="us-east-1",
+            api_name="orders",
+            stage_name="live",
+            functions={"ping": "orders-ping", "pong": "orders-pong"},
+            table_name="orders",
+            failure_metrics=[
+                FailureMetric(
+                    namespace="Shop",
+                    name="OutOfStock",
+                    dimension="Function",
+                    meaning="None is left.",
+                    operations=frozenset({"ping"}),
+                )
+            ],
+        ),
         other_regions=["eu-west-1", "eu-central-1"],
-        failure_metrics=[
-            FailureMetric(
-                namespace="Shop",
-                name="OutOfStock",
-                dimension="Function",
-                meaning="None is left.",
-                operations=frozenset({"ping"}),
-            )
-        ],
-    )  # fmt: skip
+    )
     add_health_alarms(topic, {"of_us-east-1": ("check-1", "The Region is lost.")})
     return Synthesized(stack)
 
@@ -59,7 +67,7 @@ def test_what_customers_notice_and_its_causes_have_alarms(alarms):
     }  # fmt: skip
 
 
-def test_a_failure_that_the_functions_count_is_told_with_what_it_means(alarms):
+def test_an_alarm_on_a_failure_metric_says_what_it_means(alarms):
     alarm = alarms["ping-out-of-stock"]
 
     assert (alarm["namespace"], alarm["metric_name"]) == ("Shop", "OutOfStock")
@@ -70,21 +78,21 @@ def test_a_failure_that_the_functions_count_is_told_with_what_it_means(alarms):
     )
 
 
-def test_every_alarm_tells_the_topic_when_it_begins_and_when_it_is_over(alarms):
+def test_every_alarm_notifies_the_topic_when_it_fires_and_when_it_clears(alarms):
     for alarm in alarms.values():
         assert alarm["alarm_actions"] == alarm["ok_actions"]
         assert "aws_sns_topic.alarms_topic" in alarm["alarm_actions"][0]
         assert len(alarm["alarm_description"]) > 10
 
 
-def test_silence_is_well_but_for_health_checks(alarms):
+def test_missing_data_is_fine_except_for_health_checks(alarms):
     missing = {name: alarm["treat_missing_data"] for name, alarm in alarms.items()}
 
     assert missing.pop("health-of-us-east-1") == "breaching"
     assert set(missing.values()) == {"notBreaching"}
 
 
-def test_a_lost_region_is_told_at_once_and_one_bad_minute_of_anything_else_is_not(alarms):
+def test_a_lost_region_alarms_at_once_and_one_bad_minute_of_anything_else_does_not(alarms):
     for name, alarm in alarms.items():
         periods = (alarm["datapoints_to_alarm"], alarm["evaluation_periods"])
         assert periods == ((1, 1) if name.startswith("health") else (3, 5))
@@ -96,19 +104,19 @@ def test_mails_go_by_an_encrypted_topic(synthesized):
     assert (subscription["protocol"], subscription["endpoint"]) == ("email", "a@shop.example")
 
 
-# --- the standby
+# --- the secondary
 
 
-def standby_alarms(functions):
+def secondary_alarms(functions):
     stack = new_stack()
     (provider,) = providers(stack, "eu-west-1").values()
     topic = AlarmTopic(stack, "alarms", provider=provider, name="shop")
-    add_standby_alarm(topic, region="eu-west-1", functions=functions)
+    add_secondary_alarm(topic, region="eu-west-1", functions=functions)
     return list(Synthesized(stack).resources("aws_cloudwatch_metric_alarm").values())
 
 
-def test_a_failover_is_told_by_what_the_standbys_functions_serve_together():
-    (alarm,) = standby_alarms({"list_orders": "orders-list", "sum": "orders-sum"})
+def test_the_secondary_alarm_sums_what_its_functions_serve():
+    (alarm,) = secondary_alarms({"list_orders": "orders-list", "sum": "orders-sum"})
 
     total, *watched = alarm["metric_query"]
     assert (total["expression"], total["return_data"]) == ("SUM(FILL(METRICS(), 0))", True)
@@ -120,7 +128,7 @@ def test_a_failover_is_told_by_what_the_standbys_functions_serve_together():
         assert not query["return_data"]
         assert query["metric"]["metric_name"] == "Invocations"
         assert (query["metric"]["stat"], query["metric"]["period"]) == ("Sum", 60)
-    assert (alarm["alarm_name"], alarm["threshold"]) == ("shop-standby-serves", 0)
+    assert (alarm["alarm_name"], alarm["threshold"]) == ("shop-secondary-serves", 0)
     assert (alarm["datapoints_to_alarm"], alarm["evaluation_periods"]) == (3, 10)
     assert alarm["treat_missing_data"] == "notBreaching"
     # Terraform refuses these beside metric_query.
@@ -128,24 +136,24 @@ def test_a_failover_is_told_by_what_the_standbys_functions_serve_together():
 
 
 def test_more_functions_than_an_alarm_takes_are_watched_by_more_alarms():
-    alarms = standby_alarms({f"operation_{number}": f"f-{number}" for number in range(12)})
+    alarms = secondary_alarms({f"operation_{number}": f"f-{number}" for number in range(12)})
 
     watched = {
         alarm["alarm_name"]: [query["metric"]["dimensions"] for query in alarm["metric_query"][1:]]
         for alarm in alarms
     }
     assert watched == {
-        "shop-standby-serves": [{"FunctionName": f"f-{number}"} for number in range(10)],
-        "shop-standby-serves-2": [{"FunctionName": f"f-{number}"} for number in (10, 11)],
+        "shop-secondary-serves": [{"FunctionName": f"f-{number}"} for number in range(10)],
+        "shop-secondary-serves-2": [{"FunctionName": f"f-{number}"} for number in (10, 11)],
     }
 
 
-def test_where_everything_is_open_nothing_tells_customers_from_others():
-    assert standby_alarms({}) == []
+def test_if_every_operation_is_open_there_is_no_secondary_alarm():
+    assert secondary_alarms({}) == []
 
 
 @pytest.mark.parametrize("count", [0, 11])
-def test_a_sum_of_none_or_too_many_metrics_is_refused(count):
+def test_a_sum_of_none_or_too_many_metrics_is_rejected(count):
     stack = new_stack()
     (provider,) = providers(stack, "eu-west-1").values()
     topic = AlarmTopic(stack, "alarms", provider=provider, name="shop")

@@ -1,7 +1,7 @@
 import pytest
 from synthesis import Synthesized, new_stack, providers
 
-from constructs_lib.kms import MultiRegionKey
+from constructs_lib import MultiRegionKey
 
 pytestmark = pytest.mark.unit
 

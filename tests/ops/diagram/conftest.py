@@ -1,15 +1,15 @@
-"""The stacks whose pictures are tested: both routing policies, every option on and off."""
+"""The stacks whose diagrams are tested: both routing policies, every option on and off."""
 
 import re
 
-import foreign_api
 import pytest
 from cdktf import App
 from repository_files import REPOSITORY
 from synthesis import Synthesized
 
-import weather_api
+import weather_api.stack
 from constructs_lib.settings import load
+from examples.shop import main as shop
 from ops.diagram.reading import read
 
 EXAMPLE = REPOSITORY / "environments" / "example.toml"
@@ -30,7 +30,7 @@ THREE_REGIONS = {
 
 @pytest.fixture(scope="session")
 def latency_file(tmp_path_factory):
-    """An environment of three Regions that all serve, made of the example's; every door closed."""
+    """The example with three Regions that all serve, and every hardening option on."""
     text = EXAMPLE.read_text()
     for key, value in THREE_REGIONS.items():
         text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
@@ -44,10 +44,10 @@ def latency_file(tmp_path_factory):
 def stacks(latency_file):
     """`{name: parsed JSON}`."""
     built = {
-        name: Synthesized(weather_api.build_stack(App(), load(path))).json
+        name: Synthesized(weather_api.stack.build_stack(App(), load(path))).json
         for name, path in (FILES | {"latency": latency_file}).items()
     }
-    return built | {"orders": Synthesized(foreign_api.build(App())).json}
+    return built | {"orders": Synthesized(shop.build(App())).json}
 
 
 @pytest.fixture(params=[*FILES, "latency", "orders"])

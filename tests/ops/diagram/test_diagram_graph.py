@@ -1,4 +1,4 @@
-"""How the picture is laid out, and that it is the same everywhere."""
+"""The layout of the diagram, which is the same everywhere."""
 
 import re
 from collections import Counter
@@ -14,10 +14,10 @@ from ops.diagram.reading import read
 
 pytestmark = pytest.mark.unit
 
-PICTURE = REPOSITORY / "docs" / "architecture.png"
+DIAGRAM = REPOSITORY / "docs" / "architecture.png"
 
 
-def test_every_node_has_one_place(model):
+def test_every_node_has_one_position(model):
     layout = layout_of(model)
 
     assert Counter(n for column in layout.columns for n in column) == Counter(model.nodes)
@@ -28,10 +28,10 @@ def test_requests_go_from_left_to_right(model):
 
     for edge in model.edges:
         if edge.flow is Flow.REQUEST:
-            assert layout.place(edge.tail)[0] < layout.place(edge.head)[0]
+            assert layout.position(edge.tail)[0] < layout.position(edge.head)[0]
 
 
-def test_regions_lie_below_each_other_in_their_order(model):
+def test_regions_are_below_each_other_in_their_order(model):
     order = {region.name: i for i, region in enumerate(model.regions)}
 
     for column in layout_of(model).columns:
@@ -39,7 +39,7 @@ def test_regions_lie_below_each_other_in_their_order(model):
         assert rows == sorted(rows)
 
 
-def test_the_middle_of_the_picture_is_left_to_health_checks(stacks):
+def test_the_middle_of_the_diagram_is_reserved_for_health_checks(stacks):
     (tables,) = [c for c in layout_of(read(stacks["hardened"])).columns if c[0].region and
                  any(n.kind is Kind.TABLE for n in c)]  # fmt: skip
     kinds = [node.kind for node in tables if node.kind is not Kind.ALARMS]
@@ -71,14 +71,14 @@ def test_health_checks_are_dashed_and_replication_has_two_arrows(example):
     assert sum("dir=both" in line for line in lines) == 1
 
 
-def test_every_icon_is_there(model):
+def test_every_icon_exists(model):
     icons = set(re.findall('IMG SRC="([^"]+)"', source_of(model)))
 
     assert icons
     assert [icon for icon in icons if not (ICON_FOLDER / icon).is_file()] == []
 
 
-def test_the_picture_is_the_same_on_every_machine_and_every_day(model):
+def test_the_source_is_the_same_on_every_machine_and_every_day(model):
     source = source_of(model)
 
     assert source == source_of(model)
@@ -87,7 +87,7 @@ def test_the_picture_is_the_same_on_every_machine_and_every_day(model):
     assert not re.search(r"\b20\d\d-\d\d", source)
 
 
-def test_what_is_in_a_name_cannot_break_the_picture(stacks):
+def test_names_are_escaped(stacks):
     stack = stacks["orders"]
     tables = {"orders": stack["resource"]["aws_dynamodb_table"]["orders"] | {"name": '<a>&"b'}}
     resources = stack["resource"] | {"aws_dynamodb_table": tables}
@@ -95,7 +95,7 @@ def test_what_is_in_a_name_cannot_break_the_picture(stacks):
     assert "<B>&lt;a&gt;&amp;&quot;b</B>" in source_of(read(stack | {"resource": resources}))
 
 
-def test_the_picture_in_the_documentation_is_the_current_one(example):
+def test_the_diagram_in_the_documentation_is_current(example):
     redraw = "python -m ops diagram --environment example --output docs/architecture.png"
 
-    assert source_in(PICTURE.read_bytes()) == source_of(example), f"draw it anew: {redraw}"
+    assert source_in(DIAGRAM.read_bytes()) == source_of(example), f"draw it again: {redraw}"

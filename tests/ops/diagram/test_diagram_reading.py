@@ -1,4 +1,4 @@
-"""What the picture shows is what the JSON says."""
+"""The diagram shows what is in the JSON."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def edges(model, flow):
 
 
 def reached(model, node, flow):
-    """Every node that edges of a flow lead to."""
+    """Every node that edges of a flow reach."""
     found, waiting = [], [node]
     while waiting:
         ids = {e.head for e in model.edges if e.tail == waiting[0].id and e.flow is flow}
@@ -43,17 +43,17 @@ def reached(model, node, flow):
     return found
 
 
-def test_every_resource_of_a_drawn_type_stands_in_one_node(stack, model):
+def test_every_resource_of_a_drawn_type_is_in_one_node(stack, model):
     drawn = Counter(address for node in model.nodes for address in node.addresses)
 
     assert drawn == Counter(a for a in addresses(stack) if a.rpartition(".")[0] in DRAWN)
 
 
-def test_every_node_is_one_of_its_own(model):
+def test_node_ids_are_unique(model):
     assert max(Counter(node.id for node in model.nodes).values()) == 1
 
 
-def test_every_node_but_alarms_is_tied_to_another(model):
+def test_every_node_but_alarms_is_connected(model):
     ends = {end for edge in model.edges for end in (edge.tail, edge.head)}
 
     assert {n.id for n in model.nodes if n.kind is not Kind.ALARMS} == ends
@@ -67,14 +67,14 @@ def test_every_node_but_alarms_is_tied_to_another(model):
         ("orders", [("eu-central-1", ""), ("eu-west-1", ""), ("ap-southeast-2", "")]),
     ],
 )
-def test_regions_stand_in_order_with_their_roles(stacks, name, regions):
+def test_regions_are_in_order_with_their_roles(stacks, name, regions):
     model = read(stacks[name])
     serving = {node.region for node in model.nodes if node.kind is Kind.API}
 
     assert [(r.name, r.role) for r in model.regions if r.name in serving] == regions
 
 
-def test_a_region_that_only_holds_alarms_is_shown_too(stacks):
+def test_a_region_with_alarms_only_is_shown(stacks):
     # GIVEN three Regions without us-east-1, where all metrics of Route 53 are
     model = read(stacks["latency"])
 
@@ -103,7 +103,7 @@ def test_every_copy_of_the_table_replicates_with_it(model):
     ]
 
 
-def test_the_records_of_a_region_ask_for_its_own_health(stacks):
+def test_the_records_of_a_region_have_its_own_health_check(stacks):
     model = read(stacks["orders"])
     for records in nodes(model, Kind.RECORDS):
         (domain,) = [n for n in reached(model, records, Flow.REQUEST) if n.kind is Kind.DOMAINS]
@@ -112,16 +112,16 @@ def test_the_records_of_a_region_ask_for_its_own_health(stacks):
         assert (api.kind, api.region) == (Kind.API, domain.region)
 
 
-def test_the_primary_serves_if_it_is_healthy_and_the_standby_does_not_say_switched(example):
+def test_the_primary_serves_if_it_is_healthy_and_the_switch_is_not_engaged(example):
     (records,) = [r for r in nodes(example, Kind.RECORDS) if "primary" in r.lines[1]]
-    asked = {
+    checks = {
         (n.region, *n.lines): [h.region for h in reached(example, n, Flow.HEALTH)]
         for n in reached(example, records, Flow.HEALTH)
         if n.kind in (Kind.CALCULATED_CHECK, Kind.HEALTH_CHECK)
     }
 
-    assert asked.pop(("", "calculated check", "2 of 2 healthy"))
-    assert asked == {
+    assert checks.pop(("", "calculated check", "2 of 2 healthy"))
+    assert checks == {
         ("", "health check", "GET /v1/health"): ["us-east-1"],
         ("", "inverted check", "GET /v1/health/switch"): ["us-west-2"],
     }
@@ -131,13 +131,13 @@ def test_the_primary_serves_if_it_is_healthy_and_the_standby_does_not_say_switch
     ("name", "called"),
     [("example", Kind.API), ("hardened", Kind.DOMAINS), ("latency", Kind.DOMAINS)],
 )
-def test_health_checks_lead_to_what_they_call(stacks, name, called):
+def test_health_checks_point_to_what_they_call(stacks, name, called):
     ends = edges(read(stacks[name]), Flow.HEALTH)
 
     assert {head[0] for tail, head in ends if tail[0] is Kind.HEALTH_CHECK} == {called}
 
 
-def test_what_guards_and_limits_stands_beside_it_in_its_region(stacks):
+def test_what_protects_or_limits_a_region_is_in_it(stacks):
     guards = Counter(edges(read(stacks["hardened"]), Flow.USE))
 
     assert guards == {
@@ -162,12 +162,12 @@ def test_what_guards_and_limits_stands_beside_it_in_its_region(stacks):
         (Kind.CALCULATED_CHECK, "latency", "example"),
     ],
 )
-def test_what_is_switched_off_is_not_shown(stacks, kind, absent, present):
+def test_what_is_disabled_is_not_shown(stacks, kind, absent, present):
     assert kind not in {n.kind for n in read(stacks[absent]).nodes}
     assert kind in {n.kind for n in read(stacks[present]).nodes}
 
 
-def test_counts_are_those_of_the_json(stacks):
+def test_resources_are_counted(stacks):
     lines = {n.kind: n.lines for n in read(stacks["hardened"]).nodes if n.region == "us-west-2"}
 
     assert lines[Kind.FUNCTIONS] == ("9 functions",)
@@ -194,7 +194,7 @@ def renamed(stack):
     return new
 
 
-def test_names_mean_nothing(stack, model):
+def test_names_have_no_meaning(stack, model):
     other = read(renamed(stack))
 
     assert not {n.id for n in other.nodes} & {a for n in model.nodes for a in n.addresses}
@@ -205,7 +205,7 @@ def test_names_mean_nothing(stack, model):
         assert edges(other, flow) == edges(model, flow)
 
 
-def test_functions_reach_a_table_only_if_a_policy_lets_them(stacks):
+def test_functions_access_a_table_only_if_a_policy_allows_it(stacks):
     stack = stacks["example"]
     resources = {k: v for k, v in stack["resource"].items() if k != "aws_iam_role_policy"}
 

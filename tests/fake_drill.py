@@ -1,0 +1,142 @@
+"""An environment whose switch, functions and fault-injection API are what the test says."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import fake_environment
+from fake_environment import EAST, WEST
+
+from ops.fault_injection import InjectedFault
+from ops.lock import LockedError, LockState
+from ops.switch import SwitchChange, SwitchState
+
+
+class FakeLambda:
+    """A session whose only service is Lambda, with one function per Region."""
+
+    def __init__(self):
+        self.reserved = {}
+
+    def client(self, service, *, region_name, **_):
+        assert service == "lambda"
+
+        def get(**_):
+            value = self.reserved.get(region_name)
+            return {} if value is None else {"ReservedConcurrentExecutions": value}
+
+        def put(**arguments):
+            self.reserved[region_name] = arguments["ReservedConcurrentExecutions"]
+
+        def delete(**_):
+            self.reserved.pop(region_name, None)
+
+        return SimpleNamespace(
+            get_function_concurrency=get,
+            put_function_concurrency=put,
+            delete_function_concurrency=delete,
+        )
+
+
+class FakeFaultInjection:
+    """A fault-injection API; `failures` are raised by the next calls of `clear`."""
+
+    url = "http://127.0.0.1:1"
+
+    def __init__(self):
+        self.injected, self.failures = {}, []
+
+    def inject(self, fault, *, id):
+        self.injected[id] = fault
+        return id
+
+    def faults(self):
+        return tuple(InjectedFault(id, "now", fault) for id, fault in self.injected.items())
+
+    def clear(self, id):
+        if self.failures:
+            raise self.failures.pop(0)
+        return bool(self.injected.pop(id, None))
+
+
+class FakeSwitch:
+    """The failover switch, in the place of the functions of `ops.switch`."""
+
+    def __init__(self):
+        self.state = SwitchState(WEST, engaged=False)
+
+    def status(self, _environment):
+        return self.state
+
+    def engage(self, _environment, *, reason="", writer="operator", kind="switch"):
+        before = self.state
+        if not before.engaged or (before.kind == "drill" and kind != "drill"):
+            self.state = SwitchState(WEST, True, "now", reason, writer, kind)
+        return SwitchChange(before, self.state)
+
+    def release(self, _environment, *, writer=None):
+        before = self.state
+        if writer in (None, before.writer):
+            self.state = SwitchState(WEST, engaged=False)
+        return SwitchChange(before, self.state)
+
+
+class FakeLocks:
+    """The lock of an environment, in the place of its item in the table."""
+
+    def __init__(self):
+        self.state = LockState()
+
+    def read(self, _environment):
+        return self.state
+
+    def held(self, run, environment=None):
+        self.state = replace(self.state, run=run)
+        return FakeLock(self, run, environment)
+
+
+class FakeLock:
+    """The lock in the hands of one run; `failures` are raised by the next notes."""
+
+    def __init__(self, locks, run, environment):
+        self.locks, self.run, self.environment = locks, run, environment
+        self.lost, self.failures = "", []
+
+    @property
+    def note(self):
+        return self.locks.state.note
+
+    def annotate(self, note):
+        if self.failures:
+            raise self.failures.pop(0)
+        self.locks.state = replace(self.locks.state, note=note)
+
+    def check(self):
+        if self.lost:
+            raise LockedError(self.lost, next_step="ask")
+
+
+def sandbox_environment(folder, **changes):
+    """A sandbox in which nothing runs."""
+    return fake_environment.environment(
+        outputs={"environment": "local"},
+        session=FakeLambda(),
+        endpoint_url="http://127.0.0.1:1",
+        sandbox=fake_environment.sandbox_access(),
+        fault_injection=FakeFaultInjection(),
+        folder=folder,
+        **changes,
+    )
+
+
+def aws_environment(folder):
+    return fake_environment.environment(session=FakeLambda(), folder=folder)
+
+
+__all__ = [
+    "EAST",
+    "WEST",
+    "FakeLocks",
+    "FakeSwitch",
+    "aws_environment",
+    "sandbox_environment",
+]

@@ -1,0 +1,415 @@
+"""A drill restores what it changed, whatever happens, and says what it could not restore."""
+
+import errno
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from fake_drill import EAST, WEST, FakeLocks, sandbox_environment
+
+from ops.drill import journal as journals
+from ops.drill import restore as restoring
+from ops.drill import run as running
+from ops.drill.durability import Reading
+from ops.drill.expectation import expect
+from ops.drill.interrupts import Interrupts
+from ops.drill.outcome import Limits
+from ops.drill.run import Drill
+from ops.drill.sandbox_faults import ErrorFault
+from ops.drill.speed import Latencies, at_followed_speed, speed_for
+from ops.errors import OpsError
+from ops.processes import Program
+
+pytestmark = pytest.mark.unit
+
+BUSY = OpsError("503", next_step="wait")
+EXPECTATION = expect(interval_seconds=10, failure_threshold=3, ttl_seconds=60, probe_seconds=6)
+
+
+class Location:
+    location_id = "drill-00000001"
+
+    def __init__(self):
+        self.written, self.failures = {EAST: 2, WEST: 2}, []
+
+    def register(self):
+        pass
+
+    def readings(self, region, keys, _seconds, clock):
+        return [Reading(region, clock(), dict.fromkeys(keys, ()))]
+
+    def empty(self, region):
+        if self.failures:
+            raise self.failures.pop(0)
+        count, self.written[region] = self.written[region], 0
+        return count
+
+
+class Silent:
+    """In the place of the customers and of the watch: nothing is sent or seen."""
+
+    def __init__(self, *_):
+        pass
+
+    def start(self):
+        pass
+
+    stop = start
+
+
+@pytest.fixture
+def location(monkeypatch):
+    location = Location()
+    monkeypatch.setattr(running, "free_location", lambda _: (location, True))
+    monkeypatch.setattr(running, "Probe", Silent)
+    monkeypatch.setattr(running, "Watch", Silent)
+    for name in ("STEADY_SECONDS", "HOLD_SECONDS", "SETTLE_SECONDS", "POLL_SECONDS"):
+        monkeypatch.setattr(running, name, 0)
+    monkeypatch.setattr(restoring, "POLL_SECONDS", 0)
+    return location
+
+
+@pytest.fixture
+def environment(location, tmp_path):
+    return sandbox_environment(tmp_path)
+
+
+@pytest.fixture
+def locks():
+    return FakeLocks()
+
+
+@pytest.fixture
+def drill(environment, locks, monkeypatch):
+    """A drill whose customers are served by whom they should be."""
+    monkeypatch.setattr(Drill, "_serves", lambda *_, **__: True)
+    fault = ErrorFault(id="drill-1", region=EAST)
+    lock = locks.held("drill-1", environment)
+    return Drill(environment, fault, EXPECTATION, Limits(1000), lock, Interrupts())
+
+
+def is_restored(environment, location):
+    return (
+        not environment.fault_injection.faults()
+        and location.written == {EAST: 0, WEST: 0}
+        and not environment.journal_file.exists()
+    )
+
+
+def test_a_drill_that_passes_leaves_nothing(drill, environment, location):
+    outcome = drill.run()
+
+    assert outcome.passed
+    assert outcome.restored[0] == "cleared the fault error in us-east-1"
+    assert is_restored(environment, location)
+
+
+def test_a_fault_is_journalled_with_its_id_before_it_is_injected(drill, environment, monkeypatch):
+    seen = []
+    inject = environment.fault_injection.inject
+
+    def noted(fault, *, id):
+        seen.append((id, journals.read(environment.journal_file).fault.id))
+        return inject(fault, id=id)
+
+    monkeypatch.setattr(environment.fault_injection, "inject", noted)
+
+    drill.run()
+
+    assert seen == [("drill-1", "drill-1")]
+
+
+def test_a_busy_region_is_asked_again_until_everything_is_restored(drill, environment, location):
+    environment.fault_injection.failures = [BUSY, BUSY]
+    location.failures = [BUSY]
+
+    assert drill.run().passed
+    assert is_restored(environment, location)
+
+
+@pytest.mark.parametrize("error", [OpsError("credentials have expired", next_step="sign in")])
+def test_a_drill_that_cannot_continue_restores_fails_and_releases_its_journal(
+    drill, environment, location, monkeypatch, error
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(location, "readings", fail)
+
+    outcome = drill.run()
+
+    assert outcome.findings == ["the drill could not continue: credentials have expired"]
+    assert outcome.left == []
+    assert not outcome.passed
+    assert is_restored(environment, location)
+
+
+def test_an_unexpected_error_is_a_finding_once_everything_is_restored(
+    drill, environment, location, monkeypatch
+):
+    monkeypatch.setattr(location, "readings", lambda *_: 1 / 0)
+
+    [finding] = drill.run().findings
+
+    assert "the drill could not continue: ZeroDivisionError" in finding
+    assert is_restored(environment, location)
+
+
+def test_an_interrupted_drill_restores(drill, environment, location, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(location, "readings", interrupt)
+
+    outcome = drill.run()
+
+    assert outcome.verdict == "interrupted"
+    assert is_restored(environment, location)
+
+
+def test_a_drill_that_injected_nothing_says_so(drill, environment, location, monkeypatch):
+    def refuse(*_, **__):
+        raise OpsError("the switch was engaged already", next_step="ask")
+
+    monkeypatch.setattr(environment.fault_injection, "inject", refuse)
+
+    assert "the switch was engaged already" in drill.run().findings[0]
+    assert is_restored(environment, location)
+
+
+def test_what_cannot_be_restored_fails_keeps_the_journal_and_names_the_command(
+    drill, environment, location, monkeypatch
+):
+    monkeypatch.setattr(restoring, "RETRY_SECONDS", 0)
+    environment.fault_injection.failures = [BUSY] * 1000
+
+    outcome = drill.run()
+
+    assert outcome.left == ["clear the fault error in us-east-1 (run drill-1): 503"]
+    assert outcome.by_hand == ["curl -X DELETE http://127.0.0.1:1/faults/drill-1"]
+    assert not outcome.passed
+    assert outcome.finish == "python -m ops drill --environment local --restore"
+    assert location.written == {EAST: 0, WEST: 0}, "the rest is restored"
+    journal = journals.read(environment.journal_file)
+    assert journals.Journal.from_text(drill.lock.note) == journal
+    environment.fault_injection.failures = []
+    journal.fault.clear(environment)
+    assert not environment.fault_injection.faults()
+
+
+def test_what_failed_at_first_and_was_restored_later_is_no_failure(
+    drill, environment, location, monkeypatch
+):
+    monkeypatch.setattr(restoring, "RETRY_SECONDS", -1)
+    environment.fault_injection.failures = [BUSY]
+
+    outcome = drill.run()
+
+    assert (outcome.left, outcome.passed) == ([], True)
+    assert is_restored(environment, location)
+
+
+def test_what_is_not_restored_is_reported_at_once_with_what_finishes_it(
+    drill, environment, monkeypatch
+):
+    monkeypatch.setattr(restoring, "RETRY_SECONDS", 0)
+    environment.fault_injection.failures = [RuntimeError("unheard of")] * 1000
+    lines = []
+    drill.notify = lines.append
+
+    outcome = drill.run()
+
+    injecting = next(n for n, line in enumerate(lines) if line.startswith("Injecting"))
+    first = next(n for n, line in enumerate(lines) if line.startswith("NOT RESTORED"))
+    assert "RuntimeError: unheard of" in lines[first]
+    assert lines[first + 1 : first + 3] == [
+        "  Finish with: python -m ops drill --environment local --restore",
+        "  Finish with: curl -X DELETE http://127.0.0.1:1/faults/drill-1",
+    ]
+    assert injecting < first
+    assert not any("serves again" in line for line in lines), "a failback that cannot come"
+    assert not any(line.startswith("Looking for") for line in lines), "the restore comes first"
+    assert not outcome.passed
+
+
+def test_a_terminal_that_is_lost_keeps_nothing_from_being_restored(drill, environment, location):
+    def lost(*_):
+        raise OSError(5, "Input/output error")
+
+    drill.notify = drill.tick = lost
+
+    assert drill.run().passed
+    assert is_restored(environment, location)
+
+
+def test_a_drill_whose_lock_is_lost_ends_and_restores(drill, environment, location, monkeypatch):
+    def taken(*_):
+        drill.lock.lost = "interrupted by switch engage"
+        return []
+
+    monkeypatch.setattr(location, "readings", taken)
+    monkeypatch.setattr(running, "HOLD_SECONDS", 1000)
+
+    outcome = drill.run()
+
+    assert outcome.findings == ["the drill could not continue: interrupted by switch engage"]
+    assert is_restored(environment, location)
+
+
+def test_a_drill_that_has_lost_its_lock_injects_nothing(drill, environment, location, monkeypatch):
+    monkeypatch.setattr(
+        environment.fault_injection, "inject", lambda *_, **__: pytest.fail("it was injected")
+    )
+    prepared = ErrorFault.prepared
+
+    def taken(fault, environment):
+        drill.lock.lost = "interrupted by switch engage"
+        return prepared(fault, environment)
+
+    monkeypatch.setattr(ErrorFault, "prepared", taken)
+
+    assert "interrupted by switch engage" in drill.run().findings[0]
+    assert is_restored(environment, location)
+
+
+def test_what_another_machine_left_stops_a_drill(drill, environment, locks):
+    other = replace(drill.fault, id="drill-0")
+    left = journals.Journal(
+        "local", "2026-01-01T00:00:00+00:00", "laptop-7", Program(1, 1.0), "drill-00000002", other
+    )
+    drill.lock.annotate(left.to_text())
+
+    with pytest.raises(OpsError, match=r"drill-0, begun 2026-01-01.* on laptop-7, has ended") as e:
+        drill.run()
+    assert "--restore" in e.value.next_step
+    assert journals.Journal.from_text(locks.state.note) == left
+    assert not environment.journal_file.exists()
+
+
+def test_a_journal_that_cannot_be_written_stops_a_drill(drill, environment, monkeypatch):
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(journals.os, "fsync", full)
+
+    with pytest.raises(OpsError, match=r"cannot be written: No space left on device"):
+        drill.run()
+    assert environment.fault_injection.faults() == ()
+    assert not environment.journal_file.exists()
+
+
+def test_a_disk_that_is_full_right_before_the_injection_stops_it(
+    drill, environment, location, monkeypatch
+):
+    monkeypatch.setattr(
+        environment.fault_injection, "inject", lambda *_, **__: pytest.fail("it was injected")
+    )
+    write = journals.replace
+
+    def full(path, journal):
+        if environment.journal_file.stat().st_size:
+            raise OpsError("No space left on device", next_step="free some")
+        write(path, journal)
+
+    monkeypatch.setattr(journals, "replace", full)
+
+    outcome = drill.run()
+
+    assert outcome.findings == ["the drill could not continue: No space left on device"]
+
+
+def test_a_fault_whose_injection_was_under_way_for_longer_is_cleared_at_the_end(
+    drill, environment, location, monkeypatch
+):
+    inject, cleared = environment.fault_injection.inject, []
+
+    def late(fault, *, id):
+        cleared.append(lambda: inject(fault, id=id))
+        raise OpsError("no response within 5 s", next_step="wait")
+
+    monkeypatch.setattr(environment.fault_injection, "inject", late)
+    clear = environment.fault_injection.clear
+
+    def clearing(id):
+        found = clear(id)
+        if cleared:
+            cleared.pop()()
+        return found
+
+    monkeypatch.setattr(environment.fault_injection, "clear", clearing)
+
+    drill.run()
+
+    assert is_restored(environment, location)
+
+
+@pytest.mark.parametrize(
+    ("latency", "speed", "followed"),
+    [
+        ((0.01, 0.1), 20, 20),
+        ((0.05, 0.3), 20, 20),
+        ((0.2, 0.3), 20, 3.3),
+        ((0.2, 0.2), 2, 2),
+        ((0.01, 0.5), 20, 3.3),
+        ((0.01, 0.5), 2, 2),
+        ((5, 5), 20, 1),
+        ((5, 5), 0.5, 0.5),
+    ],
+)
+def test_the_speed_leaves_health_checks_and_customers_time_enough(latency, speed, followed):
+    assert speed_for(Latencies(*latency), speed) == followed
+
+
+class Status:
+    """The status server of a sandbox's Route 53."""
+
+    def __init__(self, speed):
+        self.speed, self.set = speed, []
+
+    def __call__(self, method="GET", path="/status", body=None):
+        if method == "PUT":
+            self.speed = body["speed"]
+            self.set.append(self.speed)
+        return {"speed": self.speed, "health_checks": [{"healthy": True}]}
+
+
+@pytest.fixture
+def status(environment, monkeypatch):
+    status = Status(environment.speed)
+    monkeypatch.setattr(type(environment), "sandbox_status", lambda _, *given: status(*given))
+    return status
+
+
+def at_latency(monkeypatch, seconds):
+    found = Latencies(seconds, seconds)
+    monkeypatch.setattr("ops.drill.speed.latencies", lambda _: found)
+
+
+def test_a_speed_that_the_machine_follows_is_left_alone(environment, status, monkeypatch, capsys):
+    at_latency(monkeypatch, 0.01)
+
+    with at_followed_speed(environment, print) as followed:
+        assert followed.speed == environment.speed == 20
+    assert status.set == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_speed_that_the_machine_cannot_follow_is_lowered_and_set_back(
+    environment, status, monkeypatch, capsys
+):
+    at_latency(monkeypatch, 0.2)
+
+    with suppress(KeyboardInterrupt), at_followed_speed(environment, print) as followed:
+        assert followed.speed == status.speed == 3.3
+        raise KeyboardInterrupt
+
+    assert status.set == [3.3, 20]
+    assert "runs 3.3 times as fast as on AWS, not 20 times" in capsys.readouterr().out
+
+
+def test_a_speed_that_a_killed_drill_left_is_set_back(environment, status, monkeypatch):
+    at_latency(monkeypatch, 0.01)
+    status.speed = 2.0
+
+    with at_followed_speed(environment, print) as followed:
+        assert followed.speed == status.speed == 20
