@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from browser import Browser, driver
-from local_api import Api, left_of, run_sandbox
+from local_api import IDLE_SPEED, SPEED, Api, left_of, run_sandbox
 from prerequisites import require_chromium
 from repository_files import REPOSITORY
 
@@ -66,7 +66,14 @@ def healthy(request):
     """A test begins on a healthy sandbox, whatever the last one did."""
     for name in ("api", "hardened"):
         if name in request.fixturenames:
-            request.getfixturevalue(name).replace_unless_healthy()
+            shared = request.getfixturevalue(name)
+            shared.replace_unless_healthy()
+            shared.set_speed(SPEED if "full_speed" in request.fixturenames else IDLE_SPEED)
+
+
+@pytest.fixture
+def full_speed():
+    """Asked for by a test that waits for health checks or DNS."""
 
 
 @pytest.fixture(scope="module")

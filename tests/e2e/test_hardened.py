@@ -198,7 +198,7 @@ def served(hardened, region):
 
 
 @pytest.mark.exhaustive
-def test_a_drill_turns_the_alarm_of_the_health_check_that_it_breaks(hardened):
+def test_a_drill_turns_the_alarm_of_the_health_check_that_it_breaks(hardened, full_speed):
     cloudwatch = hardened.client("cloudwatch", "us-east-1")
     alarms = [f"weather-local-health-of-{region}" for region in REGIONS]
 
@@ -216,7 +216,7 @@ def test_a_drill_turns_the_alarm_of_the_health_check_that_it_breaks(hardened):
     served_before = served(hardened, REGIONS[1])
     went_off = set()
     at = ("--folder", str(hardened.workspace.folder))
-    with start_ops("drill", "--fault", "refuse", *at) as drill:
+    with start_ops("drill", "--fault", "refuse", "--max-rto-seconds", "600", *at) as drill:
         while drill.poll() is None:
             went_off |= {name for name, state in states().items() if state == "ALARM"}
             time.sleep(0.1)

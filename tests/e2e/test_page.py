@@ -17,7 +17,7 @@ from ops.processes import Program
 from sandbox import programs
 from sandbox.workspace import Ports, Sandbox, Workspace
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("full_speed")]
 
 WRITES_DOCS = os.environ.get("FAILOVER_WRITE_DOCS") == "1"
 

@@ -13,7 +13,7 @@ from ops.switch_timing import timing_of
 from ops.verify import CHECKS, table, verify
 from ops.verify.finding import Outcome
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("full_speed")]
 
 PRIMARY, SECONDARY = REGIONS
 DEADLINE_SECONDS = 30
