@@ -14,10 +14,10 @@ SUITES = python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -q
 SUITE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down check format test test-all coverage scan audit audit-python audit-node bench
+.PHONY: help setup up down check format test test-all test-failed coverage scan audit audit-python audit-node bench
 
 help: ## list these commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.* ## / { printf "make %-9s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.* ## / { printf "make %-11s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: .venv/ready node_modules/ready ## install everything into .venv and node_modules
 
@@ -43,6 +43,9 @@ test: setup ## every rule once, with one drill of each kind: ten minutes
 
 test-all: setup ## every test, README's commands included: half an hour
 	$(SUITES) -m "$(SUITE)"
+
+test-failed: setup ## what failed the last time, one test after the other
+	python -m pytest -n 1 --dist loadgroup --no-loadscope-reorder -q -x --last-failed --last-failed-no-failures none
 
 coverage: setup ## branch coverage of the unit tests, with the lines that they miss
 	$(UNIT) --cov --cov-report=term-missing:skip-covered
