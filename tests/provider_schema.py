@@ -1,7 +1,8 @@
 """The arguments that the AWS provider takes, in the version that the bindings describe.
 
 The bindings are generated from the provider's schema: arguments, which of them are required, and
-blocks. They do not say which are deprecated.
+blocks. They do not say which are deprecated. Blocks that contain themselves have no members there:
+AWS's service model has them, under the names that the provider gives them in snake case.
 """
 
 import importlib
@@ -13,13 +14,18 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from botocore import xform_name
+from botocore.model import ListShape, Shape, StructureShape
 from cdktf import TerraformElement, TerraformMetaArguments
+from service_models import model_of
 
 META_ARGUMENTS = {
     *("//", "connection", "count", "depends_on", "for_each", "lifecycle", "provider"),
     "provisioner",
 }
 """What Terraform itself takes in every resource."""
+OPEN = {("Wafv2WebAclRule", "statement"): ("wafv2", "Statement")}
+"""Blocks whose members the bindings leave open: service and structure of AWS."""
 BINDINGS = "cdktf_cdktf_provider_aws"
 _REFERENCE = re.compile(r"\b(data\.)?(aws_\w+)\.[\w-]+(?:\[[^]]*\])?\.(\w+)")
 _NAME = re.compile(r"^ *:param (\w+): .*?#(\w+) \w+#\w+\}", re.MULTILINE)
@@ -32,11 +38,11 @@ class Argument:
 
     Attributes:
         required: Whether it must be given.
-        block: The bindings' class of its members; None if it has none.
+        block: Of its members, the bindings' class or AWS's structure; None if it has none.
     """
 
     required: bool
-    block: type | None
+    block: type | Shape | None
 
 
 def version() -> str:
@@ -66,19 +72,38 @@ def _class_in(type: str, data: bool, base: type) -> type:
 
 
 @cache
-def arguments(struct: type) -> dict[str, Argument]:
-    """`{name in Terraform: argument}` of a class of the bindings."""
+def arguments(struct: type | Shape) -> dict[str, Argument]:
+    """`{name in Terraform: argument}` of a class of the bindings or a structure of AWS."""
+    if isinstance(struct, Shape):
+        return {
+            xform_name(name): Argument(
+                required=name in struct.required_members, block=_structure_of(member)
+            )
+            for name, member in struct.members.items()
+        }
     names = dict(_NAME.findall(struct.__init__.__doc__ or ""))
     module = importlib.import_module(struct.__module__)
     found = {}
     for name, parameter in inspect.signature(struct.__init__).parameters.items():
         if name != "self" and names.get(name, name) not in META_ARGUMENTS:
-            block = _STRUCT.search(str(parameter.annotation))
             found[names.get(name, name)] = Argument(
                 required=parameter.default is parameter.empty,
-                block=getattr(module, block[1]) if block else None,
+                block=_block_of(module, struct, name, parameter.annotation),
             )
     return found
+
+
+def _block_of(module: Any, struct: type, name: str, annotation: Any) -> type | Shape | None:
+    if annotation is Any:
+        service, structure = OPEN[struct.__name__, name]
+        return model_of(service).shape_for(structure)
+    block = _STRUCT.search(str(annotation))
+    return getattr(module, block[1]) if block else None
+
+
+def _structure_of(member: Shape) -> Shape | None:
+    inner = member.member if isinstance(member, ListShape) else member
+    return inner if isinstance(inner, StructureShape) else None
 
 
 def violations(document: dict[str, Any]) -> Iterator[str]:
@@ -117,7 +142,7 @@ def _configured(document: dict[str, Any]) -> Iterator[tuple[str, type, dict[str,
                     yield f"{prefix}{type}.{name}", struct, given
 
 
-def _violations(struct: type, given: dict[str, Any], path: str) -> Iterator[str]:
+def _violations(struct: type | Shape, given: dict[str, Any], path: str) -> Iterator[str]:
     known = arguments(struct)
     for name, value in given.items():
         if name in META_ARGUMENTS:

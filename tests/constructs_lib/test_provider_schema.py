@@ -126,6 +126,11 @@ def local():
     return Synthesized(stack_of("local")).json
 
 
+@pytest.fixture(scope="module")
+def hardened():
+    return Synthesized(stack_of("hardened")).json
+
+
 @pytest.mark.parametrize(("type", "change", "found"), PLANTED, ids=[each[2] for each in PLANTED])
 def test_a_planted_mistake_is_found(local, type, change, found):
     name, planted = plant(local, type, change)
@@ -143,6 +148,43 @@ def test_a_planted_mistake_in_a_provider_or_a_data_source_is_found(local):
         "unknown shared_credentials_file",
         "unknown statement.action",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "change", "found"),
+    [
+        (0, lambda s: s.update(ip_set_statement={}), "unknown rule.statement.ip_set_statement"),
+        (
+            0,
+            lambda s: s["ip_set_reference_statement"].update(id="x"),
+            "unknown rule.statement.ip_set_reference_statement.id",
+        ),
+        (
+            -1,
+            lambda s: s["rate_based_statement"].update(evaluation_window=300),
+            "unknown rule.statement.rate_based_statement.evaluation_window",
+        ),
+        (
+            -1,
+            lambda s: s["rate_based_statement"].pop("aggregate_key_type"),
+            "missing rule.statement.rate_based_statement.aggregate_key_type",
+        ),
+        (
+            -1,
+            lambda s: s["rate_based_statement"].update(
+                scope_down_statement={"geo_match_statement": {"countries": ["NL"]}}
+            ),
+            "unknown rule.statement.rate_based_statement.scope_down_statement"
+            ".geo_match_statement.countries",
+        ),
+    ],
+)
+def test_a_planted_mistake_in_a_statement_of_the_web_acl_is_found(hardened, rule, change, found):
+    name, planted = plant(
+        hardened, "aws_wafv2_web_acl", lambda acl: change(acl["rule"][rule]["statement"])
+    )
+
+    assert list(violations(planted)) == [f"aws_wafv2_web_acl.{name}: {found}"]
 
 
 def test_a_planted_reference_to_what_a_resource_does_not_have_is_found(local):
