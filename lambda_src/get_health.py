@@ -1,11 +1,11 @@
 """`GET /health`: whether this Region can serve, for Route 53's health checkers.
 
-Responds within a second in any case: 200 if the Region's replica of the data could be read in time,
-otherwise 503. It depends on that one read only, and ignores the content of the request.
+Returns 200 if the Region's replica of the data could be read within 0.7 seconds, otherwise 503. It
+depends on that one read only, and ignores the content of the request.
 
 Statuses: 200, 503.
 
-The read runs in another thread and is abandoned after 0.7 s. Route 53 waits 2 s for a status after
+The read runs in another thread and is then abandoned. Route 53 waits 2 s for a status after
 connecting.
 
 Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
