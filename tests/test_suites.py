@@ -1,5 +1,6 @@
 """What a run of tests promises: nothing is left running, and under CI nothing is skipped."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -110,3 +111,14 @@ def test_other(number): pass
 
     assert done.returncode == pytest.ExitCode.OK, done.stdout + done.stderr
     assert len(set((tmp_path / "workers").read_text().split())) == 1
+
+
+@pytest.mark.unit
+def test_the_environment_of_the_functions_tests_is_theirs_alone():
+    before = dict(os.environ)
+    conftest = REPOSITORY / "tests" / "lambda_src" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("functions_conftest", conftest)
+
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+    assert dict(os.environ) == before

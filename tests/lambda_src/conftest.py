@@ -3,38 +3,53 @@
 Whatever an operation answers in any test is held against the OpenAPI document.
 """
 
+import importlib
 import json
 import os
 import re
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import pytest
-
-os.environ.pop("AWS_ENDPOINT_URL", None)
-os.environ.pop("AWS_ENDPOINT_URL_DYNAMODB", None)
-os.environ.pop("AWS_PROFILE", None)
-os.environ.update(
-    AWS_ACCESS_KEY_ID="testing",
-    AWS_SECRET_ACCESS_KEY="testing",
-    AWS_SESSION_TOKEN="testing",
-    AWS_DEFAULT_REGION="eu-central-1",
-    AWS_REGION="eu-central-1",
-    AWS_CONFIG_FILE=os.devnull,
-    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
-    AWS_EC2_METADATA_DISABLED="true",
-    TABLE_NAME="weather",
-    API_URL="https://weather.example.com/v1",
-)
-
-# moto hooks into clients made after its import, and the repository makes one when it is imported.
 import boto3
+import pytest
 from moto import mock_aws
 from openapi_schema_validator import OAS30Validator
 from repository_files import REPOSITORY
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "testing",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_REGION": "eu-central-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "TABLE_NAME": "weather",
+    "API_URL": "https://weather.example.com/v1",
+}
+
+
+@contextmanager
+def like_lambda() -> Iterator[None]:
+    """Set the environment variables that a function finds, and no others of AWS."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        yield
+
+
+with like_lambda():
+    # Some read the variables when they are imported, and tests import them at their top. Not
+    # before moto, which hooks into clients made after its own import.
+    for operation in sorted((REPOSITORY / "lambda_src").glob("*.py")):
+        importlib.import_module(operation.stem)
 
 # In ECMA-262, of which patterns are, `$` is the very end; in Python a line break may follow.
 OPENAPI = json.loads(
@@ -154,8 +169,15 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def function_environment() -> Iterator[None]:
+    """The environment variables of a function, for the tests of this folder alone."""
+    with like_lambda():
+        yield
+
+
 @pytest.fixture(scope="module")
-def dynamodb_table() -> Iterator[Any]:
+def dynamodb_table(function_environment: None) -> Iterator[Any]:
     """The table, made once, as moto keeps it."""
     with mock_aws():
         dynamodb = boto3.resource("dynamodb", region_name="eu-central-1")
