@@ -11,6 +11,8 @@ from _pytest.nodeid import coerce_node_id
 from prerequisites import require_terraform
 
 import cdktf_bindings as bindings
+from sandbox.programs import start_aws, stop
+from sandbox.workspace import Ports, Workspace
 
 bindings.install()
 # A busy machine takes its time for any single example.
@@ -59,6 +61,16 @@ def pytest_runtest_setup(item):
     """Before any fixture: one that would bring up a sandbox fails where there is no provider."""
     if any(item.get_closest_marker(name) for name in NEED_TERRAFORM):
         require_terraform()
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory):
+    """The emulator of AWS alone, for a module's own Terraform."""
+    workspace = Workspace(tmp_path_factory.mktemp("aws"))
+    try:
+        yield start_aws(workspace, Ports.free(), speed=1)
+    finally:
+        stop(workspace)
 
 
 def _group(item):

@@ -3,17 +3,7 @@
 import pytest
 from extremes import Deployment
 
-from sandbox.programs import start_aws, stop
-from sandbox.workspace import Ports, Workspace
-
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
-
-
-@pytest.fixture
-def aws(tmp_path):
-    workspace = Workspace(tmp_path / "aws")
-    yield start_aws(workspace, Ports.free(), speed=1)
-    stop(workspace)
 
 
 def test_the_largest_environment_is_applied_and_then_up_to_date(tmp_path, aws):

@@ -10,8 +10,6 @@ import pytest
 from deployment import DEPLOYED, REGIONS, SHIPPED, Deployment
 from test_runbooks import terraform_command
 
-from sandbox.programs import start_aws, stop
-from sandbox.workspace import Ports, Workspace
 from weather_api.operations import OPERATIONS
 
 pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
@@ -20,18 +18,13 @@ PROTECTION = ("deletion_protection = false", "deletion_protection = true")
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory):
+def first(aws, tmp_path_factory):
     """An environment, applied once."""
-    workspace = Workspace(tmp_path_factory.mktemp("aws"))
-    aws = start_aws(workspace, Ports.free(), speed=1)
-    try:
-        deployment = Deployment(tmp_path_factory.mktemp("changes"), aws, SHIPPED)
-        deployment.synthesize()
-        assert deployment.terraform("init", "-input=false").returncode == 0
-        deployment.apply()
-        yield deployment
-    finally:
-        stop(workspace)
+    deployment = Deployment(tmp_path_factory.mktemp("changes"), aws, SHIPPED)
+    deployment.synthesize()
+    assert deployment.terraform("init", "-input=false").returncode == 0
+    deployment.apply()
+    return deployment
 
 
 @pytest.fixture

@@ -4,17 +4,8 @@ import pytest
 from extremes import Deployment
 
 from constructs_lib.settings.schema import PLANS_MAX
-from sandbox.programs import start_aws, stop
-from sandbox.workspace import Ports, Workspace
 
 pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
-
-
-@pytest.fixture
-def aws(tmp_path):
-    workspace = Workspace(tmp_path / "aws")
-    yield start_aws(workspace, Ports.free(), speed=1)
-    stop(workspace)
 
 
 def test_the_largest_environment_with_all_plans_is_planned(tmp_path, aws):

@@ -7,9 +7,6 @@ import pytest
 from deployment import REGIONS, SHIPPED, Deployment
 from test_runbooks import blocks_of
 
-from sandbox.programs import start_aws, stop
-from sandbox.workspace import Ports, Workspace
-
 pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
 
 NEW = "eu-west-1"
@@ -17,13 +14,6 @@ NAME = "weather.example.com."
 WITHOUT_QUESTIONS = {
     f"TF_CLI_ARGS_{command}": "-auto-approve -input=false" for command in ("apply", "destroy")
 }
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory):
-    workspace = Workspace(tmp_path_factory.mktemp("aws"))
-    yield start_aws(workspace, Ports.free(), speed=1)
-    stop(workspace)
 
 
 @pytest.fixture

@@ -18,8 +18,6 @@ import weather_api.stack
 from constructs_lib.settings import load
 from examples.shop import main as shop
 from ops.key_values import VARIABLE
-from sandbox.programs import start_aws, stop
-from sandbox.workspace import Ports, Workspace
 
 pytestmark = pytest.mark.plan
 
@@ -37,14 +35,6 @@ KEY_VALUES = {
         ("demo-1", "visitor-1", "operator-1", "acme-1", "globex-1", "globex-2", "initech-1")
     )
 }
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory):
-    workspace = Workspace(tmp_path_factory.mktemp("aws"))
-    aws = start_aws(workspace, Ports.free(), speed=1)
-    yield aws
-    stop(workspace)
 
 
 @pytest.fixture(scope="module", params=STACKS)

@@ -10,9 +10,6 @@ import boto3
 import pytest
 from test_runbooks import terraform_command
 
-from sandbox.programs import start_aws, stop
-from sandbox.workspace import Ports, Workspace
-
 pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
 
 PATIENCE_SECONDS = 60
@@ -26,15 +23,6 @@ BACKEND = {
     "skip_credentials_validation": True,
     "skip_requesting_account_id": True,
 }
-
-
-@pytest.fixture
-def aws(tmp_path):
-    workspace = Workspace(tmp_path / "aws")
-    try:
-        yield start_aws(workspace, Ports.free(), speed=1)
-    finally:
-        stop(workspace)
 
 
 def test_the_lock_of_a_terraform_that_was_killed_is_removed_by_force_unlock(aws, tmp_path):
