@@ -2,6 +2,10 @@
 
 Read are those that a failover uses up. Quotas of how much may exist, such as API keys, are used up
 by a deployment, which fails then.
+
+Each is read from its own service, not from Service Quotas: that is the value which the service
+applies, an increase that AWS has granted included, and Service Quotas has no more of these. So no
+quota codes need to be kept, and no further service must be allowed and reachable.
 """
 
 from collections.abc import Iterator, Mapping
