@@ -238,9 +238,8 @@ class Environment:
             address: The address.
             path: Path of the request, with the base path.
         """
-        return self.network.request(
-            "GET", f"https://{self.outputs.record_name}{path}", address=address
-        )
+        url = f"https://{self.outputs.record_name}{path}"
+        return self.network.request("GET", url, address=address)
 
     def sandbox_status(
         self, method: str = "GET", path: str = "/status", body: Any = None
@@ -259,8 +258,7 @@ class Environment:
             OpsError: It does not respond.
         """
         assert self.descriptor.sandbox is not None
-        url = f"{self.descriptor.sandbox.health_status_url}{path}"
-        what = "the sandbox's Route 53"
+        what, url = "the sandbox's Route 53", f"{self.descriptor.sandbox.health_status_url}{path}"
         status, found = call_sandbox(what, method, url, body, STATUS_TIMEOUT_SECONDS)
         if status >= 300:
             raise OpsError(
@@ -275,17 +273,15 @@ class Environment:
             service: Name of the service, as boto3 spells it.
             region: The Region.
         """
+        key = service, region
         # A session makes one client at a time.
         with _MAKING_CLIENTS:
-            if (service, region) not in self._clients:
-                self._clients[service, region] = client_of(
-                    self.session,
-                    service,
-                    region,
-                    self.descriptor.endpoint_url,
-                    read_timeout_seconds=READ_TIMEOUT_SECONDS * self.patience,
+            if key not in self._clients:
+                timeout = READ_TIMEOUT_SECONDS * self.patience
+                self._clients[key] = client_of(
+                    self.session, *key, self.descriptor.endpoint_url, read_timeout_seconds=timeout
                 )
-            return self._clients[service, region]
+            return self._clients[key]
 
     @cached_property
     def _clients(self) -> dict[tuple[str, str], Any]:

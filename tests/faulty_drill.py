@@ -132,7 +132,7 @@ def driller(schedule, *items, defect="", source="", patience_seconds=0.4):
             *((run, f"{name}_SECONDS", 0.0) for name in ("STEADY", "HOLD", "SETTLE")),
             *((run, f"{name}_SECONDS", late_seconds) for name in ("CUT_OVER", "LOST_AFTER")),
             *((run, "POLL_SECONDS", 0.004), (run, "BASELINE_SECONDS", patience_seconds)),
-            (run, "_patience_seconds", lambda *_: patience_seconds),
+            (run, "patience_seconds", lambda *_: patience_seconds),
             (probe_location, "READING_SECONDS", 0.01),
         ):
             stack.enter_context(patch.object(module, name, value))

@@ -19,7 +19,7 @@ from ops.cli import drill as drill_cli
 from ops.cli import restore as restore_cli
 from ops.cli import switch as switch_cli
 from ops.cli import verify as verify_cli
-from ops.drill import restore
+from ops.drill import steps
 from ops.errors import ExitCode
 from ops.lock import Lease, hold
 from ops.verify import CHECKS, certificates, table, tls, verify
@@ -92,8 +92,8 @@ def operator(schedule, *items):
             *((cli, "hold", quick) for cli in (switch_cli, drill_cli, restore_cli)),
             (verify_cli, "verify", partial(verify, checks=checks)),
             (table, "TIMEOUT_SECONDS", 0.05),
-            (restore, "RETRY_SECONDS", 0.01),
-            (restore, "POLL_SECONDS", 0.001),
+            (steps, "RETRY_SECONDS", 0.01),
+            (steps, "POLL_SECONDS", 0.001),
         ):
             stack.enter_context(patch.object(module, name, value))
         yield made

@@ -20,6 +20,7 @@ from ops.cli.program import INTERRUPTED, Result
 from ops.cli.restore import restored
 from ops.drill import quota, report
 from ops.drill.credentials import require_lifetime
+from ops.drill.durations import longest_seconds
 from ops.drill.expectation import Expectation, expectation_of
 from ops.drill.fault import DrillFault
 from ops.drill.faults import FAULTS, choose
@@ -27,10 +28,10 @@ from ops.drill.interrupts import Interrupts
 from ops.drill.journal import refuse_if_any
 from ops.drill.outcome import Limits, Outcome
 from ops.drill.probe_location import is_probe_location
-from ops.drill.restore import longest_seconds
 from ops.drill.run import Drill
 from ops.drill.speed import at_followed_speed
 from ops.drill.spending import Spending
+from ops.drill.steps import longest_restore_seconds
 from ops.environment import Environment
 from ops.errors import ExitCode, OpsError, UsageError, explain
 from ops.fault_injection import LONGEST_DELAY_SECONDS, REPLICATION, STATUSES, TABLE_ERRORS
@@ -189,7 +190,7 @@ def _at_speed(
     with console.status("Verifying the environment") as status:
         if not _verified(environment):
             return ExitCode.CHECK_FAILED
-        longest = Drill.longest_seconds(environment, expectation) + longest_seconds(environment)
+        longest = longest_seconds(environment, expectation) + longest_restore_seconds(environment)
         require_lifetime(environment, longest)
         drill = Drill(
             environment,

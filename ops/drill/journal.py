@@ -6,7 +6,6 @@ for other machines.
 
 import json
 import os
-import socket
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ops.drill.fault import DrillFault
 from ops.drill.faults import from_json
 from ops.environment import Environment
 from ops.errors import ExitCode, OpsError
+from ops.folders import replace_file
 from ops.processes import Program, program
 
 VERSION = 3
@@ -91,11 +91,6 @@ class InvalidJournalError(Exception):
     """A text that is not a journal; the message names the reason."""
 
 
-def this_host() -> str:
-    """Name of this machine."""
-    return socket.gethostname()
-
-
 def this_program() -> Program:
     """The process that runs this."""
     return program(os.getpid())
@@ -137,23 +132,10 @@ def replace(path: Path, journal: Journal) -> None:
     Raises:
         OpsError: It cannot be written; the earlier one is as it was.
     """
-    temporary = path.with_suffix(f".{journal.program.pid}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(journal.to_text())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, journal.to_text(), mode=0o644)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def remove(path: Path, run: str) -> None:

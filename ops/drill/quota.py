@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from ops.drill.durability import LOST_AFTER_SECONDS
+from ops.drill.durations import CUT_OVER_SECONDS, longest_seconds
 from ops.drill.expectation import Expectation, Pace
 from ops.drill.probe_location import READING_SECONDS
 from ops.drill.region_api import PAGE
-from ops.drill.run import CUT_OVER_SECONDS, Drill
 from ops.drill.spending import KeyLimits, Spending
 from ops.environment import Environment
 from ops.errors import OpsError, UsageError, explain
@@ -29,7 +29,7 @@ def most_requests(environment: Environment, expectation: Expectation) -> int:
         environment: The environment at the speed of the drill.
         expectation: What the failover may take.
     """
-    seconds = Drill.longest_seconds(environment, expectation)
+    seconds = longest_seconds(environment, expectation)
     reads = math.ceil(seconds / Pace.at_speed(environment.speed).interval_seconds)
     readings = math.ceil((CUT_OVER_SECONDS + LOST_AFTER_SECONDS) / READING_SECONDS) + 2
     # As many writes as reads, of which every reading lists all.

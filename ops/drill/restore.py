@@ -1,43 +1,21 @@
 """Restores what drills have changed: what their journals name, and nothing of anybody else."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
 
 from ops import lock as locks
 from ops import switch
 from ops.drill import journal as journals
 from ops.drill.aws_faults import reserved_concurrency
-from ops.drill.fault import DrillFault
 from ops.drill.journal import InvalidJournalError, Journal
 from ops.drill.probe_location import ProbeLocation
 from ops.drill.speed import current_speed, set_speed
+from ops.drill.steps import Step, clearing, deletion, persistently
 from ops.environment import Environment
 from ops.errors import OpsError, explain
 from ops.lock import Lock
-
-RETRY_SECONDS = 30.0
-POLL_SECONDS = 0.5
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing to restore.
-
-    Attributes:
-        what: What restoring it does, as a clause without subject.
-        do: Restores it, and returns what it did, in words; empty if nothing had to be done.
-            Repeating it does no harm.
-        by_hand: The command line that does it without this tool; empty if there is none.
-    """
-
-    what: str
-    do: Callable[[], str]
-    by_hand: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,39 +62,6 @@ class Restored:
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     by_hand: list[str] = field(default_factory=list)
-
-
-def persistently(step: Callable[[], T]) -> T:
-    """Carry out a step of a restore, again while it fails: a busy Region responds later.
-
-    Args:
-        step: The step; repeating it does no harm.
-
-    Returns:
-        What it returns.
-
-    Raises:
-        OpsError: It failed for `RETRY_SECONDS`.
-    """
-    deadline = time.monotonic() + RETRY_SECONDS
-    while True:
-        try:
-            return step()
-        except Exception as error:  # whatever it is, giving up would leave something behind
-            if time.monotonic() > deadline:
-                if isinstance(error, OpsError):
-                    raise
-                raise OpsError(explain(error), next_step="check the credentials") from error
-        time.sleep(POLL_SECONDS)
-
-
-def longest_seconds(environment: Environment) -> float:
-    """How long a drill may take at most to restore everything, some of it twice.
-
-    Args:
-        environment: The environment.
-    """
-    return 2 * RETRY_SECONDS * (1 + len(environment.regions))
 
 
 def plan(environment: Environment, *, location_id: str = "") -> Plan:
@@ -181,37 +126,6 @@ def restore(environment: Environment, lock: Lock, plan: Plan) -> Restored:
         except (OpsError, OSError) as error:
             restored.failed.append(f"remove the journal: {explain(error)}")
     return restored
-
-
-def clearing(environment: Environment, fault: DrillFault) -> Step:
-    """The step that clears a drill's fault.
-
-    Args:
-        environment: The environment.
-        fault: The fault.
-    """
-    words = f"the fault {fault.name} in {fault.region}"
-
-    def clear() -> str:
-        return f"cleared {words}" if fault.clear(environment) else ""
-
-    return Step(f"clear {words} (run {fault.id})", clear, fault.by_hand(environment))
-
-
-def deletion(location: ProbeLocation, region: str) -> Step:
-    """The step that deletes a drill's observations in one Region.
-
-    Args:
-        location: The drill's location.
-        region: The Region.
-    """
-    where = f"of {location.location_id} in {region}"
-
-    def delete() -> str:
-        count = location.empty(region)
-        return f"deleted {count} observations {where}" if count else ""
-
-    return Step(f"delete the drill's observations {where}", delete)
 
 
 def _needed(environment: Environment, journal: Journal) -> Iterator[Step]:

@@ -1,5 +1,6 @@
 """The drill: inject, wait, clear whatever happens, wait again, count what was lost."""
 
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,6 +9,14 @@ from datetime import UTC, datetime
 
 from ops.drill import journal as journals
 from ops.drill.durability import LOST_AFTER_SECONDS, Reading, acknowledged, assess
+from ops.drill.durations import (
+    BASELINE_SECONDS,
+    CUT_OVER_SECONDS,
+    HOLD_SECONDS,
+    SETTLE_SECONDS,
+    STEADY_SECONDS,
+    patience_seconds,
+)
 from ops.drill.events import Events, Log
 from ops.drill.expectation import Expectation, Pace
 from ops.drill.fault import DrillFault
@@ -17,24 +26,13 @@ from ops.drill.outcome import Limits, Outcome, judge, not_served
 from ops.drill.probe import Customer, Probe
 from ops.drill.probe_location import ProbeLocation, free_location
 from ops.drill.resolver import CachingResolver, RegionMap, target_addresses
-from ops.drill.restore import Step, clearing, deletion, persistently
+from ops.drill.steps import Step, clearing, deletion, persistently
 from ops.drill.watch import Watch, record_check
 from ops.environment import Environment
 from ops.errors import OpsError, explain
 from ops.lock import Lock, LockedError
 
 POLL_SECONDS = 0.1
-BASELINE_SECONDS = 30.0
-STEADY_SECONDS = 30.0
-"""How long the primary serves before the fault, on AWS: so long is written there."""
-CUT_OVER_SECONDS = 5.0
-"""How long the secondary is read for writes that are late, right after the cut-over."""
-HOLD_SECONDS = 20.0
-"""How long the secondary serves before the fault is cleared, on AWS."""
-SETTLE_SECONDS = 20.0
-"""How long the primary serves before the drill ends, on AWS."""
-LEAST_PATIENCE_SECONDS = 30.0
-"""A fast sandbox on a busy machine may take this long; how long it took is judged by the limits."""
 
 
 @dataclass
@@ -63,18 +61,6 @@ class Drill:
     log: Log = field(default_factory=Log)
     _journal: journals.Journal | None = None
     _stop: Callable[[], None] = lambda: None
-
-    @staticmethod
-    def longest_seconds(environment: Environment, expectation: Expectation) -> float:
-        """How long requests are sent at most, on this machine's clock.
-
-        Args:
-            environment: The environment at the speed of the drill.
-            expectation: What the failover may take.
-        """
-        scaled = STEADY_SECONDS + HOLD_SECONDS + SETTLE_SECONDS
-        patience = _patience_seconds(environment, expectation)
-        return BASELINE_SECONDS + scaled / environment.speed + 2 * patience + CUT_OVER_SECONDS
 
     def run(self) -> Outcome:
         """Run it.
@@ -129,7 +115,7 @@ class Drill:
         self._journal = journals.Journal(
             self.environment.name,
             started.isoformat(timespec="seconds"),
-            journals.this_host(),
+            socket.gethostname(),
             journals.this_program(),
             location.location_id,
             self.fault,
@@ -187,7 +173,7 @@ class Drill:
     def _course(self, outcome: Outcome, location: ProbeLocation, readings: list[Reading]) -> None:
         primary, secondary = self.environment.primary, self.environment.secondary
         speed = self.environment.speed
-        patience = _patience_seconds(self.environment, self.expectation)
+        patience = patience_seconds(self.environment, self.expectation)
         self._notify(f"Sending customers' requests until {primary} serves them")
         if not self._wait(lambda: self._serves(primary, since=0.0), BASELINE_SECONDS):
             outcome.findings.append(self._not_served(primary, BASELINE_SECONDS, "to begin with"))
@@ -308,7 +294,3 @@ class Drill:
         # Nothing that happens to the terminal may keep the drill from restoring.
         with suppress(Exception):
             self.notify(line)
-
-
-def _patience_seconds(environment: Environment, expectation: Expectation) -> float:
-    return max(LEAST_PATIENCE_SECONDS, 2 * expectation.seconds / environment.speed)

@@ -22,6 +22,7 @@ from ops import switch
 from ops.drill import journal as journals
 from ops.drill import restore as restoring
 from ops.drill import run as running
+from ops.drill import steps
 from ops.drill.durability import Reading
 from ops.drill.expectation import expect
 from ops.drill.faults import choose
@@ -159,9 +160,9 @@ def world_of(monkeypatch, tmp_path):
     monkeypatch.setattr(Drill, "_serves", lambda *_, **__: True)
     for name in ("STEADY_SECONDS", "HOLD_SECONDS", "SETTLE_SECONDS", "POLL_SECONDS"):
         monkeypatch.setattr(running, name, 0)
-    passed = count(0, restoring.RETRY_SECONDS / 3)
+    passed = count(0, steps.RETRY_SECONDS / 3)
     monkeypatch.setattr(
-        restoring, "time", SimpleNamespace(monotonic=lambda: next(passed), sleep=lambda _: None)
+        steps, "time", SimpleNamespace(monotonic=lambda: next(passed), sleep=lambda _: None)
     )
     monkeypatch.setattr(restoring, "current_speed", lambda environment: environment.speed)
     monkeypatch.setattr(journals, "this_program", lambda: DEAD)

@@ -12,6 +12,7 @@ from ops import lock as locking
 from ops import switch
 from ops.drill import journal as journaling
 from ops.drill import restore as restoring
+from ops.drill import steps
 from ops.drill.aws_faults import HealthConcurrencyFault, SwitchFault
 from ops.drill.journal import (
     InvalidJournalError,
@@ -91,8 +92,8 @@ def restore(environment, locks, **options):
 
 @pytest.fixture
 def environment(the_switch, locks, locations, monkeypatch, tmp_path):
-    monkeypatch.setattr(restoring, "RETRY_SECONDS", 0)
-    monkeypatch.setattr(restoring, "POLL_SECONDS", 0)
+    monkeypatch.setattr(steps, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(steps, "POLL_SECONDS", 0)
     environment = sandbox_environment(tmp_path)
     monkeypatch.setattr(restoring, "current_speed", lambda _: environment.speed)
     return environment

@@ -110,6 +110,6 @@ def test_plans_that_cannot_be_listed_are_unknown_and_said_to_be():
 def test_a_drill_on_aws_needs_a_read_a_second_at_most_and_some_listings():
     needed = most_requests(environment(), EXPECTATION)
 
-    longest = quota.Drill.longest_seconds(environment(), EXPECTATION)
+    longest = quota.longest_seconds(environment(), EXPECTATION)
     assert longest == pytest.approx(30 + 70 + 2 * 2 * EXPECTATION.seconds + 5)
     assert longest < needed < 3 * longest

@@ -362,7 +362,6 @@ def test_an_outcome_is_printed_though_its_report_cannot_be_written(
     outcome, monkeypatch, tmp_path, capsys
 ):
     class EndedDrill(SimpleNamespace):
-        longest_seconds = staticmethod(lambda *_: 0)
         run = staticmethod(lambda: outcome)
 
     def unwritable(*_):
@@ -372,11 +371,11 @@ def test_an_outcome_is_printed_though_its_report_cannot_be_written(
         "_chosen": lambda *_: (None, SimpleNamespace(seconds=1)),
         "_verified": lambda _: True,
         "require_lifetime": lambda *_: None,
-        "longest_seconds": lambda _: 0,
+        "longest_seconds": lambda *_: 0,
+        "longest_restore_seconds": lambda _: 0,
         "Drill": lambda *_, **__: EndedDrill(),
     }.items():
         monkeypatch.setattr(cli, name, value)
-    monkeypatch.setattr(cli.Drill, "longest_seconds", lambda *_: 0, raising=False)
     monkeypatch.setattr(cli.report, "write", unwritable)
     options = SimpleNamespace(max_rto_seconds=None, max_lost_writes=0, report_folder=tmp_path)
 

@@ -8,8 +8,8 @@ import pytest
 from fake_drill import EAST, WEST, FakeLocks, sandbox_environment
 
 from ops.drill import journal as journals
-from ops.drill import restore as restoring
 from ops.drill import run as running
+from ops.drill import steps
 from ops.drill.durability import Reading
 from ops.drill.expectation import expect
 from ops.drill.interrupts import Interrupts
@@ -65,7 +65,7 @@ def location(monkeypatch):
     monkeypatch.setattr(running, "Watch", Silent)
     for name in ("STEADY_SECONDS", "HOLD_SECONDS", "SETTLE_SECONDS", "POLL_SECONDS"):
         monkeypatch.setattr(running, name, 0)
-    monkeypatch.setattr(restoring, "POLL_SECONDS", 0)
+    monkeypatch.setattr(steps, "POLL_SECONDS", 0)
     return location
 
 
@@ -180,7 +180,7 @@ def test_a_drill_that_injected_nothing_says_so(drill, environment, location, mon
 def test_what_cannot_be_restored_fails_keeps_the_journal_and_names_the_command(
     drill, environment, location, monkeypatch
 ):
-    monkeypatch.setattr(restoring, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(steps, "RETRY_SECONDS", 0)
     environment.fault_injection.failures = [BUSY] * 1000
 
     outcome = drill.run()
@@ -200,7 +200,7 @@ def test_what_cannot_be_restored_fails_keeps_the_journal_and_names_the_command(
 def test_what_failed_at_first_and_was_restored_later_is_no_failure(
     drill, environment, location, monkeypatch
 ):
-    monkeypatch.setattr(restoring, "RETRY_SECONDS", -1)
+    monkeypatch.setattr(steps, "RETRY_SECONDS", -1)
     environment.fault_injection.failures = [BUSY]
 
     outcome = drill.run()
@@ -212,7 +212,7 @@ def test_what_failed_at_first_and_was_restored_later_is_no_failure(
 def test_what_is_not_restored_is_reported_at_once_with_what_finishes_it(
     drill, environment, monkeypatch
 ):
-    monkeypatch.setattr(restoring, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(steps, "RETRY_SECONDS", 0)
     environment.fault_injection.failures = [RuntimeError("unheard of")] * 1000
     lines = []
     drill.notify = lines.append

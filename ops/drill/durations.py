@@ -1,0 +1,39 @@
+"""How long each part of a drill takes, on AWS if nothing else is said."""
+
+from ops.drill.expectation import Expectation
+from ops.environment import Environment
+
+BASELINE_SECONDS = 30.0
+"""How long the primary may take to serve the first request, on this machine's clock."""
+STEADY_SECONDS = 30.0
+"""How long the primary serves before the fault: so long is written there."""
+CUT_OVER_SECONDS = 5.0
+"""How long the secondary is read for writes that are late, right after the cut-over."""
+HOLD_SECONDS = 20.0
+"""How long the secondary serves before the fault is cleared."""
+SETTLE_SECONDS = 20.0
+"""How long the primary serves before the drill ends."""
+LEAST_PATIENCE_SECONDS = 30.0
+"""A fast sandbox on a busy machine may take this long; how long it took is judged by the limits."""
+
+
+def patience_seconds(environment: Environment, expectation: Expectation) -> float:
+    """How long a failover is waited for, on this machine's clock.
+
+    Args:
+        environment: The environment at the speed of the drill.
+        expectation: What the failover may take.
+    """
+    return max(LEAST_PATIENCE_SECONDS, 2 * expectation.seconds / environment.speed)
+
+
+def longest_seconds(environment: Environment, expectation: Expectation) -> float:
+    """How long requests are sent at most, on this machine's clock.
+
+    Args:
+        environment: The environment at the speed of the drill.
+        expectation: What the failover may take.
+    """
+    scaled = STEADY_SECONDS + HOLD_SECONDS + SETTLE_SECONDS
+    patience = patience_seconds(environment, expectation)
+    return BASELINE_SECONDS + scaled / environment.speed + 2 * patience + CUT_OVER_SECONDS
