@@ -71,7 +71,9 @@ def pull(environment: Environment, keys: KeyFile) -> dict[str, str]:
     """
     deployed = environment.outputs.api_key_ids
     region, found = _listed_keys(
-        environment.regions, lambda region: environment.client("apigateway", region)
+        environment.regions,
+        lambda region: environment.client("apigateway", region),
+        lambda region, key: any(key["id"] == ids[region] for ids in deployed.values()),
     )
     by_id = {key["id"]: key["value"] for key in found}
     if missing := [name for name, ids in deployed.items() if ids[region] not in by_id]:
@@ -93,26 +95,25 @@ def in_service(file: EnvironmentFile, gateway: Callable[[str], Any]) -> InServic
         gateway: Gives a client of API Gateway in a Region.
 
     Returns:
-        The keys in the first Region that responds; they have the same values in all.
+        The keys in the first Region that has any; they have the same values in all.
 
     Raises:
-        OpsError: No Region returns them.
+        OpsError: No Region returns them, and not every Region says that there are none.
     """
-    region, found = _listed_keys(file.regions, gateway)
     owners = {customer.name for customer in file.customers}
-    own, others = {}, {}
-    for key in found:
-        name = str(key["name"]).removeprefix(file.key_prefix)
+
+    def own_name(key: Mapping[str, str]) -> str:
+        name = key["name"].removeprefix(file.key_prefix)
         # A prefix may be that of another environment, too.
-        if key["name"] != name and name.rpartition("-")[0] in owners:
-            own[name] = key
-        else:
-            others[str(key["name"])] = str(key["value"])
+        return name if key["name"] != name and name.rpartition("-")[0] in owners else ""
+
+    region, found = _listed_keys(file.regions, gateway, lambda _, key: bool(own_name(key)))
+    own = {name: key for key in found if (name := own_name(key))}
     return InService(
         region,
-        {name: str(key["id"]) for name, key in own.items()},
-        {name: str(key["value"]) for name, key in own.items()},
-        others,
+        {name: key["id"] for name, key in own.items()},
+        {name: key["value"] for name, key in own.items()},
+        {key["name"]: key["value"] for key in found if not own_name(key)},
     )
 
 
@@ -159,10 +160,16 @@ def refuse_other_values(
 
 
 def _listed_keys(
-    regions: Iterable[str], gateway: Callable[[str], Any]
+    regions: Iterable[str],
+    gateway: Callable[[str], Any],
+    is_own: Callable[[str, dict[str, str]], bool],
 ) -> tuple[str, list[dict[str, str]]]:
-    """The keys, with values, in the first Region that lists them, and that Region."""
-    failures, without_list = [], []
+    """The keys, with values, in the first Region that has own ones, and that Region.
+
+    A Region that was not deployed to yet, or lists only a part, has none: that there are none at
+    all is true only if every Region says so.
+    """
+    problems, without_own = [], []
     for region in regions:
         try:
             pages = (
@@ -170,23 +177,25 @@ def _listed_keys(
                 .get_paginator("get_api_keys")
                 .paginate(includeValues=True, PaginationConfig={"PageSize": KEYS_IN_A_PAGE})
             )
-            listed = [page.get("items") for page in pages]
-            if None in listed:
-                without_list.append(region)
-                failures.append(f"{region}: the response has no list of keys")
-                continue
-            return region, [
+            found = [
                 # A key may have no name; it is somebody else's then.
                 {"id": key["id"], "name": key.get("name", ""), "value": key["value"]}
-                for keys in listed
-                for key in keys
+                for page in pages
+                # An empty list may be left out.
+                for key in page.get("items", [])
             ]
         except Exception as error:  # whatever it is, another Region may respond
-            failures.append(f"{region}: {explain(error)}")
-    if without_list and len(without_list) == len(failures):
-        # An empty list may be left out; what any other Region lists is not that.
-        return without_list[0], []
+            problems.append(f"{region}: {explain(error)}")
+            continue
+        if any(is_own(region, key) for key in found):
+            return region, found
+        without_own.append((region, found))
+        problems.append(f"{region}: it has no key of this environment")
+    if without_own and len(without_own) == len(problems):
+        # The fullest one: what it has besides is compared with the values of this machine.
+        return max(without_own, key=lambda each: len(each[1]))
     raise OpsError(
-        f"no Region returns the deployed keys: {'; '.join(failures)}",
-        next_step="check these credentials: they need apigateway:GET on /apikeys",
+        f"no Region returns the deployed keys: {'; '.join(problems)}",
+        next_step="check these credentials: they need apigateway:GET on /apikeys; if a Region is "
+        "out of reach, run this again once it responds: it may be the one that has the keys",
     )

@@ -340,7 +340,8 @@ def test_values_are_read_from_api_gateway_in_one_request(keys):
 
 
 def test_a_key_that_api_gateway_does_not_have_is_named_and_nothing_is_stored(keys):
-    deployed = environment({("apigateway", EAST): in_gateway(other=("k0", "no"))})
+    without = in_gateway(other=("k0", "no"))
+    deployed = environment({("apigateway", region): without for region in (EAST, WEST)})
 
     with pytest.raises(OpsError, match=f"API Gateway in {EAST} does not have operator-1"):
         deployed_keys.pull(deployed, keys)
@@ -361,7 +362,6 @@ def test_values_are_read_from_another_region_if_the_primary_is_down(keys):
 
 MALFORMED = {
     "not JSON": ResponseParserError("the response is not JSON"),
-    "no list": {},
     "not a list": {"items": "x"},
     "a key without value": {"items": [{"id": "key-east", "name": "n"}]},
     "not keys": {"items": ["key-east"]},
@@ -370,7 +370,8 @@ MALFORMED = {
 
 @pytest.mark.parametrize("response", MALFORMED.values(), ids=MALFORMED)
 def test_values_are_read_from_another_region_if_a_response_is_malformed(file, keys, response):
-    gateways = {EAST: Canned(get_api_keys=response), WEST: in_gateway(x=("key-west", "west"))}
+    acme = in_gateway(weather_trial_acme_1=("key-west", "west"))
+    gateways = {EAST: Canned(get_api_keys=response), WEST: acme}
     deployed = environment({("apigateway", region): each for region, each in gateways.items()})
 
     assert deployed_keys.pull(deployed, keys) == {"operator-1": "west"}
@@ -381,15 +382,37 @@ def test_values_are_read_from_another_region_if_a_response_is_malformed(file, ke
         deployed_keys.in_service(file, gateways.get)
 
 
-def test_no_region_with_a_list_of_keys_has_keys(file):
-    """API Gateway may leave out an empty list."""
-    assert not deployed_keys.in_service(file, lambda _: Canned(get_api_keys={})).ids
+WITHOUT_KEYS = {
+    "an empty list": {"items": []},
+    "no list, as API Gateway may leave out an empty one": {},
+    "keys of others": {"items": [{"id": "k", "name": "weather-production-acme-1", "value": "v"}]},
+}
+
+
+@pytest.mark.parametrize("response", WITHOUT_KEYS.values(), ids=WITHOUT_KEYS)
+def test_a_region_without_keys_is_not_believed_before_every_region_was_asked(file, keys, response):
+    """A Region that a deployment has not reached yet, or that lists a part only, has none."""
+    acme = in_gateway(weather_trial_acme_1=("key-west", "west"))
+    gateways = {EAST: Canned(get_api_keys=response), WEST: acme}
+    deployed = environment({("apigateway", region): each for region, each in gateways.items()})
+
+    assert deployed_keys.pull(deployed, keys) == {"operator-1": "west"}
+    assert deployed_keys.in_service(file, gateways.get).values == {"acme-1": "west"}
+    # AND if the other Region cannot be asked, nothing is known
+    gateways[WEST] = UNREACHABLE
+    with pytest.raises(OpsError, match=f"{EAST}: it has no key.*{WEST}: ") as raised:
+        deployed_keys.in_service(file, gateways.get)
+    assert "once it responds" in raised.value.next_step
+    # AND if it has none either, there are none
+    gateways[WEST] = Canned(get_api_keys={"items": []})
+    assert not deployed_keys.in_service(file, gateways.get).ids
 
 
 def test_a_key_of_the_account_may_have_no_name(file):
     nameless = Canned(get_api_keys={"items": [{"id": "k", "value": "v"}]})
+    gateways = {EAST: Canned(get_api_keys={}), WEST: nameless}
 
-    assert deployed_keys.in_service(file, lambda _: nameless).others == {"": "v"}
+    assert deployed_keys.in_service(file, gateways.get).others == {"": "v"}
 
 
 def test_the_keys_in_service_are_those_of_this_environments_customers(file):
