@@ -4,7 +4,6 @@
     POST /faults              inject one; the caller may choose its "id": 201, 200 if it is
                               injected already, 409 if another fault has the id
     DELETE /faults/{id}       clear one; 404 if it is gone
-    DELETE /faults            clear all
     GET /ready                URL of every Region
 
 The sandbox serves it and takes this form from here; an environment on AWS has no such API.
@@ -195,17 +194,6 @@ class FaultInjection:
             OpsError: It cannot be cleared, or the API does not respond.
         """
         return bool(self._call("DELETE", f"/faults/{id}", missing={}))
-
-    def clear_all(self) -> tuple[InjectedFault, ...]:
-        """Clear every fault.
-
-        Returns:
-            The faults that were injected.
-
-        Raises:
-            OpsError: One cannot be cleared, or the API does not respond.
-        """
-        return _faults(self._call("DELETE", "/faults"))
 
     def faults(self) -> tuple[InjectedFault, ...]:
         """List the faults that are injected now, the oldest first.

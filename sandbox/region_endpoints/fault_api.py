@@ -59,16 +59,14 @@ class FaultApi:
                 regions = {name: each.url for name, each in self._endpoints.items()}
                 return Response.of(200, {"ready": True, "regions": regions})
             case "GET", ["faults"]:
-                return Response.of(200, _listed(self._faults.all()))
+                return _listed(self._faults.all())
             case "POST", ["faults"]:
                 return await self._inject(request)
-            case "DELETE", ["faults"]:
-                return await self._clear(self._faults.all())
             case "DELETE", ["faults", id]:
                 if injected := self._faults.get(id):
-                    return await self._clear([injected])
+                    return await self._clear(injected)
                 raise RequestError(404, f"no fault {id} is injected")
-        allowed = "GET /faults, POST /faults, DELETE /faults[/{id}], GET /ready"
+        allowed = "GET /faults, POST /faults, DELETE /faults/{id}, GET /ready"
         raise RequestError(404, f"no {method} {path}; there are {allowed}")
 
     async def _inject(self, request: Request) -> Response:
@@ -94,22 +92,18 @@ class FaultApi:
             self._endpoints[fault.region].begin(fault)
         return Response.of(201, injected.to_json())
 
-    async def _clear(self, found: list[InjectedFault]) -> Response:
-        errors, cleared = [], []
-        for each in found:
-            self._faults.remove(each.id)
-            try:
-                if each.fault.kind == "table":
-                    await self._forward("DELETE", f"/{each.id}")
-                else:
-                    self._endpoints[each.fault.region].end()
-                cleared.append(each)
-            except OpsError as error:
-                self._faults.add(each)
-                errors.append(f"{each.id} is not cleared: {error.args[0]}; {error.next_step}")
-        if errors:
-            raise RequestError(503, "; ".join(errors))
-        return Response.of(200, _listed(cleared))
+    async def _clear(self, injected: InjectedFault) -> Response:
+        self._faults.remove(injected.id)
+        try:
+            if injected.fault.kind == "table":
+                await self._forward("DELETE", f"/{injected.id}")
+            else:
+                self._endpoints[injected.fault.region].end()
+        except OpsError as error:
+            self._faults.add(injected)
+            problem = f"{injected.id} is not cleared: {error.args[0]}; {error.next_step}"
+            raise RequestError(503, problem) from error
+        return _listed([injected])
 
     async def _forward(self, method: str, path: str, injected: InjectedFault | None = None) -> None:
         """Inject or clear in the local AWS.
@@ -136,5 +130,5 @@ class FaultApi:
             )
 
 
-def _listed(faults: list[InjectedFault]) -> dict[str, object]:
-    return {"faults": [each.to_json() for each in faults]}
+def _listed(faults: list[InjectedFault]) -> Response:
+    return Response.of(200, {"faults": [each.to_json() for each in faults]})

@@ -235,7 +235,8 @@ def running_endpoints(
 def endpoints(running_endpoints: Endpoints, upstream: RecordingUpstream) -> Iterator[Endpoints]:
     """Endpoints without a fault; those that the test injects are cleared after it."""
     yield running_endpoints
-    running_endpoints.control.clear_all()
+    for each in running_endpoints.control.faults():
+        running_endpoints.control.clear(each.id)
 
 
 @pytest.fixture

@@ -325,8 +325,8 @@ def test_many_connections_at_once_survive_a_fault_that_comes_and_goes(endpoints)
         with endpoints.control.injected(Fault(EAST, kind, share=1.0)), contextlib.suppress(OSError):
             time.sleep(0.03)
     # What is in a black hole now would wait for its own time-out.
-    endpoints.control.inject(Fault(EAST, "refuse"))
-    endpoints.control.clear_all()
+    with endpoints.control.injected(Fault(EAST, "refuse")):
+        pass
     eventually(lambda: endpoints.get().status == 200)
     stop.set()
     for thread in threads:
