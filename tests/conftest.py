@@ -16,8 +16,9 @@ from sandbox.workspace import Ports, Workspace
 
 bindings.install()
 # A busy machine takes its time for any single example.
-hypothesis.settings.register_profile("any-machine", deadline=None)
-hypothesis.settings.load_profile("any-machine")
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=60)
+hypothesis.settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 
 DRILLS = ("test_drill", "test_drill_killed", "test_two_operators", "test_on_call")
 """Modules that share a sandbox in which drills run."""

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from weather import documents
@@ -226,7 +226,6 @@ def test_location_names_may_be_of_any_language(name: str) -> None:
     assert documents.parse_body(body, documents.LOCATION_SCHEMA)["name"] == name
 
 
-@settings(max_examples=50)
 @given(
     st.binary(max_size=200)
     | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))

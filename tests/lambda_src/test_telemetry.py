@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openapi_schema_validator import OAS30Validator
 from repository_files import REPOSITORY
@@ -406,7 +406,6 @@ def assert_not_logged(secret: str, output: str) -> None:
     assert not [text for line in lines_of(output) for text in strings_of(line) if secret in text]
 
 
-@settings(max_examples=25, deadline=None)
 @given(secret=SECRETS, given_query=st.booleans())
 def test_no_operation_tells_anything_of_a_customer(dynamodb_table, secret, given_query) -> None:
     # GIVEN a customer who puts a secret everywhere, with a location of that name
@@ -437,7 +436,6 @@ class Failing:
         raise ValueError(self.secret)
 
 
-@settings(max_examples=50)
 @given(
     # A mark, as Hypothesis also tries words of the code itself.
     secret=st.text().map("not for the log {}".format),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import delete_observation
@@ -165,7 +165,6 @@ SPLIT = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(PUT | DELIVER, max_size=12), SKEW)
 @example(SPLIT, 0)
 def test_no_acknowledged_observation_is_lost(call, steps, skew) -> None:
@@ -192,7 +191,6 @@ def test_no_acknowledged_observation_is_lost(call, steps, skew) -> None:
         assert shown == sorted(acknowledged)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(PUT | DELETE | DELIVER, max_size=12), SKEW)
 @example(SPLIT, 0)
 def test_both_regions_converge_to_the_same_answers(call, steps, skew) -> None:
@@ -280,7 +278,6 @@ def test_a_delete_repeated_in_the_other_region_succeeds(call) -> None:
     assert len(table.replicas[REGIONS[0]].items()) == 1
 
 
-@settings(max_examples=25, deadline=None)
 @given(st.sets(st.integers(0, 59), min_size=1, max_size=20), st.integers(1, 7), st.data())
 def test_paging_goes_on_in_the_other_region(call, minutes, limit, data) -> None:
     # GIVEN observations that both Regions hold

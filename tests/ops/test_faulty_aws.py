@@ -7,7 +7,7 @@ import pytest
 from fake_environment import EAST, WEST
 from faulty_aws import HARMLESS, KEY, Schedule
 from faulty_operator import DRILL, ENGAGED, operator, schedules
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.drill.faults import SwitchFault
@@ -48,7 +48,6 @@ def test_without_faults_every_command_passes(monkeypatch, tmp_path, words, items
         assert ada.run(*words)[0] == ExitCode.PASSED
 
 
-@settings(max_examples=25, deadline=None)
 @given(schedules(HARMLESS))
 def test_what_says_nothing_of_the_environment_fails_no_check(schedule):
     with operator(schedule) as ada:
@@ -151,7 +150,6 @@ def test_each_defect_is_a_failure_when_aws_responds(broken):
         assert ada.run("verify")[0] == ExitCode.CHECK_FAILED
 
 
-@settings(max_examples=30, deadline=None)
 @given(schedules(), st.sampled_from(BROKEN))
 def test_a_defect_never_passes_and_no_item_is_left_without_a_word(schedule, broken):
     with operator(schedule) as ada:
@@ -164,7 +162,6 @@ def test_a_defect_never_passes_and_no_item_is_left_without_a_word(schedule, brok
         assert items_are_named(ada.aws, document)
 
 
-@settings(max_examples=30, deadline=None)
 @given(
     schedules(),
     st.booleans(),
@@ -192,7 +189,6 @@ def test_the_switch_is_what_it_is_said_to_be(schedule, engaged, commands):
                 assert "switch status" in document["error"]["next_step"]
 
 
-@settings(max_examples=30, deadline=None)
 @given(schedules(), st.sampled_from(["drill", "operator"]), st.integers(1, 3))
 def test_a_restore_ends_with_nothing_of_the_drills_or_says_so(schedule, whose, times):
     item = ENGAGED | {"writer": {"S": DRILL}, "kind": {"S": "drill"}}
@@ -218,7 +214,6 @@ def test_a_restore_ends_with_nothing_of_the_drills_or_says_so(schedule, whose, t
                 assert not path.exists()
 
 
-@settings(max_examples=20, deadline=None)
 @given(schedules(), st.integers(1, 3))
 def test_values_of_keys_are_pulled_whole_or_not_at_all(schedule, times):
     with operator(schedule) as ada:

@@ -181,11 +181,13 @@ def test_resources_are_counted(stacks):
 def renamed(stack):
     """The same stack, every resource named after its number."""
     names = {address: f"r{i}" for i, address in enumerate(addresses(stack))}
+
+    def other(address):
+        type, _, id = address[0].rpartition(".")
+        return f"{type}.{names.get(address[0], id)}"
+
     text = json.dumps({k: v for k, v in stack.items() if k != "//"})
-    for address, name in names.items():
-        type = address.rpartition(".")[0]
-        text = re.sub(rf"\b{re.escape(address)}(?![\w-])", f"{type}.{name}", text)
-    new = json.loads(text)
+    new = json.loads(re.sub(r"\b(?:data\.)?aws_\w+\.[\w-]+", other, text))
     for prefix, kind in (("", "resource"), ("data.", "data")):
         new[kind] = {
             type: {names[f"{prefix}{type}.{id}"]: v for id, v in declared.items()}

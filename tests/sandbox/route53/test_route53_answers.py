@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.route53.answers import Answer, Answerer
@@ -501,7 +501,6 @@ def groups(draw: st.DrawFn) -> tuple[RecordSet, ...]:
     return (*members, *(replace(leaf, name="leaf.example.com.") for leaf in leaves))
 
 
-@settings(max_examples=150)
 @given(groups(), st.sets(st.sampled_from(["h0", "h1", "h2"])), st.integers(0, 99))
 def test_a_name_never_gets_an_empty_answer_because_of_health(
     records: tuple[RecordSet, ...], down: set[str], seed: int
@@ -511,7 +510,6 @@ def test_a_name_never_gets_an_empty_answer_because_of_health(
     assert values(answer)
 
 
-@settings(max_examples=150)
 @given(groups(), st.sets(st.sampled_from(["h0", "h1", "h2"])), st.integers(0, 99))
 def test_an_unhealthy_record_is_chosen_only_when_every_record_is_unhealthy(
     records: tuple[RecordSet, ...], down: set[str], seed: int

@@ -18,7 +18,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import OpsError
@@ -211,14 +211,12 @@ def test_what_has_no_header_or_is_a_response_gets_no_answer(wire: bytes) -> None
     assert respond(wire, over_udp=True, resolve=resolve) is None
 
 
-@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_the_responder_fail(wire: bytes) -> None:
     response = respond(wire, over_udp=True, resolve=resolve)
     assert response is None or response[2] & 0x80
 
 
-@settings(max_examples=200)
 @given(st.integers(0, 2**32), st.integers(1, 8))
 def test_no_damaged_query_makes_the_responder_fail(seed: int, damage: int) -> None:
     chance = random.Random(seed)
