@@ -121,7 +121,8 @@ def engage(
                 break
             before = found
             if found.engaged and (found.kind != "drill" or kind == "drill"):
-                break
+                # Nothing was written: whoever releases it now does so after this.
+                return SwitchChange(found, found)
     return SwitchChange(before, _read_back(environment, engaged=True))
 
 

@@ -113,6 +113,22 @@ def test_a_switch_that_is_released_just_when_it_is_taken_over_is_engaged(product
     assert change.after.reason == "fire"
 
 
+def test_a_switch_that_was_engaged_and_is_released_just_after_is_no_error(production):
+    """It is as if the release had come a moment later: nothing was written, or read back."""
+    dynamodb = production.client("dynamodb", WEST)
+    first = switch.engage(production, reason="fire").after
+
+    def get_item(**arguments):
+        found = dynamodb.get_item(**arguments)
+        switch.release(production)
+        return found
+
+    racing = Canned(put_item=dynamodb.put_item, get_item=get_item)
+    change = switch.engage(environment({("dynamodb", WEST): racing}), reason="flood")
+
+    assert (change.changed, change.before) == (False, first)
+
+
 def test_a_write_that_boto3_repeated_counts_as_one(production):
     dynamodb = production.client("dynamodb", WEST)
 
