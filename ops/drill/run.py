@@ -236,7 +236,8 @@ class Drill:
             journals.remove(self.environment.journal_file, self.fault.id)
         except (OpsError, OSError) as error:
             outcome.findings.append(
-                f"everything is restored, and the journal cannot be removed: {explain(error)}"
+                f"everything is restored, and the journal cannot be removed: {explain(error)}. "
+                f"Remove it with: {outcome.finish}"
             )
 
     def _remove_note(self) -> None:

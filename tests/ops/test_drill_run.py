@@ -197,6 +197,24 @@ def test_what_cannot_be_restored_fails_keeps_the_journal_and_names_the_command(
     assert not environment.fault_injection.faults()
 
 
+def test_a_journal_that_cannot_be_removed_fails_with_the_command_that_removes_it(
+    drill, environment, monkeypatch
+):
+    def refused():
+        raise BUSY
+
+    monkeypatch.setattr(steps, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(drill, "_remove_note", refused)
+
+    outcome = drill.run()
+
+    assert outcome.left == []
+    [finding] = outcome.findings
+    assert finding.startswith("everything is restored, and the journal cannot be removed: ")
+    assert finding.endswith("Remove it with: python -m ops drill --environment local --restore")
+    assert environment.journal_file.exists()
+
+
 def test_what_failed_at_first_and_was_restored_later_is_no_failure(
     drill, environment, location, monkeypatch
 ):
