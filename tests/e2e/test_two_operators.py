@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass, replace
 
 import pytest
-from local_api import run_ops, start_ops
 from repository_files import REPOSITORY
+from warm_ops import WarmOps
 
 from ops import lock as locks
 from ops import switch
@@ -35,7 +35,7 @@ COMMANDS = {
     "rotate": ("customers", "rotate", "demo"),
 }
 PAIRS = list(itertools.combinations_with_replacement(COMMANDS, 2))
-DRILL_SECONDS = 25.0
+DRILL_SECONDS = 15.0
 CUSTOMER = "demo"
 DEAD = Program(2**22 + 1, 1.0)
 PATIENCE_SECONDS = 300
@@ -73,6 +73,15 @@ class State:
 @pytest.fixture
 def environment(api):
     return api.local.environment
+
+
+@pytest.fixture
+def commands(tmp_path):
+    """Starts commands in processes of their own."""
+    folder = tmp_path / "output"
+    folder.mkdir()
+    with WarmOps(folder) as warm:
+        yield warm
 
 
 @pytest.fixture
@@ -131,23 +140,23 @@ def is_refused(done):
 
 
 @pytest.fixture
-def restored(api, environment):
+def restored(api, environment, commands):
     """Whatever a test leaves is restored for the next one."""
     yield
     switch.release(environment)
-    done = run_ops("drill", "--restore", "--folder", str(api.workspace.folder))
+    done = commands.run("drill", "--restore", "--folder", str(api.workspace.folder))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("seed", range(REPETITIONS))
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_the_state_afterwards_is_that_of_one_of_the_two_orders(
-    environment, customers, machines, restored, first, second, seed
+    environment, customers, machines, commands, restored, first, second, seed
 ):
     chance = random.Random(f"{first} {second} {seed}")
     pair = (first, second)
     if not list(probe_locations(environment)):
-        run_ops("drill", "--fault", "switch", "--folder", str(machines[0]))
+        commands.run("drill", "--fault", "switch", "--folder", str(machines[0]))
     # GIVEN what the commands need
     if "release" in pair:
         switch.engage(environment, reason="us-east-1 burns")
@@ -158,22 +167,20 @@ def test_the_state_afterwards_is_that_of_one_of_the_two_orders(
     # WHEN both are started, one of them later
     longest = DRILL_SECONDS if "drill" in pair else 1.0
     delays = chance.sample([0.0, chance.uniform(0, longest)], 2)
-    processes = []
+    started = []
     for command, folder, delay in sorted(
         zip(pair, machines, delays, strict=True), key=lambda each: each[2]
     ):
         time.sleep(delay)
-        processes.append((command, start_ops(*COMMANDS[command], "--folder", str(folder))))
-    done = []
-    for command, process in processes:
-        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
-        print(f"--- {command}: {process.returncode}\n{output}{errors}")
-        assert "Traceback" not in errors
-        process.stderr = errors
-        done.append((command, process))
+        started.append((command, commands.start(*COMMANDS[command], "--folder", str(folder))))
+    for command, process in started:
+        process.completed(PATIENCE_SECONDS)
+        print(f"--- {command}: {process.returncode}\n{process.stdout}{process.stderr}")
+    for _, process in started:
+        assert "Traceback" not in process.stderr
 
     # THEN those that were not refused have had their effect, in one order or the other
-    effective = [command for command, process in done if not is_refused(process)]
+    effective = [command for command, process in started if not is_refused(process)]
     assert effective
     possible = set()
     for order in itertools.permutations(effective):
