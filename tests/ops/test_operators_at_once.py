@@ -31,7 +31,7 @@ from ops.processes import Program
 
 pytestmark = pytest.mark.unit
 
-REPETITIONS = int(os.environ.get("OPERATOR_PAIRS", "8"))
+REPETITIONS = int(os.environ.get("OPERATOR_PAIRS", "4"))
 LONGEST_PAUSE_SECONDS = 0.004
 REASON = "us-east-1 burns"
 COMMANDS = {
