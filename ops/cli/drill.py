@@ -7,12 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from ops.cli.confirmation import add_confirmation_option, confirm
 from ops.cli.drill_screen import console, notifier, print_outcome, show
 from ops.cli.options import (
-    add_confirmation_option,
     add_customer_option,
     add_environment_options,
-    confirm,
     environment_from,
     identified,
 )

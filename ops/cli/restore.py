@@ -4,7 +4,8 @@ import argparse
 
 from rich.console import Console
 
-from ops.cli.options import confirm, identified
+from ops.cli.confirmation import confirm
+from ops.cli.options import identified
 from ops.cli.program import Result
 from ops.drill.interrupts import Interrupts
 from ops.drill.restore import Plan, Restored, plan, restore

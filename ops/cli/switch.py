@@ -9,11 +9,10 @@ from typing import TypeVar
 from rich.console import Console
 
 from ops import switch
+from ops.cli.confirmation import add_confirmation_option, confirm
 from ops.cli.options import (
     Commands,
     add_command,
-    add_confirmation_option,
-    confirm,
     environment_from,
     identified,
 )
