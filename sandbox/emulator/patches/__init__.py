@@ -49,6 +49,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     dynamodb.protected_replica_is_not_deleted,
     functions.invocations_are_counted,
     functions.environments_of_a_function_start_one_at_a_time,
+    functions.reserved_concurrency_leaves_a_minimum,
     kms.aws_managed_keys_are_made_on_first_use,
     route53.health_check_lists_are_read,
     route53.health_check_switches_are_xml_booleans,

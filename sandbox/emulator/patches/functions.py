@@ -11,6 +11,9 @@ from sandbox.emulator import module, replace
 
 _OUTPUT_WAIT_SECONDS = 0.005
 _START_POLL_SECONDS = 0.005
+_CONCURRENT_EXECUTIONS = 1000
+"""AWS's default quota of an account in a Region."""
+_UNRESERVED_AT_LEAST = 100
 
 
 def invocations_are_counted() -> None:
@@ -54,6 +57,36 @@ def invocations_are_counted() -> None:
 
     replace(gateway, "_call_lambda_raw", calling)
     replace(functions, "_emit_lambda_metrics", counting)
+
+
+def reserved_concurrency_leaves_a_minimum() -> None:
+    """Reserved concurrency leaves 100 executions for the functions that reserve none.
+
+    AWS: 400 InvalidParameterValueException; the function that it was for exists by then.
+    MiniStack 1.5.33: reserves any number.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+    """
+    functions, responses = module("services.lambda_svc"), module("core.responses")
+
+    def reserving(original: Any) -> Any:
+        def put_function_concurrency(name: str, data: dict[str, Any]) -> Any:
+            others = [each for each in functions._functions if each != name]
+            reserved = sum(functions._functions[each].get("concurrency") or 0 for each in others)
+            wanted = data.get("ReservedConcurrentExecutions", 0)
+            if wanted and reserved + wanted > _CONCURRENT_EXECUTIONS - _UNRESERVED_AT_LEAST:
+                return responses.error_response_json(
+                    "InvalidParameterValueException",
+                    "Specified ReservedConcurrentExecutions for function decreases account's "
+                    "UnreservedConcurrentExecution below its minimum value of "
+                    f"[{_UNRESERVED_AT_LEAST}].",
+                    400,
+                )
+            return original(name, data)
+
+        return put_function_concurrency
+
+    replace(functions, "_put_function_concurrency", reserving)
 
 
 def function_without_output_is_not_waited_for() -> None:

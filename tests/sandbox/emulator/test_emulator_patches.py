@@ -955,6 +955,27 @@ def see_environments_of_a_function_that_starts(aws):
         assert len(set(pool.map(environment, range(8)))) < 4
 
 
+@observes(functions.reserved_concurrency_leaves_a_minimum)
+def see_concurrency_that_reserves_all(aws):
+    # In a Region of its own: what others reserve counts, too.
+    client = aws.client("lambda", "eu-north-1")
+    ones = {"FunctionName": aws.echo_function("eu-north-1").rpartition(":")[2]}
+    others = {"FunctionName": aws.echo_function("eu-north-1").rpartition(":")[2]}
+    reserve = client.put_function_concurrency
+
+    try:
+        reserve(**ones, ReservedConcurrentExecutions=450)
+        refused = code_of(reserve, **others, ReservedConcurrentExecutions=451)
+
+        assert refused == "InvalidParameterValueException"
+        assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(**others)
+        reserve(**others, ReservedConcurrentExecutions=450)
+        reserve(**ones, ReservedConcurrentExecutions=450)
+    finally:
+        for function in (ones, others):
+            client.delete_function_concurrency(**function)
+
+
 @observes(functions.function_without_output_is_not_waited_for)
 def see_time_of_a_silent_function(aws):
     function = aws.echo_function("us-east-1")
