@@ -125,6 +125,12 @@ class EnvironmentFile:
         return f"{api.get('name', '') if isinstance(api, dict) else ''}-{self.environment}-"
 
     @property
+    def backend(self) -> Mapping[str, str]:
+        """Where the Terraform state is: the table `[backend]`."""
+        backend = self._document().get("backend")
+        return {k: str(v) for k, v in backend.items()} if isinstance(backend, dict) else {}
+
+    @property
     def plans(self) -> tuple[str, ...]:
         """Names of the plans."""
         plans = self._document().get("plans")

@@ -414,8 +414,8 @@ BACKEND = tuple(
     Change(
         setting=f"backend.{key}", change=change, outcome=NEEDS_STEPS,
         steps=f"{DEPLOY}#move-the-state",
-        note="Without the steps, Terraform begins with an empty state, and fails half-way when it "
-        "creates what exists.",
+        note="Without the steps, `ops customers env` refuses to deploy; Terraform alone begins "
+        "with an empty state, and fails half-way when it creates what exists.",
     )
     for key, change in {
         "type": "`local` to `s3`",

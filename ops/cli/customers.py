@@ -184,7 +184,9 @@ def _env(options: argparse.Namespace) -> int:
     file = EnvironmentFile.of(environment_name(options))
     known = state.known_values(options)
     values = customers.values_for_terraform(file, known)
-    deployed_keys.refuse_other_values(file, known, state.in_service(options, file))
+    found = state.in_service(options, file)
+    deployed_keys.refuse_other_values(file, known, found)
+    state.refuse_without_state(options, file, found)
     variables = as_variable(file.environment, values)
     if not options.json:
         for name, text in variables.items():

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from rich.console import Console
 
-from ops import deployed_keys, key_claims
+from ops import deployed_keys, key_claims, state_bucket
 from ops.cli.options import environment_name, known_descriptor, selector_of, terraform_folder
 from ops.customers import Claim
 from ops.deployed_keys import Deployed, InService
@@ -160,6 +160,32 @@ def in_service(options: argparse.Namespace, file: EnvironmentFile) -> InService:
         environment = Environment(descriptor)
         return deployed_keys.in_service(file, lambda r: environment.client("apigateway", r))
     return deployed_keys.in_service(file, deployed_keys.on_aws)
+
+
+def refuse_without_state(
+    options: argparse.Namespace, file: EnvironmentFile, found: InService
+) -> None:
+    """Refuse to deploy with an empty state what is deployed.
+
+    Args:
+        options: Parsed options of the command.
+        file: The environment's file.
+        found: The keys that API Gateway has.
+
+    Raises:
+        OpsError: The state bucket has no state.
+    """
+    descriptor = known_descriptor(options)
+    if descriptor and descriptor.sandbox:
+        return
+    try:
+        state_bucket.refuse_without_state(file, found, state_bucket.on_aws)
+    except OpsError:
+        raise
+    except Exception as error:  # Terraform reports a bucket that it cannot read
+        notes.print(
+            f"Whether the state bucket has a state is unknown: {explain(error)}", style="yellow"
+        )
 
 
 def claims(environment: Environment | None) -> Claim:
