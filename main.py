@@ -103,11 +103,11 @@ def _synthesize(environments: Sequence[Settings]) -> None:
 
     app = App()
     try:
-        for settings in environments:
-            weather_api.stack.build_stack(app, settings)
+        built = [weather_api.stack.build_stack(app, settings) for settings in environments]
         app.synth()
-        for settings in environments:
-            _place_lock_file(settings.name, output / "stacks" / settings.name)
+        for stack, settings in zip(built, environments, strict=True):
+            for each in stack.layout.stacks:
+                _place_lock_file(settings.name, output / "stacks" / each.node.id)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise

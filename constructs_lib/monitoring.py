@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cdktf import TerraformStack
-from cdktf_cdktf_provider_aws.provider import AwsProvider
-
 from constructs_lib.api.operation import Authorization, Operation
 from constructs_lib.api.regional_api import RegionalApi
 from constructs_lib.cloudwatch.alarm_topic import AlarmTopic
@@ -18,10 +15,10 @@ from constructs_lib.cloudwatch.alarms import (
 )
 from constructs_lib.cloudwatch.dashboard import Dashboard
 from constructs_lib.cloudwatch.watched import FailureMetric, WatchedRegion
-from constructs_lib.dynamodb.global_table import GlobalTable
+from constructs_lib.layout import Layout
 from constructs_lib.route53.failover_dns import FailoverDns
 from constructs_lib.settings import Settings
-from constructs_lib.terraform_configuration import ROLES, provider_of
+from constructs_lib.terraform_configuration import ROLES, provider_aliases, provider_of
 
 HEALTH_METRICS_ALIAS = "health_metrics"
 """Alias of the provider for health-check alarms, if they need a Region outside of the stack."""
@@ -29,15 +26,14 @@ HEALTH_METRICS_ALIAS = "health_metrics"
 
 @dataclass(frozen=True, kw_only=True)
 class Monitored:
-    """What a stack consists of.
+    """What an environment consists of.
 
     Attributes:
         settings: The environment.
         name: Prefix of the names of alarms, and name of the dashboard.
-        providers: `{region: provider}`.
+        layout: Where its parts are.
         apis: `{region: API}`.
         operations: What the APIs serve.
-        table: The table.
         dns: The DNS, routed already.
         key_arns: `{region: ARN}` of the key that encrypts messages; empty for none.
         failure_metrics: What functions count of their own failures.
@@ -46,32 +42,32 @@ class Monitored:
 
     settings: Settings
     name: str
-    providers: Mapping[str, AwsProvider]
+    layout: Layout
     apis: Mapping[str, RegionalApi]
     operations: Sequence[Operation]
-    table: GlobalTable
     dns: FailoverDns
     key_arns: Mapping[str, str]
     failure_metrics: Sequence[FailureMetric]
     runbook: str
 
 
-def add_monitoring(stack: TerraformStack, monitored: Monitored) -> None:
+def add_monitoring(monitored: Monitored) -> None:
     """Create what the environment asks for: alarms, the dashboard, both or neither.
 
     Args:
-        stack: The stack.
-        monitored: What it consists of.
+        monitored: What the environment consists of.
     """
     watched = _watched(monitored)
     if monitored.settings.monitoring.alarms:
-        _add_alarms(stack, monitored, watched)
+        topics = _add_regional_alarms(monitored, watched)
+        _add_health_alarms(monitored, topics)
     if monitored.settings.monitoring.dashboard:
         switch = monitored.dns.switch_health_check_id
+        routing = monitored.layout.routing
         Dashboard(
-            stack,
+            routing.stack,
             "dashboard",
-            provider=monitored.providers[monitored.settings.primary_region],
+            provider=routing.providers[monitored.settings.primary_region],
             name=monitored.name,
             regions=list(watched.values()),
             health_checks=monitored.dns.endpoint_health_check_ids
@@ -79,29 +75,24 @@ def add_monitoring(stack: TerraformStack, monitored: Monitored) -> None:
         )
 
 
-def _add_alarms(
-    stack: TerraformStack, monitored: Monitored, watched: Mapping[str, WatchedRegion]
-) -> None:
-    """A topic and the alarms of each Region, and those of the health checks.
+def _add_regional_alarms(
+    monitored: Monitored, watched: Mapping[str, WatchedRegion]
+) -> dict[str, AlarmTopic]:
+    """A topic and the alarms of each Region, where the Region's API is.
 
     With failover routing, the secondary Region gets an alarm on what is not open to everybody.
     """
     settings, runbook = monitored.settings, monitored.runbook
-    providers = dict(monitored.providers)
-    if HEALTH_METRICS_REGION not in providers:
-        providers[HEALTH_METRICS_REGION] = provider_of(
-            stack, settings, HEALTH_METRICS_REGION, HEALTH_METRICS_ALIAS
-        )
     topics = {
         region: AlarmTopic(
-            stack,
-            f"{provider.alias}_alarms",
-            provider=provider,
+            place.stack,
+            f"{place.providers[region].alias}_alarms",
+            provider=place.providers[region],
             name=monitored.name,
             emails=settings.monitoring.emails,
             kms_key_arn=monitored.key_arns.get(region),
         )
-        for region, provider in providers.items()
+        for region, place in monitored.layout.regions.items()
     }
     for region, regional in watched.items():
         others = [other for other in watched if other != region]
@@ -119,6 +110,31 @@ def _add_alarms(
             },
             runbook=runbook,
         )
+    return topics
+
+
+def _health_topic(monitored: Monitored, topics: Mapping[str, AlarmTopic]) -> AlarmTopic:
+    """The topic of the one Region with metrics of health checks, for alarms beside these."""
+    settings, routing = monitored.settings, monitored.layout.routing
+    existing = topics.get(HEALTH_METRICS_REGION)
+    if existing and not monitored.layout.is_regional:
+        return existing
+    alias = provider_aliases(settings).get(HEALTH_METRICS_REGION, HEALTH_METRICS_ALIAS)
+    return AlarmTopic(
+        routing.stack,
+        f"{alias}_alarms",
+        provider=routing.providers.get(HEALTH_METRICS_REGION)
+        or provider_of(routing.stack, settings, HEALTH_METRICS_REGION, alias),
+        name=monitored.name,
+        emails=settings.monitoring.emails,
+        topic_arn=existing.arn if existing else None,
+    )
+
+
+def _add_health_alarms(monitored: Monitored, topics: Mapping[str, AlarmTopic]) -> None:
+    """The alarms on health checks, where these are."""
+    settings, runbook = monitored.settings, monitored.runbook
+    topic = _health_topic(monitored, topics)
     health_checks = {
         f"of_{region}": (
             check_id,
@@ -130,9 +146,9 @@ def _add_alarms(
     if switch := monitored.dns.switch_health_check_id:
         meaning = f"The failover switch is engaged: {settings.regions[1]} serves until its release."
         health_checks["of_switch"] = (switch, f"{meaning} {runbook}".rstrip())
-    add_health_alarms(topics[HEALTH_METRICS_REGION], health_checks)
+    add_health_alarms(topic, health_checks)
     if monitored.key_arns:
-        add_key_alarms(topics[HEALTH_METRICS_REGION], monitored.dns.endpoint_health_check_ids)
+        add_key_alarms(topic, monitored.dns.endpoint_health_check_ids)
 
 
 def _watched(monitored: Monitored) -> dict[str, WatchedRegion]:
@@ -145,12 +161,10 @@ def _watched(monitored: Monitored) -> dict[str, WatchedRegion]:
         region: WatchedRegion(
             region=region,
             title=titles.get(region, region),
-            api_name=api.rest_api.api.name,
+            api_name=monitored.name,
             stage_name=settings.api.stage,
-            functions={
-                name: function.function.function_name for name, function in api.functions.items()
-            },
-            table_name=monitored.table.table_name,
+            functions={name: function.name for name, function in api.functions.items()},
+            table_name=settings.table.name,
             failure_metrics=monitored.failure_metrics,
             certificates={
                 id: (domain.name, domain.certificate.arn)

@@ -8,26 +8,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cdktf import TerraformOutput, TerraformStack
-from cdktf_cdktf_provider_aws.provider import AwsProvider
 from constructs import Construct
 
 from constructs_lib.api.customers import Customers
 from constructs_lib.api.function_package import FunctionPackage
 from constructs_lib.api.invoke_policy import InvokePolicy
 from constructs_lib.api.operation import Authorization, Operation
-from constructs_lib.api.options import CustomDomain, HostNames, Logging, Throttling
+from constructs_lib.api.options import CertificateHome, CustomDomain, HostNames, Logging, Throttling
 from constructs_lib.api.regional_api import RegionalApi
 from constructs_lib.api.web_acl import WebAcl
 from constructs_lib.cloudwatch.watched import FailureMetric
 from constructs_lib.customer_access import customers_of, key_values, plans_of
 from constructs_lib.dynamodb.global_table import GlobalTable, Key
-from constructs_lib.fixed import Fixed, FixedSettings
+from constructs_lib.fixed import Fixed
 from constructs_lib.kms.multi_region_key import MultiRegionKey
+from constructs_lib.layout import Place, create_layout
 from constructs_lib.monitoring import Monitored, add_monitoring
 from constructs_lib.outputs import CustomerOutput, Outputs, SwitchOutput
-from constructs_lib.route53.failover_dns import FailoverDns, HealthCheck, RegionalEndpoint
+from constructs_lib.route53.failover_dns import (
+    FailoverDns,
+    HealthCheck,
+    RegionalEndpoint,
+    RoutingHome,
+)
 from constructs_lib.settings import Settings
-from constructs_lib.terraform_configuration import configure, providers_by_region
+from constructs_lib.settings.stack_names import ROUTING, stack_name
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,9 @@ class FailoverApiStack(TerraformStack):
             ValueError: `health_operation` or the switch's is not one of the operations, or a
                 construct rejects a value.
         """
-        super().__init__(scope, settings.name)
+        super().__init__(
+            scope, settings.name if settings.layout == "single" else stack_name(settings, ROUTING)
+        )
         self._settings = settings
         self._name = f"{settings.api.name}-{settings.name}"
         self._base_path = f"/{settings.api.stage}"
@@ -119,22 +126,18 @@ class FailoverApiStack(TerraformStack):
             else operation
             for operation in operations
         ]
-        configure(self, settings)
-        self._providers = providers_by_region(self, settings)
-
-        FixedSettings(self, "fixed", environment=settings.name, settings=self._fixed(hints.changes))
+        self.layout = create_layout(self, settings, self._fixed(hints.changes))
+        """The stacks, this one among them, and which part is where."""
         self._create_data(partition_key, sort_key)
-        self._create_regions(FunctionPackage(self, "functions", source=functions), hints)
+        self._create_regions(functions, hints.key_values)
         self._route()
         add_monitoring(
-            self,
             Monitored(
                 settings=settings,
                 name=self._name,
-                providers=self._providers,
+                layout=self.layout,
                 apis=self.apis,
                 operations=self._operations,
-                table=self.table,
                 dns=self.dns,
                 key_arns=self._key_arns,
                 failure_metrics=failure_metrics,
@@ -182,15 +185,16 @@ class FailoverApiStack(TerraformStack):
         }
 
     def _create_data(self, partition_key: Key, sort_key: Key | None) -> None:
-        """The key, if the environment has one, and the table."""
-        settings = self._settings
+        """The key, if the environment has one, the table and the zone."""
+        settings, stack = self._settings, self.layout.data.stack
+        providers = self.layout.data.providers
         accounts = settings.allowed_account_ids
         self.key = (
             MultiRegionKey(
-                self,
+                stack,
                 "key",
                 name=self._name,
-                providers=self._providers,
+                providers=providers,
                 account_id=accounts[0] if len(accounts) == 1 else None,
             )
             if settings.encryption.customer_managed_key
@@ -198,39 +202,48 @@ class FailoverApiStack(TerraformStack):
         )
         self._key_arns = self.key.arns if self.key else {}
         self.table = GlobalTable(
-            self,
+            stack,
             "table",
             name=settings.table.name,
-            providers=self._providers,
+            providers=providers,
             partition_key=partition_key,
             sort_key=sort_key,
             point_in_time_recovery=settings.table.point_in_time_recovery,
             deletion_protection=settings.table.deletion_protection,
             kms_key_arns=self._key_arns,
         )
-
-    def _create_regions(self, package: FunctionPackage, hints: Hints) -> None:
-        """The zone, then in each Region the API, its customers and its web ACL."""
-        settings = self._settings
         self.dns = FailoverDns(
-            self,
+            stack,
             "dns",
-            provider=self._providers[settings.primary_region],
+            provider=providers[settings.primary_region],
             zone_name=settings.domain.zone_name,
             record_name=settings.domain.record_name,
             create_zone=settings.domain.create_zone,
             prevent_destroy=settings.table.deletion_protection,
         )
+
+    def _create_regions(self, functions: Path, hint: str) -> None:
+        """In each Region the API, its customers and its web ACL."""
+        settings = self._settings
         customers = customers_of(settings)
-        values = key_values(self, customers, environment=settings.name, hint=hints.key_values)
+        shared: dict[str, tuple[FunctionPackage, Mapping[str, str]]] = {}
+        for place in self.layout.regions.values():
+            # Once in a stack: Regions of the same one share the zip and the values of keys.
+            if (stack := place.stack).node.id not in shared:
+                shared[stack.node.id] = (
+                    FunctionPackage(stack, "functions", source=functions),
+                    key_values(stack, customers, environment=settings.name, hint=hint),
+                )
         self.apis: dict[str, RegionalApi] = {}
         """`{region: API}`."""
         self.customers: dict[str, Customers] = {}
         """`{region: plans and keys}`."""
-        for region, provider in self._providers.items():
-            api = self.apis[region] = self._create_api(region, provider, package)
+        for region, place in self.layout.regions.items():
+            provider = place.providers[region]
+            package, values = shared[place.stack.node.id]
+            api = self.apis[region] = self._create_api(region, place, package)
             self.customers[region] = Customers(
-                self,
+                place.stack,
                 f"{provider.alias}_customers",
                 provider=provider,
                 name=self._name,
@@ -241,7 +254,7 @@ class FailoverApiStack(TerraformStack):
             )
             if settings.web_acl:
                 WebAcl(
-                    self,
+                    place.stack,
                     f"{provider.alias}_web_acl",
                     provider=provider,
                     region=region,
@@ -254,7 +267,7 @@ class FailoverApiStack(TerraformStack):
             InvokePolicy(
                 self,
                 "publisher",
-                provider=self._providers[settings.primary_region],
+                provider=self.layout.routing.providers[settings.primary_region],
                 name=f"{self._name}-publisher",
                 apis=self.apis,
                 operations=self._operations,
@@ -263,14 +276,12 @@ class FailoverApiStack(TerraformStack):
             else None
         )
 
-    def _create_api(
-        self, region: str, provider: AwsProvider, package: FunctionPackage
-    ) -> RegionalApi:
-        settings, validate = self._settings, self.dns.validate_certificate
+    def _create_api(self, region: str, place: Place, package: FunctionPackage) -> RegionalApi:
+        settings = self._settings
         api = RegionalApi(
-            self,
-            f"{provider.alias}_api",
-            provider=provider,
+            place.stack,
+            id := f"{place.providers[region].alias}_api",
+            provider=place.providers[region],
             region=region,
             name=self._name,
             stage_name=settings.api.stage,
@@ -291,8 +302,8 @@ class FailoverApiStack(TerraformStack):
                 tracing=settings.api.tracing,
             ),
             host_names=HostNames(
-                shared=CustomDomain(self.dns.record_name, validate),
-                regional=CustomDomain(self.dns.regional_name(region), validate)
+                shared=self._domain(self.dns.record_name, region, id, "domain"),
+                regional=self._domain(self.dns.regional_name(region), region, id, "regional_domain")
                 if settings.domain.regional_names
                 else None,
                 execute_api=settings.api.execute_api_endpoint,
@@ -307,15 +318,29 @@ class FailoverApiStack(TerraformStack):
             )
         return api
 
+    def _domain(self, name: str, region: str, *path: str) -> CustomDomain:
+        """A name, and its certificate where the validation record is."""
+        data = self.layout.data
+        home = (
+            CertificateHome(data.scope(*path), data.providers[region])
+            if self.layout.is_regional
+            else None
+        )
+        return CustomDomain(name, self.dns.validate_certificate, home)
+
     def _route(self) -> None:
         """The health checks and the records."""
+        routing = self.layout.routing
         self._endpoints = [
             RegionalEndpoint(
                 region=region,
                 target=api.domain,
                 health_check_host=api.host_name,
                 own_target=api.regional_domain,
-                ready=[api.regional_domain.domain_name] if api.regional_domain else [],
+                # Another stack is deployed before.
+                ready=[api.regional_domain.domain_name]
+                if api.regional_domain and not self.layout.is_regional
+                else [],
             )
             for region, api in self.apis.items()
             if api.domain
@@ -329,6 +354,9 @@ class FailoverApiStack(TerraformStack):
                 interval_seconds=self._settings.health_check.interval_seconds,
                 failure_threshold=self._settings.health_check.failure_threshold,
             ),
+            home=RoutingHome(routing.scope("dns"), routing.providers[self._settings.primary_region])
+            if self.layout.is_regional
+            else None,
         )
 
     @property

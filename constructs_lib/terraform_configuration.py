@@ -6,6 +6,7 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTag
 from constructs_lib.fixed import CHECKED_ENVIRONMENT
 from constructs_lib.settings.schema import LocalBackend as LocalBackendSettings
 from constructs_lib.settings.schema import Settings
+from constructs_lib.settings.stack_names import stack_name, state_key
 
 PROVIDER_VERSIONS = ">= 5.100.0, <= 6.25.0"
 """From what the tests apply to what the bindings describe. Nothing here needs version 6."""
@@ -14,12 +15,13 @@ ROLES = ("primary", "secondary")
 """Aliases of the first two Regions' providers; further ones are named like their Region."""
 
 
-def configure(stack: TerraformStack, settings: Settings) -> None:
+def configure(stack: TerraformStack, settings: Settings, part: str) -> None:
     """Set the versions and the backend of a stack.
 
     Args:
         stack: The stack.
         settings: The environment.
+        part: What the stack is of the environment; empty for all of it.
     """
     stack.add_override(
         "terraform.required_providers.aws",
@@ -30,10 +32,14 @@ def configure(stack: TerraformStack, settings: Settings) -> None:
     backend = settings.backend
     if isinstance(backend, LocalBackendSettings):
         # From cdktf.out/stacks/<name>, where Terraform runs, to beside cdktf.out.
-        LocalBackend(stack, path=f"../../../terraform.{settings.name}.tfstate")
+        LocalBackend(stack, path=f"../../../terraform.{stack_name(settings, part)}.tfstate")
     else:
         S3Backend(
-            stack, bucket=backend.bucket, key=backend.key, region=backend.region, encrypt=True
+            stack,
+            bucket=backend.bucket,
+            key=state_key(backend.key, part),
+            region=backend.region,
+            encrypt=True,
         )
         stack.add_override("terraform.backend.s3.use_lockfile", True)
 
@@ -59,19 +65,14 @@ def provider_of(stack: TerraformStack, settings: Settings, region: str, alias: s
     )
 
 
-def providers_by_region(stack: TerraformStack, settings: Settings) -> dict[str, AwsProvider]:
-    """One aliased provider per Region and no other: a forgotten alias is an error.
+def provider_aliases(settings: Settings) -> dict[str, str]:
+    """The alias of each Region's provider; no provider is without one, so none is forgotten.
 
     Args:
-        stack: The stack.
         settings: The environment.
 
     Returns:
-        `{region: provider}`, the primary first.
+        `{region: alias}`, the primary first.
     """
-    return {
-        region: provider_of(stack, settings, region, alias)
-        for region, alias in zip(
-            settings.regions, (*ROLES, *settings.regions[len(ROLES) :]), strict=True
-        )
-    }
+    aliases = (*ROLES, *settings.regions[len(ROLES) :])
+    return dict(zip(settings.regions, aliases, strict=True))

@@ -410,6 +410,13 @@ _OPERATIONS = (
     ),
 )  # fmt: skip
 
+LAYOUT = Change(
+    setting="layout", change="`single` to `regional`", outcome=NEEDS_STEPS,
+    steps="../how-to/deploy-by-region.md#change-the-layout-of-an-environment-that-serves",
+    note="Without the steps, Terraform begins with empty states, and fails in the first when it "
+    "creates the table, which exists.",
+)  # fmt: skip
+
 BACKEND = tuple(
     Change(
         setting=f"backend.{key}", change=change, outcome=NEEDS_STEPS,

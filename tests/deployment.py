@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from functools import partial
 
 import boto3
 from cdktf import App
@@ -23,7 +24,12 @@ from weather_api.operations import (
 REGIONS = ("us-east-1", "us-west-2")
 SHIPPED = (REPOSITORY / "environments" / "local.toml").read_text()
 DEPLOYED = (HEALTH_OPERATION, SWITCH_OPERATION, "get_weather")
-KEY_VALUES = {"demo-1": "d" * 20, "visitor-1": "v" * 20}
+KEY_VALUES = {
+    name: f"{index:a>20}"
+    for index, name in enumerate(
+        ("demo-1", "visitor-1", "operator-1", "acme-1", "globex-1", "globex-2", "initech-1")
+    )
+}
 
 
 class Deployment:
@@ -52,7 +58,7 @@ class Deployment:
         file = self.folder / f"{self.name}.toml"
         file.write_text(text)
         app = App(outdir=str(self.folder / "out"))
-        FailoverApiStack(
+        built = FailoverApiStack(
             app,
             settings=load(file),
             # Few, because a plan takes as long as there are functions.
@@ -65,15 +71,19 @@ class Deployment:
             hints=Hints(changes="See the table."),
         )
         app.synth()
+        self._place(built)
+
+    def _place(self, built):
         shutil.copytree(self.folder / "out" / "stacks" / self.name, self.stack, dirs_exist_ok=True)
         (self.stack / "backend_override.tf.json").write_text(
             '{"terraform": {"backend": {"local": {}}}}'
         )
 
-    def terraform(self, *arguments):
+    def terraform(self, *arguments, folder=None, **variables):
         return subprocess.run(
             ["terraform", *arguments, "-no-color"],
-            cwd=self.stack, env=self.environment, capture_output=True, text=True,
+            cwd=folder or self.stack, env=self.environment | variables,
+            capture_output=True, text=True,
         )  # fmt: skip
 
     def apply(self, *arguments):
@@ -103,3 +113,61 @@ class Deployment:
         """The first resource of a type in the state whose name has a part."""
         listed = self.terraform("state", "list").stdout.split()
         return next(each for each in listed if each.startswith(f"{type}.") and part in each)
+
+
+class Checkout(Deployment):
+    """The same in the folders of a checkout, whatever the layout.
+
+    Attributes:
+        stacks: `{name: folder}` in the order in which they are deployed.
+    """
+
+    def _place(self, built):
+        shutil.copytree(self.folder / "out", self.folder / "cdktf.out", dirs_exist_ok=True)
+        self.stacks = {
+            stack.node.id: self.folder / "cdktf.out" / "stacks" / stack.node.id
+            for stack in built.layout.stacks
+        }
+
+    def runs(self, name, *arguments, **variables):
+        """What Terraform prints in the folder of a stack."""
+        done = self.terraform(*arguments, folder=self.stacks[name], **variables)
+        assert done.returncode == 0, f"{name}: {done.stdout[-3000:]}{done.stderr}"
+        return done.stdout
+
+    def deploys(self):
+        for name in self.stacks:
+            self.runs(name, "init", "-input=false")
+            self.runs(name, "apply", "-auto-approve", "-input=false")
+
+    def changes_by_stack(self):
+        """`{name: what a plan would change}`, without those that change nothing."""
+        plans = {
+            name: self.terraform("plan", "-input=false", "-detailed-exitcode", folder=folder)
+            for name, folder in self.stacks.items()
+        }
+        assert {plan.returncode for plan in plans.values()} <= {0, 2}, plans
+        return {name: plan.stdout for name, plan in plans.items() if plan.returncode}
+
+
+def left_over(deployed):
+    """What is in AWS of a stack that was destroyed: `(kind, found)`.
+
+    Args:
+        deployed: What has a `client(service, region)`.
+    """
+    for region in REGIONS:
+        client = partial(deployed.client, region=region)
+        yield "table", client("dynamodb").list_tables()["TableNames"]
+        yield "api", client("apigateway").get_rest_apis()["items"]
+        yield "domain name", client("apigateway").get_domain_names()["items"]
+        yield "api key", client("apigateway").get_api_keys()["items"]
+        yield "usage plan", client("apigateway").get_usage_plans()["items"]
+        yield "function", client("lambda").list_functions()["Functions"]
+        yield "log group", client("logs").describe_log_groups()["logGroups"]
+        yield "certificate", client("acm").list_certificates()["CertificateSummaryList"]
+    iam, route53 = (deployed.client(service, REGIONS[0]) for service in ("iam", "route53"))
+    yield "role", iam.list_roles()["Roles"]
+    yield "policy", iam.list_policies(Scope="Local")["Policies"]
+    yield "zone", route53.list_hosted_zones()["HostedZones"]
+    yield "health check", route53.list_health_checks()["HealthChecks"]

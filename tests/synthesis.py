@@ -9,10 +9,10 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider
 
 
 class Synthesized:
-    """The parsed JSON of one stack, with the questions that tests ask of it."""
+    """The parsed JSON of one stack, or of its text, with the questions that tests ask of it."""
 
-    def __init__(self, stack: TerraformStack):
-        self.text = Testing.synth(stack, True)
+    def __init__(self, stack: TerraformStack | str):
+        self.text = stack if isinstance(stack, str) else Testing.synth(stack, True)
         self.json = json.loads(self.text)
 
     def resources(self, type: str) -> dict[str, dict]:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import pytest
-from changes import BACKEND, CHANGES, REMOVED, edited, first_file, text_of
+from changes import BACKEND, CHANGES, LAYOUT, REMOVED, edited, first_file, text_of
 from pydantic import BaseModel
 
 from constructs_lib.settings import SettingsError, load
@@ -12,7 +12,7 @@ from scripts.changes import OUTCOMES, PROGRAM, REFUSED_BY_SETTINGS, Result
 
 pytestmark = pytest.mark.unit
 
-ALL = (*CHANGES, *BACKEND)
+ALL = (LAYOUT, *CHANGES, *BACKEND)
 
 
 def test_the_page_is_current():

@@ -12,7 +12,7 @@ from cdktf_cdktf_provider_aws.api_gateway_domain_name import (
 from cdktf_cdktf_provider_aws.api_gateway_stage import ApiGatewayStage
 from constructs import Construct
 
-from constructs_lib.api.options import CustomDomain
+from constructs_lib.api.options import CertificateHome, CustomDomain
 
 
 class RegionalDomainName(Construct):
@@ -51,10 +51,11 @@ class RegionalDomainName(Construct):
         super().__init__(scope, id)
         self.name = domain.name
         """The fully qualified domain name."""
+        home = domain.certificate_home or CertificateHome(self, provider)
         self.certificate = AcmCertificate(
-            self,
+            home.scope,
             "certificate",
-            provider=provider,
+            provider=home.provider,
             domain_name=domain.name,
             validation_method="DNS",
             tags=dict(tags),
@@ -65,7 +66,7 @@ class RegionalDomainName(Construct):
             "domain_name",
             provider=provider,
             domain_name=domain.name,
-            regional_certificate_arn=domain.validate(domain.name, self.certificate, provider),
+            regional_certificate_arn=domain.validate(domain.name, self.certificate, home.provider),
             security_policy="TLS_1_2",
             endpoint_configuration=ApiGatewayDomainNameEndpointConfiguration(
                 types=["REGIONAL"], ip_address_type="dualstack"

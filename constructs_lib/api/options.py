@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cdktf import TerraformProvider
     from cdktf_cdktf_provider_aws.acm_certificate import AcmCertificate
+    from constructs import Construct
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,19 @@ class Logging:
 
 
 @dataclass(frozen=True)
+class CertificateHome:
+    """Where a certificate is created, if not beside the domain name.
+
+    Attributes:
+        scope: The construct that owns it, in whatever stack its validation record is.
+        provider: Provider of the Region in that stack.
+    """
+
+    scope: "Construct"
+    provider: "TerraformProvider"
+
+
+@dataclass(frozen=True)
 class CustomDomain:
     """A domain name that an API responds to.
 
@@ -48,10 +62,12 @@ class CustomDomain:
         name: The fully qualified domain name.
         validate: Gets the name, the certificate's resource and the Region's provider, and returns
             the ARN of the certificate once it is issued: `FailoverDns.validate_certificate`.
+        certificate_home: Where the certificate is created; None for beside the domain name.
     """
 
     name: str
     validate: "Callable[[str, AcmCertificate, TerraformProvider], str]"
+    certificate_home: CertificateHome | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ class AlarmTopic(Construct):
         name: str,
         emails: Sequence[str] = (),
         kms_key_arn: str | None = None,
+        topic_arn: str | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Create the topic and its subscriptions.
@@ -49,13 +50,19 @@ class AlarmTopic(Construct):
             emails: Who is notified; each confirms a mail that AWS sends first.
             kms_key_arn: Key in the Region that encrypts messages, which CloudWatch may use; None
                 for no key.
+            topic_arn: A topic of the Region that another stack has created with the rest; None
+                creates one.
             tags: Tags of the topic and the alarms.
 
         Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
         """
         super().__init__(scope, id)
         self._provider, self._name, self._tags = provider, name, dict(tags or {})
-        self.topic = SnsTopic(
+        self.arn = topic_arn or ""
+        """ARN of the topic; a token."""
+        if topic_arn:
+            return
+        topic = SnsTopic(
             self,
             "topic",
             provider=provider,
@@ -63,13 +70,13 @@ class AlarmTopic(Construct):
             kms_master_key_id=kms_key_arn,
             tags=self._tags,
         )
-        self._arn = self.topic.arn
+        self.arn = topic.arn
         for number, email in enumerate(emails):
             SnsTopicSubscription(
                 self,
                 f"email_{number}",
                 provider=provider,
-                topic_arn=self._arn,
+                topic_arn=self.arn,
                 protocol="email",
                 endpoint=email,
             )
@@ -210,8 +217,8 @@ class AlarmTopic(Construct):
             provider=self._provider,
             alarm_name=f"{self._name}-{id.replace('_', '-')}",
             alarm_description=description,
-            alarm_actions=[self._arn],
-            ok_actions=[self._arn],
+            alarm_actions=[self.arn],
+            ok_actions=[self.arn],
             tags=self._tags,
             **watched,
         )

@@ -309,16 +309,17 @@ class GlobalTable(Construct):
                 )
             )
         # A grant lives beside the role it serves, so that its address names both.
+        provider = role.provider or self._providers[region]
         document = DataAwsIamPolicyDocument(
             role,
             f"table_{kind}",
-            provider=self._providers[region],
+            provider=provider,
             statement=statements,
         )
         IamRolePolicy(
             role,
             f"table_{kind}_policy",
-            provider=self._providers[region],
+            provider=provider,
             name=f"table-{kind}",
             # The id is the name, and unknown when the role is replaced: its policies go with it.
             role=role.id,

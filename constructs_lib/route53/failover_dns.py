@@ -109,6 +109,19 @@ class RegionalEndpoint:
     ready: Sequence[ITerraformDependable] = ()
 
 
+@dataclass(frozen=True)
+class RoutingHome:
+    """Where health checks and records are created, if not beside the zone.
+
+    Attributes:
+        scope: The construct that owns them, in another stack.
+        provider: Provider of Route 53 in that stack.
+    """
+
+    scope: Construct
+    provider: TerraformProvider
+
+
 class FailoverDns(Construct):
     """The name that customers call, answered by the Regions that are healthy.
 
@@ -142,6 +155,7 @@ class FailoverDns(Construct):
         """
         super().__init__(scope, id)
         self._provider = provider
+        self._home = RoutingHome(self, provider)
         self._tags = dict(tags or {})
         self.record_name = record_name
         """The fully qualified name, without a trailing dot."""
@@ -263,6 +277,7 @@ class FailoverDns(Construct):
         *,
         health_check: HealthCheck,
         routing_policy: RoutingPolicy = "failover",
+        home: RoutingHome | None = None,
     ) -> None:
         """Create a health check and an A and an AAAA alias record per Region.
 
@@ -273,6 +288,7 @@ class FailoverDns(Construct):
             health_check: How Route 53 checks each of them.
             routing_policy: `failover` (the primary while it is healthy, then the secondary) or
                 `latency` (the nearest healthy Region).
+            home: Where all of it is created; None for beside the zone.
 
         Raises:
             ValueError: `failover` without exactly two Regions, a switch without `failover`, or
@@ -292,6 +308,7 @@ class FailoverDns(Construct):
                 f"{routing_policy} routing has no primary to switch off: leave out "
                 "switch_path, or use failover"
             )
+        self._home = home or self._home
         own_records = {
             endpoint.region: self._alias_records(
                 f"{endpoint.region}_name",
@@ -332,9 +349,9 @@ class FailoverDns(Construct):
         records = []
         for record_type in ("A", "AAAA"):
             record = Route53Record(
-                self,
+                self._home.scope,
                 f"{id}_{record_type}",
-                provider=self._provider,
+                provider=self._home.provider,
                 zone_id=self.zone_id,
                 name=name,
                 type=record_type,
@@ -394,9 +411,9 @@ class FailoverDns(Construct):
         self, id: str, name: str, *, ignore_changes: Sequence[str] = (), **arguments: Any
     ) -> Route53HealthCheck:
         check = Route53HealthCheck(
-            self,
+            self._home.scope,
             id,
-            provider=self._provider,
+            provider=self._home.provider,
             tags={"Name": name} | self._tags,
             # A check that a record or a calculated check uses cannot be deleted: its successor is
             # created and put in its place first.

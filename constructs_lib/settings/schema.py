@@ -405,6 +405,14 @@ class Settings(_Section):
         fix='set routing_policy = "failover"',
         default="failover",
     )
+    layout: Literal["single", "regional"] = _setting(
+        "How many stacks, each with its own state, the environment is: one (single), or one for "
+        "the data, one for each Region and one for the routing (regional). Regions are then "
+        "deployed one after the other, and each also while another one is lost.",
+        allowed='"single" or "regional"; an environment that is deployed changes it step by step',
+        fix='set layout = "single" for a trial, or layout = "regional" for production',
+        default="single",
+    )
     allowed_account_ids: tuple[Annotated[str, Field(pattern=r"^[0-9]{12}$")], ...] = _setting(
         "AWS accounts that Terraform may change; empty allows every account.",
         allowed="a list of 12-digit account ids in quotes",

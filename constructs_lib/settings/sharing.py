@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from constructs_lib.settings.errors import Violation
+from constructs_lib.settings.stack_names import parts, stack_name, state_key
 
 SANDBOX_ACCOUNT = "000000000000"
 """Account of the sandbox: its zones are nobody else's."""
@@ -24,6 +25,18 @@ def shared_violations(environments: Sequence[Any]) -> Iterator[tuple[str, Violat
                 yield later.name, violation
 
 
+def _stack_names(settings: Any) -> set[str]:
+    return {stack_name(settings, part) for part in parts(settings)}
+
+
+def _states(settings: Any) -> set[tuple[str, str]]:
+    """`(bucket, key)` of every state in S3."""
+    backend = settings.backend
+    if backend.type != "s3":
+        return set()
+    return {(backend.bucket, state_key(backend.key, part)) for part in parts(settings)}
+
+
 def _shared(earlier: Any, later: Any) -> Iterator[Violation]:
     def twice(key: str, value: str) -> Violation:
         return Violation(
@@ -32,12 +45,16 @@ def _shared(earlier: Any, later: Any) -> Iterator[Violation]:
             "choose another, or set allowed_account_ids if the accounts differ",
         )  # fmt: skip
 
-    def state(settings: Any) -> tuple[str, str] | None:
-        backend = settings.backend
-        return (backend.bucket, backend.key) if backend.type == "s3" else None
-
-    if state(earlier) and state(earlier) == state(later):
-        yield twice("backend.key", later.backend.key)
+    if shared := _states(earlier) & _states(later):
+        yield twice("backend.key", min(shared)[1])
+    if shared_names := _stack_names(earlier) & _stack_names(later):
+        name = min(shared_names)
+        yield Violation(
+            "layout", f'the stack "{name}" is also one of the environment {earlier.name}',
+            "stacks with different names: those of layout = \"regional\" are named like the "
+            "environment with -data, -routing or a Region at the end",
+            "rename the file of one of the two environments",
+        )  # fmt: skip
     accounts = [set(settings.allowed_account_ids) for settings in (earlier, later)]
     if (
         earlier.domain.create_zone

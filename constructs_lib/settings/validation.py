@@ -40,7 +40,9 @@ def cross_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
     yield from _regions_violations(values, regions)
     yield from _domain_violations(_table(values, "domain"), _table(values, "api"), regions)
     yield from _monitoring_violations(_table(values, "monitoring"))
-    yield from _backend_violations(_table(values, "backend"), regions)
+    yield from _backend_violations(
+        _table(values, "backend"), regions, regional=values.get("layout") == "regional"
+    )
     yield from _quota_violations(_table(values, "api"), regions)
     yield from _plan_violations(_table(values, "plans"), _table(values, "api"))
     yield from _customer_violations(values.get("customers"), _table(values, "plans"))
@@ -100,7 +102,9 @@ def _domain_violations(
         )  # fmt: skip
 
 
-def _backend_violations(backend: Mapping[str, Any], regions: Sequence[str]) -> Iterator[Violation]:
+def _backend_violations(
+    backend: Mapping[str, Any], regions: Sequence[str], *, regional: bool
+) -> Iterator[Violation]:
     bucket_region = backend.get("region")
     if isinstance(bucket_region, str) and backend.get("type") == "s3":
         yield from _region_violations("backend.region", bucket_region)
@@ -110,6 +114,12 @@ def _backend_violations(backend: Mapping[str, Any], regions: Sequence[str]) -> I
                 "any other Region: the state must outlive the Region whose loss it repairs",
                 "move the bucket, for example to "
                 + next((r for r in regions if r != bucket_region), "another Region"),
+            )  # fmt: skip
+        elif regional and bucket_region in regions:
+            yield Violation(
+                "backend.region", f'"{bucket_region}" is one of regions, and layout is "regional"',
+                "a Region that is none of regions: each Region is deployed while others are lost",
+                'move the bucket to another Region, or set layout = "single"',
             )  # fmt: skip
 
 

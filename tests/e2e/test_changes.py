@@ -16,7 +16,7 @@ from threading import Event, Thread
 
 import pytest
 from cdktf import App
-from changes import BACKEND, CHANGES, edited, first_file, text_of
+from changes import BACKEND, CHANGES, LAYOUT, edited, first_file, text_of
 from local_api import REGIONS, Api
 from test_runbooks import blocks_of
 
@@ -174,7 +174,7 @@ class Running:
         table.write([each for each in found if each])
 
 
-ALL = (*CHANGES, *BACKEND)
+ALL = (LAYOUT, *CHANGES, *BACKEND)
 
 
 def errors_of(messages):
@@ -272,7 +272,7 @@ def test_the_state_moves_to_a_bucket_by_the_documented_steps(running, tmp_path):
     # THEN it knows all that is deployed
     done = running.api.terraform(*plan, "-detailed-exitcode")
     assert done.returncode == 0, done.stdout + done.stderr
-    for change in BACKEND:
+    for change in (LAYOUT, *BACKEND):
         running.results[change.id] = Result(
             setting=change.setting,
             change=change.change,

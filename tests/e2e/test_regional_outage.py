@@ -1,6 +1,5 @@
 """A Region is gone: the commands of docs/how-to/regional-outage.md, on a sandbox that has lost one.
 
-A proxy before the local AWS resets every connection whose signature is for the lost Region.
 Terraform works on a copy of the sandbox's state, and everything is restored at the end.
 """
 
@@ -9,70 +8,19 @@ import os
 import re
 import shlex
 import shutil
-import socket
-import struct
 import subprocess
 import sys
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 
 import pytest
-import urllib3
 from local_api import REGIONS, run_sandbox
+from lost_region import without
 from repository_files import REPOSITORY
 from test_runbooks import blocks_of
 
 pytestmark = pytest.mark.e2e
 
 PRIMARY, SECONDARY = REGIONS
-HOMES = {"iam": "us-east-1", "route53": "us-east-1"}
-"""Control planes of services that have one for all Regions."""
 BURST, HARDENED_BURST, OTHER_BURST = 200, 20, 400
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-
-@contextmanager
-def without(region, endpoint_url):
-    """The local AWS without one Region: where it answers, and the calls that were refused."""
-    refused = []
-    pool = urllib3.PoolManager(maxsize=16)
-
-    class Proxy(BaseHTTPRequestHandler):
-        def forward(self):
-            scope = re.search(r"Credential=\S+?/\d+/([^/]+)/([^/]+)/", str(self.headers))
-            of, service = scope.groups() if scope else ("", "")
-            self.close_connection = True
-            if HOMES.get(service, of) == region:
-                refused.append(service)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-                return
-            answer = pool.request(
-                self.command, endpoint_url + self.path, headers=dict(self.headers),
-                body=self.rfile.read(int(self.headers.get("Content-Length") or 0)),
-                decode_content=False, retries=False, redirect=False,
-            )  # fmt: skip
-            self.send_response_only(answer.status)
-            for name, value in answer.headers.items():
-                if name.lower() not in ("connection", "content-length", "transfer-encoding"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.data)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(answer.data)
-
-        do_DELETE = do_GET = do_HEAD = do_PATCH = do_POST = do_PUT = forward  # noqa: N815
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", refused
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class Operator:

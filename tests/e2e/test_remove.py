@@ -1,7 +1,8 @@
 """Destroy, on a deployment of its own: nothing of the stack stays in either Region."""
 
 import pytest
-from local_api import REGIONS, Api
+from deployment import left_over
+from local_api import Api
 
 from sandbox.workspace import Workspace
 
@@ -16,23 +17,6 @@ def own_api(tmp_path):
         yield api
     finally:
         api.down()
-
-
-def left_over(api):
-    for region in REGIONS:
-        client = lambda service, region=region: api.client(service, region)  # noqa: E731
-        yield "table", client("dynamodb").list_tables()["TableNames"]
-        yield "api", client("apigateway").get_rest_apis()["items"]
-        yield "domain name", client("apigateway").get_domain_names()["items"]
-        yield "api key", client("apigateway").get_api_keys()["items"]
-        yield "usage plan", client("apigateway").get_usage_plans()["items"]
-        yield "function", client("lambda").list_functions()["Functions"]
-        yield "log group", client("logs").describe_log_groups()["logGroups"]
-        yield "certificate", client("acm").list_certificates()["CertificateSummaryList"]
-    yield "role", api.client("iam", REGIONS[0]).list_roles()["Roles"]
-    yield "policy", api.client("iam", REGIONS[0]).list_policies(Scope="Local")["Policies"]
-    yield "zone", api.client("route53", REGIONS[0]).list_hosted_zones()["HostedZones"]
-    yield "health check", api.client("route53", REGIONS[0]).list_health_checks()["HealthChecks"]
 
 
 def test_destroy_leaves_nothing(own_api):

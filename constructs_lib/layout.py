@@ -1,0 +1,104 @@
+"""Which stacks an environment consists of, and where each part of it is.
+
+With the layout `single`, everything is in one stack. With `regional` there is one for the data,
+one for each Region and one for the routing, so that a deployment changes one Region at a time, and
+a Region can be deployed while another one is lost.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+
+from cdktf import TerraformStack
+from cdktf_cdktf_provider_aws.provider import AwsProvider
+from constructs import Construct
+
+from constructs_lib.fixed import Fixed, FixedSettings
+from constructs_lib.settings import Settings
+from constructs_lib.settings.stack_names import DATA, ROUTING, stack_name
+from constructs_lib.terraform_configuration import configure, provider_aliases, provider_of
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stack in which a part of the environment is.
+
+    Attributes:
+        stack: The stack.
+        providers: `{region: provider}` that the stack has.
+    """
+
+    stack: TerraformStack
+    providers: Mapping[str, AwsProvider]
+
+    def scope(self, *path: str) -> Construct:
+        """A scope in the stack, so that what is created in it has the address of that path.
+
+        Args:
+            path: Ids of the constructs that lead there.
+        """
+        scope: Construct = self.stack
+        for id in path:
+            scope = cast(Construct, scope.node.try_find_child(id)) or Construct(scope, id)
+        return scope
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of an environment are.
+
+    Attributes:
+        data: The table, the key, the zone and the certificates.
+        regions: `{region: what serves there}`.
+        routing: Health checks and records, and what needs every Region.
+        stacks: All stacks, in the order in which they are deployed.
+    """
+
+    data: Place
+    regions: Mapping[str, Place]
+    routing: Place
+    stacks: Sequence[TerraformStack]
+
+    @property
+    def is_regional(self) -> bool:
+        """Whether there is more than one stack."""
+        return len(self.stacks) > 1
+
+
+def create_layout(last: TerraformStack, settings: Settings, fixed: Mapping[str, Fixed]) -> Layout:
+    """Create the stacks of an environment, with backends and providers.
+
+    They depend on each other, as cdktf understands it: the data first, then one Region after the
+    other with the primary last, then the routing.
+
+    Args:
+        last: The stack that is deployed last: the only one with the layout `single`.
+        settings: The environment.
+        fixed: What must stay as it was first deployed, in each of them.
+    """
+
+    def place(stack: TerraformStack, part: str, regions: Iterable[str]) -> Place:
+        configure(stack, settings, part)
+        aliases = provider_aliases(settings)
+        providers = {
+            region: provider_of(stack, settings, region, aliases[region]) for region in regions
+        }
+        FixedSettings(stack, "fixed", environment=settings.name, settings=fixed)
+        return Place(stack, providers)
+
+    def sibling(part: str, regions: Iterable[str]) -> Place:
+        return place(TerraformStack(app, stack_name(settings, part)), part, regions)
+
+    app = cast(Construct, last.node.scope)
+    if settings.layout == "single":
+        everywhere = place(last, "", settings.regions)
+        return Layout(everywhere, dict.fromkeys(settings.regions, everywhere), everywhere, (last,))
+    data = sibling(DATA, settings.regions)
+    regions = {region: sibling(region, [region]) for region in settings.regions}
+    routing = place(last, ROUTING, [settings.primary_region])
+    # A release that fails in the secondary never reaches the primary.
+    stacks = [data.stack, *(regions[r].stack for r in reversed(settings.regions)), last]
+    for earlier, later in pairwise(stacks):
+        later.add_dependency(earlier)
+    return Layout(data, regions, routing, stacks)

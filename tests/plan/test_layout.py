@@ -1,0 +1,177 @@
+"""The layout `regional`: every stack with the real Terraform and the real AWS provider.
+
+The commands of docs/how-to/deploy-by-region.md, on a local AWS.
+"""
+
+import json
+import subprocess
+
+import pytest
+from deployment import REGIONS, SHIPPED, Checkout, left_over
+from lost_region import HOMES, without
+from repository_files import REPOSITORY
+from test_runbooks import blocks_of
+
+from constructs_lib.outputs import Outputs
+from sandbox.programs import start_aws, stop
+from sandbox.workspace import Ports, Workspace
+
+pytestmark = pytest.mark.plan
+
+PAGE = "deploy-by-region.md"
+LAYOUT = 'layout = "regional"\n'
+HARDENED = (REPOSITORY / "tests" / "hardened" / "local.toml").read_text()
+BY_REGION = {"us-east-1": "local-us-east-1", "us-west-2": "local-us-west-2"}
+STACKS = ("local-data", "local-us-west-2", "local-us-east-1", "local-routing")
+ELSEWHERE = dict.fromkeys(HOMES)
+"""Control planes of no Region: they are never lost."""
+WITHOUT_QUESTIONS = {
+    f"TF_CLI_ARGS_{command}": "-auto-approve -input=false" for command in ("apply", "destroy")
+}
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory):
+    workspace = Workspace(tmp_path_factory.mktemp("aws"))
+    yield start_aws(workspace, Ports.free(), speed=1)
+    stop(workspace)
+
+
+def checkout(folder, aws, text, account):
+    """An environment in an account of its own."""
+    text = text.replace("000000000000", account)
+    return Checkout(folder, aws, text, account=account)
+
+
+def types(deployment, *markers, **variables):
+    """Somebody types a block of the page, where every question is answered with yes."""
+    (block,) = [text for text in blocks_of(PAGE) if all(marker in text for marker in markers)]
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", block.replace("trial", "local")],
+        cwd=deployment.folder, env=deployment.environment | WITHOUT_QUESTIONS | variables,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((SHIPPED, "000000000001"), id="local"),
+        pytest.param((HARDENED, "000000000002"), id="hardened", marks=pytest.mark.exhaustive),
+    ],
+)
+def deployed(request, aws, tmp_path_factory):
+    text, account = request.param
+    deployment = checkout(tmp_path_factory.mktemp("regional"), aws, LAYOUT + text, account)
+    deployment.synthesize()
+    types(deployment, "for part in data us-west-2", " init ", "part apply")
+    return deployment
+
+
+def test_each_stack_is_deployed_by_terraform_itself(deployed):
+    assert tuple(deployed.stacks) == STACKS
+    # A second plan of each changes nothing, and none has a warning
+    assert deployed.changes_by_stack() == {}
+    for name in STACKS:
+        answer = json.loads(deployed.runs(name, "validate", "-json"))
+        assert (answer["valid"], answer["diagnostics"]) == (True, []), name
+
+
+def test_the_last_one_has_the_outputs_of_the_whole_environment(deployed):
+    printed = json.loads(deployed.runs(STACKS[-1], "output", "-json"))
+
+    outputs = Outputs.from_json({name: each["value"] for name, each in printed.items()})
+    assert outputs.environment == "local"
+    assert outputs.account_id == deployed.account
+    assert outputs.region_urls.keys() == set(REGIONS)
+    assert all(arn.startswith("arn:aws:acm:") for arn in outputs.certificate_arns.values())
+    assert not any(each["sensitive"] for each in printed.values())
+
+
+def bursts(deployment):
+    """`{region: burst of all methods}` as API Gateway has it."""
+    found = {}
+    for region in REGIONS:
+        client = deployment.client("apigateway", region)
+        (api,) = client.get_rest_apis()["items"]
+        stage = client.get_stage(restApiId=api["id"], stageName="v1")
+        found[region] = stage["methodSettings"]["*/*"]["throttlingBurstLimit"]
+    return found
+
+
+def with_burst(deployment, burst):
+    """Synthesize it with another limit."""
+    old = "burst = 20\n" if deployment.text.startswith(LAYOUT + HARDENED[:40]) else "[api]\n"
+    new = f"burst = {burst}\n" if old.startswith("burst") else f"[api]\nburst = {burst}\n"
+    text, deployment.text = deployment.text, deployment.text.replace(old, new, 1)
+    deployment.synthesize()
+    deployment.text = text
+
+
+@pytest.mark.parametrize(("lost", "living", "burst"), [(*REGIONS, 301), (*reversed(REGIONS), 302)])
+def test_a_region_is_deployed_while_the_other_one_is_lost(aws, deployed, lost, living, burst):
+    before = bursts(deployed)
+    with_burst(deployed, burst)
+
+    # WHEN every endpoint of a Region resets connections, and the other one is deployed
+    with without(lost, aws.endpoint_url, ELSEWHERE) as (url, refused):
+        (block,) = [text for text in blocks_of(PAGE) if "us-west-2 init" in text]
+        for command in block.splitlines():
+            words = command.split()[2:]
+            deployed.runs(BY_REGION[living], *words, AWS_ENDPOINT_URL=url, **WITHOUT_QUESTIONS)
+
+    # THEN it is changed, and the lost Region was not even asked
+    assert refused == []
+    assert bursts(deployed) == {living: burst, lost: before[lost]}
+
+
+def test_a_region_is_deployed_while_iam_is_lost_too(aws, deployed):
+    primary, secondary = REGIONS
+    before = bursts(deployed)
+    with_burst(deployed, 303)
+
+    with without(primary, aws.endpoint_url) as (url, refused):
+        types(deployed, "apply -refresh=false", AWS_ENDPOINT_URL=url)
+
+    assert refused == []
+    assert bursts(deployed) == {primary: before[primary], secondary: 303}
+
+
+def test_destroyed_in_reverse_order_nothing_is_left(deployed):
+    assert all(found for _, found in left_over(deployed))
+
+    types(deployed, "destroy")
+
+    assert [(kind, found) for kind, found in left_over(deployed) if found] == []
+    for name in STACKS:
+        assert deployed.runs(name, "state", "list") == ""
+
+
+@pytest.mark.exhaustive
+def test_an_environment_that_serves_changes_its_layout_and_nothing_else(aws, tmp_path):
+    # GIVEN an environment that is deployed as one stack
+    deployment = checkout(tmp_path, aws, HARDENED, "000000000003")
+    deployment.synthesize()
+    deployment.deploys()
+    ids = {region: deployment.client("apigateway", region).get_rest_apis()["items"][0]["id"]
+           for region in REGIONS}  # fmt: skip
+    types(deployment, "state pull")
+
+    # WHEN its layout is changed as the page says
+    deployment.text = LAYOUT + deployment.text
+    deployment.synthesize()
+    applied = types(deployment, "state push")
+
+    # THEN each apply has changed nothing, and neither would another one
+    assert applied.count("0 added, 0 changed, 0 destroyed.") == len(STACKS)
+    types(deployment, "-detailed-exitcode")
+    for region, id in ids.items():
+        (api,) = deployment.client("apigateway", region).get_rest_apis()["items"]
+        assert api["id"] == id
+
+    # AND until the old state is deleted, the way back is the old layout
+    deployment.text = deployment.text.removeprefix(LAYOUT)
+    deployment.synthesize()
+    assert deployment.changes_by_stack() == {}
