@@ -7,6 +7,7 @@ from typing import Any
 from constructs_lib.outputs import Outputs, OutputsError
 from ops.aws import without_sandbox_endpoints
 from ops.errors import OpsError, UsageError
+from ops.stacks import ROUTING_SUFFIX
 from ops.terraform import Terraform
 
 
@@ -25,7 +26,8 @@ def deployed_outputs(folder: Path, name: str) -> Outputs:
     except OutputsError as error:
         raise OpsError(
             f"the environment {name} is not deployed, or by an older version: {error}",
-            next_step=f"deploy it: pipenv run cdktf deploy {name}",
+            next_step="deploy it: pipenv run cdktf deploy "
+            + (f"'{name}-*'" if folder.name == f"{name}{ROUTING_SUFFIX}" else name),
         ) from error
 
 

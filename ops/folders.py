@@ -13,17 +13,11 @@ HOME = REPOSITORY if (REPOSITORY / "main.py").is_file() else Path.cwd()
 DEFAULT_FOLDER = HOME / ".local"
 """Descriptors, journals and reports of drills, and the sandbox."""
 
+OUTPUT_FOLDER = HOME / "cdktf.out"
+"""Synthesized stacks."""
+
 SECRETS_FOLDER = HOME / ".secrets"
 """Values of API keys; git ignores it."""
-
-
-def stack_folder(environment: str) -> Path:
-    """Default folder in which `terraform output` works.
-
-    Args:
-        environment: Name of the environment.
-    """
-    return HOME / "cdktf.out" / "stacks" / environment
 
 
 def drills_folder(folder: Path) -> Path:

@@ -344,12 +344,14 @@ def _deploy(
         prepared = pool.submit(_prepare, workspace)
         running = begin()
         prepared.result()
-    terraform = workspace.terraform(terraform_environment(running) | key_variable(workspace))
-    on_step("Applying with Terraform: half a minute at first")
-    terraform.apply(
-        on_progress,
-        on_start=lambda pid: workspace.note(running.with_program(TERRAFORM, program(pid))),
-    )
+    stacks = workspace.terraforms(terraform_environment(running) | key_variable(workspace))
+    for terraform in stacks:
+        which = f" the stack {terraform.folder.name}" if len(stacks) > 1 else ""
+        on_step(f"Applying{which} with Terraform: half a minute at first")
+        terraform.apply(
+            on_progress,
+            on_start=lambda pid: workspace.note(running.with_program(TERRAFORM, program(pid))),
+        )
     workspace.note(running)
     return running, terraform
 
@@ -357,7 +359,8 @@ def _deploy(
 def _prepare(workspace: Workspace) -> None:
     workspace.synthesized.mkdir(parents=True, exist_ok=True)
     synthesize(ENVIRONMENT, workspace.synthesized / "cdktf.out")
-    workspace.terraform(without_aws_variables() | TERRAFORM_VARIABLES).init()
+    for terraform in workspace.terraforms(without_aws_variables() | TERRAFORM_VARIABLES):
+        terraform.init()
 
 
 def _described(workspace: Workspace, running: Sandbox, outputs: Outputs) -> Descriptor:

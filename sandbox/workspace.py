@@ -22,6 +22,7 @@ from ops.descriptor import descriptor_file
 from ops.errors import OpsError
 from ops.folders import DEFAULT_FOLDER, journal_file, replace_file
 from ops.processes import Program, with_variable
+from ops.stacks import stacks_of
 from ops.terraform import Terraform
 from sandbox.listener import HOST
 from sandbox.region_endpoints.certificates import authority_file
@@ -187,10 +188,15 @@ class Workspace:
         """What a program prints."""
         return self.folder / f"{program}.log"
 
+    def terraforms(self, environment: Mapping[str, str]) -> tuple[Terraform, ...]:
+        """Terraform in the folder of each synthesized stack, in the order of deployment."""
+        variables = {**environment, VARIABLE: str(self.folder)}
+        folders = stacks_of(ENVIRONMENT, self.synthesized / "cdktf.out")
+        return tuple(Terraform(folder, variables) for folder in folders)
+
     def terraform(self, environment: Mapping[str, str]) -> Terraform:
-        """Terraform in the folder of the synthesized stack."""
-        folder = self.synthesized / "cdktf.out" / "stacks" / ENVIRONMENT
-        return Terraform(folder, {**environment, VARIABLE: str(self.folder)})
+        """Terraform in the folder of the stack that has the outputs: of several, the last."""
+        return self.terraforms(environment)[-1]
 
     @property
     def _lock(self) -> Path:

@@ -4,7 +4,6 @@ Nothing is deployed or read from AWS: main.py synthesizes the environment, and i
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ops.cli.program import Result
 from ops.diagram.image import image_of
 from ops.diagram.reading import read
 from ops.errors import ExitCode, UsageError
+from ops.stacks import read_stacks, stacks_of
 from ops.synthesis import synthesize
 
 
@@ -72,14 +72,11 @@ def synthesized(environment: str) -> dict[str, Any]:
         environment: Its name.
 
     Returns:
-        The parsed JSON of its stack.
+        The parsed JSON of its stacks, as if they were one.
 
     Raises:
         OpsError: main.py cannot synthesize it.
     """
     with tempfile.TemporaryDirectory() as folder:
         synthesize(environment, Path(folder))
-        stack: dict[str, Any] = json.loads(
-            (Path(folder) / "stacks" / environment / "cdk.tf.json").read_text()
-        )
-        return stack
+        return read_stacks(stacks_of(environment, Path(folder)))

@@ -39,7 +39,8 @@ def add_to(commands: Commands) -> None:
         "--stack-folder",
         metavar="FOLDER",
         type=Path,
-        help="folder in which terraform output works (default: cdktf.out/stacks/NAME)",
+        help="folder in which terraform output works (default: that of the stack that is deployed "
+        "last, in cdktf.out/stacks)",
     )
     add_json_option(parser)
     parser.set_defaults(run=_export)

@@ -11,7 +11,7 @@ from ops.cli.options import (
     add_command,
     environment_from,
     environment_name,
-    terraform_folder,
+    stack_folders,
 )
 from ops.cli.program import Result
 from ops.errors import ExitCode, UsageError
@@ -95,6 +95,6 @@ def _policies(options: argparse.Namespace) -> tuple[Document, ...]:
     if grants := OPERATOR.get(options.purpose):
         return documents(grants, names_of_outputs(environment_from(options).outputs))
     name = environment_name(options)
-    stack = synthesized(terraform_folder(options), name)
+    stack = synthesized(stack_folders(options), name)
     writes = options.purpose == "deploy"
     return documents(terraform_grants(stack, writes=writes), names_of_stack(stack, name))

@@ -12,8 +12,9 @@ from ops.deployment import deployed_outputs
 from ops.descriptor import Descriptor, descriptor_file, read
 from ops.environment import Environment
 from ops.errors import OpsError, UsageError
-from ops.folders import DEFAULT_FOLDER, stack_folder
+from ops.folders import DEFAULT_FOLDER, OUTPUT_FOLDER
 from ops.identity import Identity
+from ops.stacks import stacks_of
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where commands are registered."""
@@ -74,8 +75,8 @@ def add_environment_options(parser: argparse.ArgumentParser) -> None:
         "--stack-folder",
         metavar="FOLDER",
         type=Path,
-        help="folder in which terraform output works, in place of a descriptor (default: "
-        "cdktf.out/stacks/NAME)",
+        help="folder in which terraform output works, in place of a descriptor (default: that of "
+        "the stack that is deployed last, in cdktf.out/stacks)",
     )
     add_json_option(parser)
 
@@ -131,14 +132,24 @@ def environment_name(options: argparse.Namespace) -> str:
     return str(options.environment)
 
 
-def terraform_folder(options: argparse.Namespace) -> Path:
-    """Folder in which `terraform output` works.
+def stack_folders(options: argparse.Namespace) -> tuple[Path, ...]:
+    """Folders of the synthesized stacks, in the order in which they are deployed.
 
     Args:
         options: Parsed options with `environment` and `stack_folder`.
     """
-    folder: Path = options.stack_folder or stack_folder(environment_name(options))
-    return folder.resolve()
+    if options.stack_folder:
+        return (options.stack_folder.resolve(),)
+    return tuple(folder.resolve() for folder in stacks_of(environment_name(options), OUTPUT_FOLDER))
+
+
+def terraform_folder(options: argparse.Namespace) -> Path:
+    """Folder in which `terraform output` has the outputs of the whole environment.
+
+    Args:
+        options: Parsed options with `environment` and `stack_folder`.
+    """
+    return stack_folders(options)[-1]
 
 
 def environment_from(options: argparse.Namespace) -> Environment:

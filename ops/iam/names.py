@@ -1,14 +1,14 @@
 """The names of an environment, as values of the placeholders in the tables of actions."""
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from constructs_lib.outputs import Outputs
 from ops.errors import UsageError
 from ops.iam.policy import Names
+from ops.stacks import read_stacks
 
 NAME_ATTRIBUTES = {
     "aws_acm_certificate": "domain_name",
@@ -19,28 +19,26 @@ NAME_ATTRIBUTES = {
     "aws_s3_bucket": "bucket_prefix",
 }
 """`{type of resource: argument that names it}` where it is not `name`."""
-STACK_FILE = "cdk.tf.json"
 
 
-def synthesized(folder: Path, environment: str) -> dict[str, Any]:
-    """Read the synthesized JSON of a stack.
+def synthesized(folders: Sequence[Path], environment: str) -> dict[str, Any]:
+    """Read the synthesized JSON of an environment.
 
     Args:
-        folder: Folder of the stack.
+        folders: Folders of its stacks.
         environment: Its name.
 
     Raises:
         OpsError: It does not exist.
     """
     try:
-        stack: dict[str, Any] = json.loads((folder / STACK_FILE).read_text())
+        return read_stacks(folders)
     except FileNotFoundError as error:
         raise UsageError(
-            f"{folder / STACK_FILE} does not exist",
+            f"{error.filename} does not exist",
             next_step=f"synthesize it: FAILOVER_ENVIRONMENT={environment} pipenv run synth; or "
             "name the folder with --stack-folder",
         ) from error
-    return stack
 
 
 def names_of_stack(stack: Mapping[str, Any], environment: str) -> Names:
@@ -131,7 +129,13 @@ def _backend(stack: Mapping[str, Any]) -> Names:
     backend = stack.get("terraform", {}).get("backend", {}).get("s3")
     if backend is None:
         return {}
-    return {f"state_{name}": [str(backend[name])] for name in ("bucket", "key", "region")}
+    key = backend["key"]
+    return {
+        "state_bucket": [str(backend["bucket"])],
+        # One for each stack.
+        "state_key": [key] if isinstance(key, str) else list(key),
+        "state_region": [str(backend["region"])],
+    }
 
 
 def _siblings(function: str, environment: str) -> str:
