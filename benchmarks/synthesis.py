@@ -110,11 +110,16 @@ def _measure(bench: Bench, options: argparse.Namespace) -> str:
 
 
 def _python_programs(bench: Bench) -> list[Program]:
-    """The empty app, and `main.py` for one environment, for all, stock, and for the first time."""
+    """The empty app, and `main.py` for one environment in both layouts, for all, stock, first."""
     empty_app = bench.folder_of("empty") / "main.py"
     empty_app.write_text(EMPTY_APP, encoding="utf-8")
     main_py = [sys.executable, str(REPOSITORY / "main.py")]
     local = {"FAILOVER_ENVIRONMENT": ENVIRONMENT}
+    regional = bench.folder_of("regional-environments")
+    shipped = (REPOSITORY / "environments" / f"{ENVIRONMENT}.toml").read_text(encoding="utf-8")
+    (regional / f"{ENVIRONMENT}.toml").write_text(
+        f'layout = "regional"\n{shipped}', encoding="utf-8"
+    )
     new_cache = bench.folder / "first-cache"
     return [
         Program(
@@ -124,6 +129,12 @@ def _python_programs(bench: Bench) -> list[Program]:
         ),
         Program(
             name="local", label="`main.py`, environment `local`", command=main_py, environment=local
+        ),
+        Program(
+            name="regional",
+            label="`main.py`, environment `local`, a stack for each Region",
+            command=main_py,
+            environment=local | {"FAILOVER_ENVIRONMENTS": str(regional)},
         ),
         Program(name="all", label="`main.py`, every environment", command=main_py),
         Program(

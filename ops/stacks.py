@@ -30,7 +30,7 @@ def stacks_of(environment: str, output: Path) -> tuple[Path, ...]:
     try:
         stacks: dict[str, Any] = json.loads((output / "manifest.json").read_text())["stacks"]
         dependencies = {name: stack["dependencies"] for name, stack in stacks.items()}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         dependencies = {}
     last = f"{environment}{ROUTING_SUFFIX}"
     if environment in dependencies or last not in dependencies:

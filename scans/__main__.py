@@ -36,7 +36,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="scans-") as folder:
             failed = [
                 check
-                for environments in ENVIRONMENTS
+                for environments in (*ENVIRONMENTS, _by_region(Path(folder)))
                 for stack in _synthesized(environments, Path(folder))
                 for check in _scanned(stack)
             ]
@@ -80,9 +80,19 @@ def _told(unexplained: list[FailedCheck], stale: list[Accepted], failed: list[Fa
     return 1 if unexplained or stale else 0
 
 
+def _by_region(folder: Path) -> Path:
+    """A folder with every option on, and a stack for each Region."""
+    environments = folder / "by-region"
+    environments.mkdir()
+    for file in ENVIRONMENTS[-1].glob("*.toml"):
+        text = f'layout = "regional"\n{file.read_text(encoding="utf-8")}'
+        (environments / file.name).write_text(text, encoding="utf-8")
+    return environments
+
+
 def _synthesized(environments: Path, folder: Path) -> Iterator[Path]:
     """The JSON of every environment in a folder of environment files."""
-    output = folder / environments.name
+    output = folder / "out" / environments.name
     done = subprocess.run(
         [sys.executable, "main.py"],
         cwd=REPOSITORY,

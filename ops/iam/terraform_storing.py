@@ -199,5 +199,7 @@ STORING: Mapping[str, tuple[Grant, ...]] = {
         write("sns", "Unsubscribe", ANYWHERE),
     ),
     "terraform_data": (),
+    # The state of another stack, which is among those that Terraform keeps.
+    "data.terraform_remote_state": (),
 }
 """`{type of resource or data source: what is called}`."""

@@ -68,7 +68,7 @@ def single(tmp_path_factory):
 
 def test_addresses_are_the_agreed_ones(stacks):
     """To agree on new ones: write the printed list to the file, and say so in the changelog."""
-    lines = [f"{name} {address}" for name, stack in stacks.items() for address in stack.addresses()]
+    lines = [f"{address} {name}" for name, stack in stacks.items() for address in stack.addresses()]
     addresses = "\n".join(lines) + "\n"
 
     assert addresses == GOLDEN.read_text(), addresses
@@ -201,7 +201,8 @@ def test_alarms_on_health_checks_are_in_us_east_1_wherever_the_regions_are(tmp_p
 def test_each_stack_has_a_state_of_its_own(tmp_path):
     stacks = synthesized(
         tmp_path,
-        regional((REPOSITORY / "environments" / "example.toml").read_text()),
+        (REPOSITORY / "environments" / "example.toml").read_text(),
+        ('layout = "single"', 'layout = "regional"'),
         ('key = "failover-api/example.tfstate"', 'key = "apis/production.tfstate"'),
         ('region = "us-west-2"', 'region = "us-east-2"'),
     )

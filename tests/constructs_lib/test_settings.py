@@ -344,6 +344,17 @@ ERRORS = {
         {"backend": 'type = "s3"\nbucket = "abc"\nkey = "k"\nregion = "us-east-1"'},
         ['backend.region: "us-east-1" is the primary Region', "us-west-2"],
     ),
+    "state of a stack for each region in the other region": (
+        {
+            "top": VALID[""] + '\nlayout = "regional"',
+            "backend": 'type = "s3"\nbucket = "abc"\nkey = "k"\nregion = "us-west-2"',
+        },
+        ['backend.region: "us-west-2" is one of regions', 'layout = "single"'],
+    ),
+    "unknown layout": (
+        {"top": VALID[""] + '\nlayout = "global"'},
+        ['layout: got "global"', '"single" or "regional"'],
+    ),
     "state in no region": (
         {"backend": 'type = "s3"\nbucket = "abc"\nkey = "k"\nregion = "mars-1"'},
         ['backend.region: got "mars-1"'],
@@ -494,3 +505,37 @@ def test_names_of_two_environments_do_not_begin_alike(tmp_path):
 
     assert name == "c"
     assert 'api.name: "a-b-c" is also what the environment b-c uses' in str(error)
+
+
+def of_its_own(name, layout, key):
+    return text_of(
+        top=f'{VALID[""]}\nlayout = "{layout}"',
+        table=f'name = "t-{name}"',
+        domain=f'zone_name = "example.com"\nrecord_name = "{name}.example.com"',
+        backend=f'type = "s3"\nbucket = "abc"\nkey = "{key}"\nregion = "eu-west-1"',
+    )
+
+
+@pytest.mark.parametrize("part", ["data", "routing", "us-east-1"])
+def test_no_stack_of_an_environment_is_another_environment(tmp_path, part):
+    first, second = tmp_path / f"prod-{part}.toml", tmp_path / "prod.toml"
+    first.write_text(of_its_own("a", "single", "a.tfstate"))
+    second.write_text(of_its_own("b", "regional", "b.tfstate"))
+
+    ((name, error),) = shared_violations([load(first), load(second)])
+
+    assert name == "prod"
+    assert f'layout: the stack "prod-{part}" is also one of the environment prod-{part}' in str(
+        error
+    )
+
+
+def test_no_state_of_a_stack_is_another_environments(tmp_path):
+    first, second = tmp_path / "a.toml", tmp_path / "b.toml"
+    first.write_text(of_its_own("a", "single", "prod-us-west-2.tfstate"))
+    second.write_text(of_its_own("b", "regional", "prod.tfstate"))
+
+    ((name, error),) = shared_violations([load(first), load(second)])
+
+    assert name == "b"
+    assert 'backend.key: "prod-us-west-2.tfstate" is also what the environment a uses' in str(error)
