@@ -66,7 +66,7 @@ class Layout:
         return len(self.stacks) > 1
 
 
-def create_layout(last: TerraformStack, settings: Settings, fixed: Mapping[str, Fixed]) -> Layout:
+def create_layout(last: TerraformStack, settings: Settings, *, hint: str = "") -> Layout:
     """Create the stacks of an environment, with backends and providers.
 
     They depend on each other, as cdktf understands it: the data first, then one Region after the
@@ -75,8 +75,9 @@ def create_layout(last: TerraformStack, settings: Settings, fixed: Mapping[str, 
     Args:
         last: The stack that is deployed last: the only one with the layout `single`.
         settings: The environment.
-        fixed: What must stay as it was first deployed, in each of them.
+        hint: Where to read how to change what is fixed: in the plan's error that refuses it.
     """
+    fixed = _fixed(settings, hint)
 
     def place(stack: TerraformStack, part: str, regions: Iterable[str]) -> Place:
         configure(stack, settings, part)
@@ -102,3 +103,29 @@ def create_layout(last: TerraformStack, settings: Settings, fixed: Mapping[str, 
     for earlier, later in pairwise(stacks):
         later.add_dependency(earlier)
     return Layout(data, regions, routing, stacks)
+
+
+def _fixed(settings: Settings, hint: str) -> dict[str, Fixed]:
+    """What a change of the file must not change in a stack that is deployed."""
+    other = "deploy another environment beside this one, and move the customers"
+    remedies = {
+        "regions": "replace the second Region step by step; to serve from the other one, "
+        "engage the failover switch, which needs no deployment",
+        "table.name": "restore a backup into a new table step by step",
+    }
+    return {
+        name: Fixed(value, f"{remedies.get(name, other)}. {hint}".rstrip())
+        for name, value in {
+            "regions": ", ".join(settings.regions),
+            "routing_policy": settings.routing_policy,
+            "api.name": settings.api.name,
+            "api.stage": settings.api.stage,
+            "table.name": settings.table.name,
+            "domain.zone_name": settings.domain.zone_name,
+            "domain.record_name": settings.domain.record_name,
+            "domain.create_zone": str(settings.domain.create_zone).lower(),
+            "encryption.customer_managed_key": str(
+                settings.encryption.customer_managed_key
+            ).lower(),
+        }.items()
+    }

@@ -20,7 +20,6 @@ from constructs_lib.api.web_acl import WebAcl
 from constructs_lib.cloudwatch.watched import FailureMetric
 from constructs_lib.customer_access import customers_of, key_values, plans_of
 from constructs_lib.dynamodb.global_table import GlobalTable, Key
-from constructs_lib.fixed import Fixed
 from constructs_lib.kms.multi_region_key import MultiRegionKey
 from constructs_lib.layout import Place, create_layout
 from constructs_lib.monitoring import Monitored, add_monitoring
@@ -126,7 +125,7 @@ class FailoverApiStack(TerraformStack):
             else operation
             for operation in operations
         ]
-        self.layout = create_layout(self, settings, self._fixed(hints.changes))
+        self.layout = create_layout(self, settings, hint=hints.changes)
         """The stacks, this one among them, and which part is where."""
         self._create_data(partition_key, sort_key)
         self._create_regions(functions, hints.key_values)
@@ -157,32 +156,6 @@ class FailoverApiStack(TerraformStack):
         raise ValueError(f"operation {name!r} is none of {', '.join(o.name for o in operations)}")
 
     # Phases
-
-    def _fixed(self, hint: str) -> dict[str, Fixed]:
-        """What a change of the file must not change in a stack that is deployed."""
-        settings = self._settings
-        other = "deploy another environment beside this one, and move the customers"
-        remedies = {
-            "regions": "replace the second Region step by step; to serve from the other one, "
-            "engage the failover switch, which needs no deployment",
-            "table.name": "restore a backup into a new table step by step",
-        }
-        return {
-            name: Fixed(value, f"{remedies.get(name, other)}. {hint}".rstrip())
-            for name, value in {
-                "regions": ", ".join(settings.regions),
-                "routing_policy": settings.routing_policy,
-                "api.name": settings.api.name,
-                "api.stage": settings.api.stage,
-                "table.name": settings.table.name,
-                "domain.zone_name": settings.domain.zone_name,
-                "domain.record_name": settings.domain.record_name,
-                "domain.create_zone": str(settings.domain.create_zone).lower(),
-                "encryption.customer_managed_key": str(
-                    settings.encryption.customer_managed_key
-                ).lower(),
-            }.items()
-        }
 
     def _create_data(self, partition_key: Key, sort_key: Key | None) -> None:
         """The key, if the environment has one, the table and the zone."""
