@@ -128,7 +128,7 @@ def test_the_working_folder_is_known_unless_a_descriptor_is_named(
 ):
     path = descriptor_file(tmp_path, "production")
     write(path, Descriptor.on_aws(outputs()))
-    monkeypatch.setattr("ops.folders.HOME", tmp_path)
+    monkeypatch.setattr("ops.cli.options.OUTPUT_FOLDER", tmp_path / "cdktf.out")
     stack = tmp_path / "cdktf.out" / "stacks" / "production"
     if there:
         stack.mkdir(parents=True)
