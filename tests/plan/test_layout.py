@@ -140,7 +140,8 @@ def test_a_region_is_deployed_while_iam_is_lost_too(aws, deployed):
 
 
 def test_destroyed_in_reverse_order_nothing_is_left(deployed):
-    assert all(found for _, found in left_over(deployed))
+    # None of the operations that are deployed here is for publishers.
+    assert {kind for kind, found in left_over(deployed) if not found} <= {"policy"}
 
     types(deployed, "destroy")
 
