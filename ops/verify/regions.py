@@ -1,6 +1,7 @@
 """Each Region responds in its own name: to health checks, and to customers with an API key only."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from ops.environment import Environment
 from ops.http_client import Response
@@ -20,12 +21,17 @@ _FIX = (
     "see the log of the health function, and the findings of leftover.* for faults that are still "
     "injected"
 )
+HEALTH_TRIES = 3
+"""Failures in a row that count, as for a health check: a cold start is no outage."""
+HEALTH_SECONDS = 6.0
+"""After these, no other try begins: a check of `verify` ends within 15 s."""
 
 
 @region_check("region.url")
 def url(environment: Environment, region: str) -> Iterator[Finding]:
     """Check that the Region is healthy at its own URL."""
-    response = environment.call_region(region, environment.outputs.health_path)
+    path = environment.outputs.health_path
+    response = _until_healthy(lambda: environment.call_region(region, path))
     yield _served_by(environment, region, environment.region_url(region), response)
 
 
@@ -33,7 +39,8 @@ def url(environment: Environment, region: str) -> Iterator[Finding]:
 def domain(environment: Environment, region: str) -> Iterator[Finding]:
     """Check that the Region serves the domain name, wherever DNS routes to now."""
     target = environment.outputs.domain_targets[region]
-    response = environment.call_region_domain(region, environment.outputs.health_path)
+    path = environment.outputs.health_path
+    response = _until_healthy(lambda: environment.call_region_domain(region, path))
     called = f"{environment.outputs.record_name} at {target}"
     yield _served_by(environment, region, called, response)
 
@@ -78,6 +85,15 @@ def api_key(environment: Environment, region: str) -> Iterator[Finding]:
     yield passed_unless(
         region, problems, found=f"GET {path}: 403 without an API key, 200 with it", fix=_FIX
     )
+
+
+def _until_healthy(call: Callable[[], Response]) -> Response:
+    begun = time.monotonic()
+    for _ in range(HEALTH_TRIES):
+        response = call()
+        if response.ok or response.unreachable or time.monotonic() - begun > HEALTH_SECONDS:
+            break
+    return response
 
 
 def _served_by(environment: Environment, region: str, called: str, response: Response) -> Finding:
