@@ -125,6 +125,11 @@ class EnvironmentFile:
         return f"{api.get('name', '') if isinstance(api, dict) else ''}-{self.environment}-"
 
     @property
+    def layout(self) -> str:
+        """How many stacks it is: `single` or `regional`."""
+        return str(self._document().get("layout", "single"))
+
+    @property
     def backend(self) -> Mapping[str, str]:
         """Where the Terraform state is: the table `[backend]`."""
         backend = self._document().get("backend")

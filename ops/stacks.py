@@ -40,6 +40,21 @@ def stacks_of(environment: str, output: Path) -> tuple[Path, ...]:
     return tuple(output / "stacks" / name for name in order)
 
 
+def state_key(key: str, part: str) -> str:
+    """Key of the state of one stack of several, as synthesis names it.
+
+    Args:
+        key: The key in the environment file, such as `api/trial.tfstate`.
+        part: What the stack is of the environment, such as a Region.
+
+    Returns:
+        For example `api/trial-us-west-2.tfstate`.
+    """
+    folder, slash, file = key.rpartition("/")
+    stem, _, suffix = file.rpartition(".")
+    return f"{folder}{slash}" + (f"{stem}-{part}.{suffix}" if stem else f"{file}-{part}")
+
+
 def read_stacks(folders: Sequence[Path]) -> dict[str, Any]:
     """Read what is synthesized as if it were one stack.
 

@@ -15,8 +15,10 @@ from ops.aws import client_of, session_for
 from ops.deployed_keys import InService
 from ops.environment_file import EnvironmentFile
 from ops.errors import UsageError
+from ops.stacks import state_key
 
 RUNBOOK = "docs/how-to/deploy-changes.md#move-the-state"
+LAYOUT_RUNBOOK = "docs/how-to/deploy-by-region.md#change-the-layout-of-an-environment-that-serves"
 
 
 def on_aws(region: str) -> Any:
@@ -48,7 +50,12 @@ def refuse_without_state(
     if backend.get("type") != "s3" or not deployed.ids:
         return
     workspace = os.environ.get("TF_WORKSPACE") or "default"
-    key = backend["key"] if workspace == "default" else f"env:/{workspace}/{backend['key']}"
+    key = backend["key"]
+    if file.layout == "regional":
+        # The Region that has the keys has its own state.
+        key = state_key(key, deployed.region)
+    if workspace != "default":
+        key = f"env:/{workspace}/{key}"
     try:
         s3(backend["region"]).head_object(Bucket=backend["bucket"], Key=key)
     except ClientError as error:
@@ -58,6 +65,7 @@ def refuse_without_state(
             f"{file.environment} is deployed, as API Gateway in {deployed.region} has "
             f"{', '.join(sorted(deployed.ids))}, and s3://{backend['bucket']}/{key} does not "
             "exist: Terraform would create everything again",
-            next_step=f"if [backend] has changed, move the state first: {RUNBOOK}; if another "
-            "workspace was deployed, set TF_WORKSPACE",
+            next_step=f"if [backend] has changed, move the state first: {RUNBOOK}; if layout has, "
+            f"run this before the change: {LAYOUT_RUNBOOK}; if another workspace was deployed, set "
+            "TF_WORKSPACE",
         ) from error

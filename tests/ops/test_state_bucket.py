@@ -4,12 +4,14 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from fake_environment import EAST, Canned
 
+from constructs_lib.settings import stack_names
 from ops import deployed_keys, state_bucket
 from ops.__main__ import main
 from ops.deployed_keys import InService
 from ops.environment_file import EnvironmentFile
 from ops.errors import ExitCode, UsageError
 from ops.key_values import KeyFile
+from ops.stacks import state_key
 
 pytestmark = pytest.mark.unit
 
@@ -57,6 +59,20 @@ def test_a_state_is_looked_for_where_the_file_says(file, monkeypatch):
         {"Bucket": "states", "Key": "trial.tfstate"},
         {"Bucket": "states", "Key": "env:/blue/trial.tfstate"},
     ]
+
+
+def test_of_several_states_that_of_the_region_with_the_keys_is_looked_for(file):
+    file.path.write_text(f'layout = "regional"\n{TEXT}')
+    s3 = Canned(head_object={})
+
+    state_bucket.refuse_without_state(file, DEPLOYED, lambda _: s3)
+
+    assert [call for _, call in s3.calls] == [{"Bucket": "states", "Key": f"trial-{EAST}.tfstate"}]
+
+
+@pytest.mark.parametrize("key", ["a.b/trial.tfstate", "trial", "a/.tfstate", "a/b"])
+def test_the_key_of_a_state_is_that_which_is_synthesized(key):
+    assert state_key(key, EAST) == stack_names.state_key(key, EAST)
 
 
 def test_nothing_deployed_and_a_local_state_are_not_looked_up(file):
