@@ -13,7 +13,7 @@ from ops.switch_timing import timing_of
 from ops.verify import CHECKS, table, verify
 from ops.verify.finding import Outcome
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("full_speed")]
+pytestmark = pytest.mark.e2e
 
 PRIMARY, SECONDARY = REGIONS
 DEADLINE_SECONDS = 30
@@ -181,7 +181,7 @@ def test_a_missing_key_of_the_secondary_is_named(environment, secondary_keys):
 @pytest.mark.parametrize(
     "host", ["api.example.org", "the domain's target"], ids=["stranger", "target"]
 )
-def test_a_health_check_that_is_aimed_at_a_wrong_host_is_named(environment, host):
+def test_a_health_check_that_is_aimed_at_a_wrong_host_is_named(environment, host, full_speed):
     if host == "the domain's target":
         host = environment.outputs.domain_targets[SECONDARY]
     route53 = environment.client("route53", PRIMARY)
@@ -237,7 +237,7 @@ def test_a_health_function_that_is_switched_off_is_a_leftover(environment):
     assert any(check == "parity.functions" for check, _ in found)
 
 
-def test_a_dead_region_fails_its_own_checks_and_hides_no_other(environment):
+def test_a_dead_region_fails_its_own_checks_and_hides_no_other(environment, full_speed):
     with environment.fault_injection.injected(Fault(PRIMARY, "refuse")):
         until(lambda: serving(environment) == SECONDARY)
         verification = verify(environment)
@@ -255,7 +255,9 @@ def test_a_dead_region_fails_its_own_checks_and_hides_no_other(environment):
     assert not any("Traceback" in f.found for f in verification.findings)
 
 
-def test_the_switch_moves_dns_to_the_secondary_and_holds_it_there_until_released(environment):
+def test_the_switch_moves_dns_to_the_secondary_and_holds_it_there_until_released(
+    environment, full_speed
+):
     timing = timing_of(environment)
     route53_seconds, _ = timing.here_seconds
     assert serving(environment) == PRIMARY
