@@ -27,12 +27,14 @@ class SandboxAccess:
         health_status_url: Address of its Route 53 health checks' status server.
         speed: How much faster than on AWS its health checks and DNS run.
         api_keys_file: File with the values of its API keys.
+        synthesized: Folder that its stacks were synthesized to; None if that is not known.
     """
 
     fault_injection_url: str
     health_status_url: str
     speed: float
     api_keys_file: Path
+    synthesized: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Descriptor:
                     health_status_url=str(sandbox["health_status_url"]),
                     speed=float(sandbox["speed"]),
                     api_keys_file=Path(sandbox["api_keys_file"]),
+                    synthesized=Path(folder) if (folder := sandbox.get("synthesized")) else None,
                 ),
             )
         except OutputsError:
@@ -125,7 +128,8 @@ class Descriptor:
                 "ca_file": str(network.ca_file) if network.ca_file else None,
                 "ipv6": network.ipv6,
             },
-            "sandbox": sandbox and asdict(sandbox) | {"api_keys_file": str(sandbox.api_keys_file)},
+            "sandbox": sandbox
+            and {n: str(v) if isinstance(v, Path) else v for n, v in asdict(sandbox).items()},
         }
 
 

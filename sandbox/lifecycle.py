@@ -358,7 +358,7 @@ def _deploy(
 
 def _prepare(workspace: Workspace) -> None:
     workspace.synthesized.mkdir(parents=True, exist_ok=True)
-    synthesize(ENVIRONMENT, workspace.synthesized / "cdktf.out")
+    synthesize(ENVIRONMENT, workspace.output)
     for terraform in workspace.terraforms(without_aws_variables() | TERRAFORM_VARIABLES):
         terraform.init()
 
@@ -390,6 +390,7 @@ def _described(workspace: Workspace, running: Sandbox, outputs: Outputs) -> Desc
             health_status_url=running.health_status_url,
             speed=running.speed,
             api_keys_file=key_file(workspace).path,
+            synthesized=workspace.output,
         ),
     )
 

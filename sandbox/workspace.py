@@ -150,6 +150,11 @@ class Workspace:
         return self.folder / "terraform"
 
     @property
+    def output(self) -> Path:
+        """Terraform JSON alone."""
+        return self.synthesized / "cdktf.out"
+
+    @property
     def temporary(self) -> Path:
         """Temporary files of its programs."""
         return self.folder / "temporary"
@@ -191,7 +196,7 @@ class Workspace:
     def terraforms(self, environment: Mapping[str, str]) -> tuple[Terraform, ...]:
         """Terraform in the folder of each synthesized stack, in the order of deployment."""
         variables = {**environment, VARIABLE: str(self.folder)}
-        folders = stacks_of(ENVIRONMENT, self.synthesized / "cdktf.out")
+        folders = stacks_of(ENVIRONMENT, self.output)
         return tuple(Terraform(folder, variables) for folder in folders)
 
     def terraform(self, environment: Mapping[str, str]) -> Terraform:

@@ -52,7 +52,10 @@ def test_the_members_are_a_contract():
     assert {name: set(document[name]) for name in ("aws", "network", "sandbox")} == {
         "aws": {"endpoint_url"},
         "network": {"dns_servers", "hosts", "https_port", "ca_file", "ipv6"},
-        "sandbox": {"fault_injection_url", "health_status_url", "speed", "api_keys_file"},
+        "sandbox": {
+            *("fault_injection_url", "health_status_url", "speed", "api_keys_file"),
+            "synthesized",
+        },
     }
     assert (document["version"], document["environment"]) == (1, "local")
     assert Outputs.from_json(document["outputs"]) == SANDBOX.outputs

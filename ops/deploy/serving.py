@@ -1,0 +1,33 @@
+"""Which Region serves customers now."""
+
+from dataclasses import dataclass
+
+from ops.environment import Environment
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a request to the domain name got.
+
+    Attributes:
+        region: Region that served it; None if no response names one.
+        found: What was found, for people.
+    """
+
+    region: str | None
+    found: str
+
+
+def serving(environment: Environment) -> Serving:
+    """Call the domain name as customers do.
+
+    Args:
+        environment: The environment.
+    """
+    outputs = environment.outputs
+    url = f"https://{outputs.record_name}{outputs.health_path}"
+    response = environment.network.request("GET", url)
+    if response.ok and response.region:
+        role = "primary" if response.region == environment.primary else "secondary"
+        return Serving(response.region, f"{response.region} ({role}) serves customers now")
+    return Serving(None, f"unknown which Region serves customers: GET {url}: {response.summary}")

@@ -1,0 +1,66 @@
+"""Plans one stack with Terraform into a file, and applies exactly that file."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ops.errors import OpsError
+from ops.terraform import Progress, Terraform
+
+
+def _ignore(_: Any) -> None:
+    pass
+
+
+class StackTerraform(Terraform):
+    """Terraform in the folder of one stack, in two steps: a plan, and its application."""
+
+    @property
+    def name(self) -> str:
+        """Name of the stack."""
+        return self.folder.name
+
+    def plan(self, file: Path) -> dict[str, Any]:
+        """Plan the stack.
+
+        If interrupted, it waits until Terraform has released the lock of the state.
+
+        Args:
+            file: Where to write the plan; it holds secrets, as the state does.
+
+        Returns:
+            The plan, as `terraform show -json` prints it.
+
+        Raises:
+            OpsError: Terraform reports an error.
+        """
+        arguments = ["plan", "-input=false", "-json", f"-out={file}"]
+        self._stream(arguments, _ignore, _ignore)
+        file.chmod(0o600)
+        printed = self._run(["show", "-json", "-no-color", str(file)])
+        try:
+            document: dict[str, Any] = json.loads(printed)
+            document.get("resource_changes")
+        except (ValueError, AttributeError) as error:
+            raise OpsError(
+                f"terraform show printed something else than a plan: {printed.strip()[:200]!r}",
+                next_step="see what `terraform show -json` prints there; a wrapper of terraform, "
+                "or TF_LOG, may add to it",
+            ) from error
+        return document
+
+    def apply_plan(
+        self, file: Path, on_progress: Callable[[Progress], None], on_start: Callable[[int], None]
+    ) -> None:
+        """Apply a plan; Terraform refuses it if the state has changed since.
+
+        Args:
+            file: The plan.
+            on_progress: Called whenever a resource starts or ends.
+            on_start: Called with Terraform's process id.
+
+        Raises:
+            OpsError: Terraform reports an error.
+        """
+        self._stream(["apply", "-input=false", "-json", str(file)], on_progress, on_start)
