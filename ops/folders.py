@@ -39,6 +39,16 @@ def journal_file(folder: Path, environment: str) -> Path:
     return drills_folder(folder) / f"{environment}.journal.json"
 
 
+def releases_folder(folder: Path, environment: str) -> Path:
+    """Folder of an environment's releases and of their history.
+
+    Args:
+        folder: What `--folder` names.
+        environment: Name of the environment.
+    """
+    return folder / "releases" / environment
+
+
 def replace_file(path: Path, text: str, *, mode: int) -> None:
     """Replace a file in one step; it is on the disk when this returns.
 

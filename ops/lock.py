@@ -41,7 +41,7 @@ __all__ = [
     "new_run",
     "read",
 ]
-Kind = Literal["drill", "restore", "switch", "customers"]
+Kind = Literal["drill", "restore", "switch", "customers", "deploy"]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = {
     "restore": "drill --restore",
     "switch": "switch release",
     "customers": "customers",
+    "deploy": "deploy",
 }
 """The command of each kind."""
 ITEM = "operations-lock"

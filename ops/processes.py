@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from ops.errors import OpsError
 STOP_TIMEOUT_SECONDS = 30
 KILL_TIMEOUT_SECONDS = 5
 _POLL_SECONDS = 0.01
+_FOLLOW_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,29 @@ def program(pid: int) -> Program:
         return Program(pid, started_at(pid))
     except psutil.NoSuchProcess:
         return Program(pid, 0.0)
+
+
+def followed(file: Path, process: subprocess.Popen[str]) -> Iterator[str]:
+    """Read the lines of a file for as long as a process writes it.
+
+    Args:
+        file: The file.
+        process: The process.
+
+    Yields:
+        Each line, when it is complete or the process has ended.
+    """
+    rest = ""
+    with file.open(encoding="utf-8", errors="replace") as written:
+        while True:
+            # Asked first: what it has written last is read below.
+            has_ended = process.poll() is not None
+            *lines, rest = (rest + written.read()).split("\n")
+            yield from lines
+            if has_ended:
+                yield from filter(None, [rest])
+                return
+            time.sleep(_FOLLOW_SECONDS)
 
 
 def with_variable(name: str, value: str) -> list[psutil.Process]:

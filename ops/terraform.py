@@ -7,12 +7,13 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ops.errors import OpsError, program_failure
+from ops.processes import followed
 
 MINIMUM_VERSION = (1, 11)
 OUTPUTS_TIMEOUT_SECONDS = 15.0
@@ -167,27 +168,34 @@ class Terraform:
         arguments: Sequence[str],
         on_progress: Callable[[Progress], None],
         on_start: Callable[[int], None],
+        log_file: Path | None = None,
     ) -> None:
         output, last = _Output(), Progress(0, 0, ())
-        with subprocess.Popen(
-            ["terraform", *arguments],
-            cwd=self.folder,
-            env=dict(self.environment),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            # Ctrl-C in this terminal interrupts this command, which then interrupts Terraform.
-            start_new_session=True,
-        ) as process:
-            assert process.stdout is not None
+        with (
+            # Into a file, so that Terraform finishes and writes the state even if this is killed.
+            log_file.open("w") if log_file else nullcontext(subprocess.PIPE) as sink,
+            subprocess.Popen(
+                ["terraform", *arguments],
+                cwd=self.folder,
+                env=dict(self.environment),
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                # Ctrl-C in this terminal interrupts this command, which then interrupts Terraform.
+                start_new_session=True,
+            ) as process,
+        ):
             on_start(process.pid)
+            lines = followed(log_file, process) if log_file else iter(process.stdout or ())
             try:
-                for last in _progress_of(_messages(process.stdout, output)):
+                for last in _progress_of(_messages(lines, output)):
                     on_progress(last)
             except KeyboardInterrupt:
                 # Once only, and wait: Terraform finishes what it began and writes the state.
                 process.send_signal(signal.SIGINT)
-                process.stdout.read()
+                if process.stdout:
+                    process.stdout.read()
                 process.wait()
                 raise
         if process.returncode:

@@ -1,4 +1,4 @@
-"""`python -m ops deploy`: plans an environment's stacks and shows what would change, by Region."""
+"""`python -m ops deploy`: changes an environment stack by stack, one Region at a time."""
 
 import argparse
 import tempfile
@@ -7,10 +7,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops.cli.deploy_summary import print_summary
+from ops.cli.deploy_session import chosen_stacks, deploy_session
+from ops.cli.deploy_summary import (
+    history_json,
+    print_deployment,
+    print_history,
+    print_summary,
+)
 from ops.cli.options import Commands, add_json_option, known_descriptor
 from ops.cli.program import Result
 from ops.deploy.planning import plan_stacks, refuse_to_destroy_data
+from ops.deploy.record import History
+from ops.deploy.revision import git_revision
+from ops.deploy.run import history_file, refuse_unfinished
 from ops.deploy.serving import serving
 from ops.deploy.workplace import Workplace
 from ops.environment import Environment
@@ -18,25 +27,49 @@ from ops.errors import ExitCode
 from ops.folders import DEFAULT_FOLDER
 from ops.synthesis import synthesize
 
+DEFAULT_BAKE_SECONDS = 60.0
 console = Console(highlight=False)
 
 
 def add_to(commands: Commands) -> None:
-    """Register the command.
+    """Register `deploy` and `rollback`.
 
     Args:
         commands: Where commands are registered.
     """
-    parser = commands.add_parser(
+    deploy = commands.add_parser(
         "deploy",
-        help="show what a release would change, by Region",
-        description="Synthesizes an environment, plans each of its stacks with Terraform in the "
-        "order of deployment, and shows one summary by Region: what is added, changed, replaced "
-        "and destroyed, and which Region serves customers now. Refuses what would destroy or "
-        "replace tables, replicas, keys or the zone. Changes nothing.",
-        epilog="Exit codes: 0 planned, 1 the release would destroy data, 2 wrong usage or "
-        "settings, 3 Terraform or something else it needs is broken or missing.",
+        help="change an environment stack by stack, one Region at a time",
+        description="Synthesizes an environment, plans each of its stacks, and shows one summary "
+        "by Region. Refuses what would destroy or replace tables, replicas, keys or the zone. Once "
+        "approved, it applies each stack from its saved plan: data, secondary, primary, routing. "
+        "After a Region it checks that Region by its own name, with transactions for a while. A "
+        "Region that fails gets the release before again, and the deployment stops there. ACTION "
+        "is `history`, `status`, or `resume`, which finishes a deployment that was killed.",
+        epilog="Exit codes: 0 deployed, 1 a gate failed or the release would destroy data, 2 wrong "
+        "usage or settings, 3 something it needs is broken, missing or in use.",
     )
+    deploy.add_argument(
+        "action", nargs="?", choices=("history", "status", "resume"), help="default: deploy"
+    )
+    deploy.add_argument(
+        "--plan-only", action="store_true", help="show the summary and change nothing"
+    )
+    deploy.add_argument("--only", metavar="REGION", help="deploy the stack of this Region alone")
+    deploy.set_defaults(run=_deploy)
+    rollback = commands.add_parser(
+        "rollback",
+        help="give an environment the release before the last deployment",
+        description="Gives every stack that the last deployment has changed the release that it "
+        "had before, finished or not, in the same order and with the same gates.",
+        epilog="Exit codes: as of deploy.",
+    )
+    rollback.set_defaults(run=_rollback)
+    for parser in (deploy, rollback):
+        _add_options(parser)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--environment", metavar="NAME", required=True, help="name of the environment"
     )
@@ -45,19 +78,72 @@ def add_to(commands: Commands) -> None:
         metavar="FOLDER",
         type=Path,
         default=DEFAULT_FOLDER,
-        help="where descriptors are kept (default: .local)",
+        help="where descriptors and releases are kept (default: .local)",
     )
     parser.add_argument(
-        "--plan-only",
+        "--auto-approve", action="store_true", help="do not ask before anything is changed"
+    )
+    parser.add_argument(
+        "--bake-seconds",
+        metavar="N",
+        type=_seconds,
+        default=DEFAULT_BAKE_SECONDS,
+        help=f"how long each Region is checked (default: {DEFAULT_BAKE_SECONDS:g})",
+    )
+    parser.add_argument(
+        "--without-lock",
         action="store_true",
-        required=True,
-        help="show the summary and change nothing; required, as nothing is applied yet",
+        help="the secondary Region, which holds the environment's lock, is lost; make sure that "
+        "nobody else changes the environment",
     )
     add_json_option(parser)
-    parser.set_defaults(run=_deploy, descriptor=None, stack_folder=None)
+    parser.set_defaults(descriptor=None, stack_folder=None, customer=None)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0 to 86400")
+    return value
 
 
 def _deploy(options: argparse.Namespace) -> int:
+    history = _history(options)
+    if options.action == "history":
+        print_history(console, history)
+        return Result(ExitCode.PASSED, **history_json(history))
+    if options.action == "status":
+        print_deployment(console, options.environment, history.last)
+        return Result(ExitCode.PASSED, **history_json(history))
+    if options.plan_only:
+        return _plan_only(options, history)
+    if options.action == "resume":
+        with deploy_session(options, history, console) as session:
+            return session.ended(session.deployer.resume())
+    refuse_unfinished(history)
+    with deploy_session(options, history, console) as session:
+        record = session.deployer.deploy(
+            session.synthesize(options.only),
+            revision=git_revision(),
+            bake_seconds=options.bake_seconds,
+            run=session.run,
+        )
+        return session.ended(record)
+
+
+def _rollback(options: argparse.Namespace) -> int:
+    with deploy_session(options, _history(options), console) as session:
+        record = session.deployer.rollback(bake_seconds=options.bake_seconds, run=session.run)
+        return session.ended(record)
+
+
+def _history(options: argparse.Namespace) -> History:
+    return History.read(history_file(options.folder.resolve(), options.environment))
+
+
+def _plan_only(options: argparse.Namespace, history: History) -> int:
+    if history.unfinished and history.unfinished.is_alive:
+        refuse_unfinished(history)
     name, descriptor = options.environment, known_descriptor(options)
     place = Workplace.of(name, descriptor)
     environment = Environment(descriptor) if descriptor else None
@@ -66,7 +152,7 @@ def _deploy(options: argparse.Namespace) -> int:
         console.status(f"Synthesizing {name}") as status,
     ):
         synthesize(name, place.output)
-        stacks = place.terraforms()
+        stacks = chosen_stacks(place, options.only)
         for terraform in stacks:
             status.update(f"Initializing Terraform in {terraform.name}")
             terraform.init()

@@ -1,12 +1,15 @@
-"""Prints what a release would change, by Region."""
+"""Prints what a release would change by Region, and what deployments did."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ops.deploy.changes import Action, StackPlan
+from ops.deploy.record import History, Outcome, Record
 
 _STYLES = {
     Action.ADD: "green",
@@ -32,8 +35,9 @@ def print_summary(
         if plan.waits_for:
             waits = f"can be planned after {', '.join(plan.waits_for)}"
             table.add_row(Text(plan.stack), Text(waits, style="yellow"))
-        elif plan.is_empty:
-            table.add_row(Text(plan.stack), Text("no changes", style="dim"))
+        elif not plan.changes:
+            what = "outputs only" if plan.changes_outputs else "no changes"
+            table.add_row(Text(plan.stack), Text(what, style="dim"))
         for place, counts in plan.counts().items():
             numbers = (
                 Text(str(counts[a]), style=_STYLES[a] if counts[a] else "dim") for a in Action
@@ -46,3 +50,69 @@ def print_summary(
                 console.print(f"{change.action} {change.address}", markup=False, soft_wrap=True)
     if serving:
         console.print(serving, markup=False)
+
+
+def print_deployment(console: Console, environment: str, record: Record | None) -> None:
+    """Print how far a deployment came, and what its gates found.
+
+    Args:
+        console: Where to print.
+        environment: Name of the environment.
+        record: The deployment; None if there was none.
+    """
+    if record is None:
+        console.print(f"Nothing was deployed to {environment} from this folder.", markup=False)
+        return
+    table = Table("Stack", "State", "Release", "Before", "Gate", title=record.run)
+    gates = {gate["stack"]: gate for gate in record.gates}
+    for stack, target in record.targets.items():
+        gate = gates.get(stack)
+        found = Text(gate["found"], style="" if gate["passed"] else "red") if gate else Text()
+        before = record.before.get(stack, "none")
+        table.add_row(Text(stack), Text(record.step(stack)), Text(target), Text(before), found)
+    console.print(table)
+    outcome: str = record.outcome
+    if record.is_alive:
+        outcome = f"runs as process {record.program.pid}"
+    reason = f": {record.reason}" if record.reason else ""
+    console.print(
+        f"{record.kind} of {environment}, begun {record.begun}: {outcome}{reason}",
+        style="red" if record.outcome in (Outcome.FAILED, Outcome.ROLLED_BACK) else "",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def print_history(console: Console, history: History) -> None:
+    """Print every deployment, the last one first.
+
+    Args:
+        console: Where to print.
+        history: The history.
+    """
+    begun, release = Column("Begun", no_wrap=True), Column("Release", no_wrap=True)
+    table = Table(begun, "What", release, "Revision", "By", "Outcome")
+    for record in reversed(history.records):
+        outcome = f"{record.outcome}: {record.reason}" if record.reason else record.outcome
+        cells = (
+            record.begun[:19],
+            record.kind,
+            record.release or "\n".join(dict.fromkeys(record.targets.values())),
+            record.revision,
+            f"{record.user} on {record.host}",
+            outcome,
+        )
+        table.add_row(*map(Text, cells))
+    console.print(table)
+
+
+def history_json(history: History) -> dict[str, Any]:
+    """As members of the JSON document: `{deployed, deployments}`, the last deployment last.
+
+    Args:
+        history: The history.
+    """
+    return {
+        "deployed": history.deployed,
+        "deployments": [asdict(record) for record in history.records],
+    }

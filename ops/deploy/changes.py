@@ -68,16 +68,18 @@ class StackPlan:
         stack: Name of the stack.
         changes: What it would change.
         waits_for: Stacks that must be applied before this one can be planned; empty if it is.
+        changes_outputs: Whether it would change outputs, which other stacks may read.
     """
 
     stack: str
     changes: tuple[Change, ...] = ()
     waits_for: tuple[str, ...] = ()
+    changes_outputs: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether it is planned, and changes nothing."""
-        return not self.changes and not self.waits_for
+        return not (self.changes or self.waits_for or self.changes_outputs)
 
     @property
     def destroyed_data(self) -> tuple[Change, ...]:
@@ -139,6 +141,16 @@ def changes_in(document: Mapping[str, Any]) -> tuple[Change, ...]:
             )
         )
     return tuple(found)
+
+
+def changes_outputs(document: Mapping[str, Any]) -> bool:
+    """Whether a plan changes outputs of the stack.
+
+    Args:
+        document: What `terraform show -json` prints of it.
+    """
+    outputs = document.get("output_changes", {}).values()
+    return any(output["actions"] != ["no-op"] for output in outputs)
 
 
 def _provider_regions(configuration: Mapping[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ops.deploy.changes import StackPlan, changes_in
+from ops.deploy.changes import StackPlan, changes_in, changes_outputs
 from ops.errors import ExitCode, OpsError
 
 _NEEDS_ANOTHER_STATE = re.compile(r"cross-stack-output|remote state", re.IGNORECASE)
@@ -38,7 +38,9 @@ def plan_stack(planner: Planner, file: Path) -> StackPlan:
     """
     document = planner.plan(file)
     try:
-        return StackPlan(planner.name, changes_in(document))
+        return StackPlan(
+            planner.name, changes_in(document), changes_outputs=changes_outputs(document)
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OpsError(
             f"the plan of {planner.name} cannot be understood: {error!r}",

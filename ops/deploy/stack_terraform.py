@@ -55,6 +55,8 @@ class StackTerraform(Terraform):
     ) -> None:
         """Apply a plan; Terraform refuses it if the state has changed since.
 
+        If this program is killed, Terraform finishes what it began and writes the state.
+
         Args:
             file: The plan.
             on_progress: Called whenever a resource starts or ends.
@@ -63,4 +65,5 @@ class StackTerraform(Terraform):
         Raises:
             OpsError: Terraform reports an error.
         """
-        self._stream(["apply", "-input=false", "-json", str(file)], on_progress, on_start)
+        arguments = ["apply", "-input=false", "-json", str(file)]
+        self._stream(arguments, on_progress, on_start, file.with_suffix(".log"))

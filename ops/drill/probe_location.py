@@ -187,18 +187,27 @@ class ProbeLocation:
             pool.shutdown(cancel_futures=True)
         return len(keys)
 
+    def register_in(self, region: str) -> None:
+        """Register the location in one Region.
+
+        Args:
+            region: The Region, called by its own URL.
+
+        Raises:
+            OpsError: It refuses.
+        """
+        path = f"/locations/{self.location_id}"
+        response = signed(self.environment, "PUT", region, path, body=_LOCATION)
+        if not response.ok:
+            raise refusal(f"register {self.location_id}", self.environment, region, response)
+
     def register(self) -> None:
         """Register the location in the primary Region and wait until every Region knows it.
 
         Raises:
             OpsError: One does not.
         """
-        region = self.environment.primary
-        response = signed(
-            self.environment, "PUT", region, f"/locations/{self.location_id}", body=_LOCATION
-        )
-        if not response.ok:
-            raise refusal(f"register {self.location_id}", self.environment, region, response)
+        self.register_in(self.environment.primary)
         deadline = time.monotonic() + KNOWN_EVERYWHERE_SECONDS
         for region in self.environment.regions:
             while True:

@@ -1,10 +1,14 @@
 """What a release would change: by Region, in order, and never data."""
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
 from fake_environment import EAST, WEST, outputs, sandbox_access
+from repository_files import REPOSITORY
 
 from ops.deploy.changes import Action, Change, StackPlan, changes_in
 from ops.deploy.planning import plan_stack, plan_stacks, refuse_to_destroy_data
@@ -253,3 +257,64 @@ def test_terraform_works_on_aws_with_the_operators_credentials_and_no_sandboxs(m
     assert place.variables["AWS_PROFILE"] == "production"
     assert "AWS_ENDPOINT_URL" not in place.variables
     assert place.output == OUTPUT_FOLDER
+
+
+APPLIES = """
+import sys
+from pathlib import Path
+from ops.deploy.stack_terraform import StackTerraform
+folder = Path(sys.argv[1])
+terraform = StackTerraform(folder, {"PATH": f"{folder}:/usr/bin:/bin"})
+terraform.apply_plan(folder / "x.tfplan", lambda _: None, lambda _: None)
+"""
+
+
+def test_terraform_finishes_although_the_command_is_killed(tmp_path):
+    (tmp_path / "terraform").write_text(
+        "#!/bin/sh\n: > started\nwhile [ ! -e killed ]; do sleep 0.05; done\n"
+        "echo one; echo two; : > finished\n"
+    )
+    (tmp_path / "terraform").chmod(0o755)
+    command = [sys.executable, "-c", APPLIES, str(tmp_path)]
+    with subprocess.Popen(command, cwd=REPOSITORY) as process:
+        until_exists(tmp_path / "started")
+        process.kill()
+    (tmp_path / "killed").touch()
+
+    until_exists(tmp_path / "finished")
+
+
+def until_exists(file):
+    deadline = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < deadline, file
+        time.sleep(0.02)
+
+
+def test_progress_is_read_while_terraform_applies(tmp_path):
+    changes = {"operation": "plan", "add": 1, "change": 0, "remove": 0}
+    planned = {"@level": "info", "type": "change_summary", "changes": changes}
+    hook = {"action": "create", "resource": {"addr": "aws_x.y"}}
+    applied = [
+        {"@level": "info", "type": type, "hook": hook} for type in ("apply_start", "apply_complete")
+    ]
+    (tmp_path / "lines").write_text("\n".join(map(json.dumps, [planned, *applied])))
+    (tmp_path / "terraform").write_text("#!/bin/sh\ncat lines\n")
+    (tmp_path / "terraform").chmod(0o755)
+    terraform, seen = StackTerraform(tmp_path, {"PATH": f"{tmp_path}:/usr/bin:/bin"}), []
+
+    terraform.apply_plan(tmp_path / "x.tfplan", seen.append, lambda _: None)
+
+    assert [(each.done, each.total) for each in seen] == [(0, 1), (0, 1), (1, 1)]
+
+
+def test_what_terraform_says_when_it_fails_is_the_error(tmp_path):
+    diagnostic = {"summary": "BadRequestException", "detail": "Invalid model"}
+    line = {"@level": "error", "@message": "Error", "type": "diagnostic", "diagnostic": diagnostic}
+    (tmp_path / "lines").write_text(json.dumps(line) + "\n")
+    (tmp_path / "terraform").write_text("#!/bin/sh\ncat lines\nexit 1\n")
+    (tmp_path / "terraform").chmod(0o755)
+    terraform = StackTerraform(tmp_path, {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+
+    with pytest.raises(OpsError, match=r"(?s)BadRequestException.*Invalid model"):
+        terraform.apply_plan(tmp_path / "x.tfplan", lambda _: None, lambda _: None)

@@ -1,0 +1,219 @@
+"""What `deploy` and `rollback` have in common: the lock, who works on what, and the approval."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from rich.console import Console
+from rich.status import Status
+
+from constructs_lib.outputs import Outputs
+from ops import lock as locks
+from ops.cli.deploy_summary import history_json, print_deployment, print_summary
+from ops.cli.options import environment_from, identified, known_descriptor
+from ops.cli.program import Result
+from ops.deploy.changes import StackPlan
+from ops.deploy.gate import RegionGate
+from ops.deploy.record import History, Outcome, Record
+from ops.deploy.run import Deployer
+from ops.deploy.serving import serving
+from ops.deploy.stack_terraform import StackTerraform
+from ops.deploy.workplace import Workplace
+from ops.descriptor import descriptor_file, write
+from ops.drill.interrupts import Interrupts
+from ops.environment import Environment
+from ops.errors import ExitCode, UsageError
+from ops.synthesis import synthesize
+from ops.terraform import Progress
+
+
+@dataclass(frozen=True)
+class DeploySession:
+    """What changes an environment, in possession of its lock.
+
+    Attributes:
+        options: The command's options.
+        console: Where to print.
+        environment: The environment.
+        place: Where its stacks are.
+        deployer: What changes it.
+        run: Id of the run.
+    """
+
+    options: argparse.Namespace
+    console: Console
+    environment: Environment
+    place: Workplace
+    deployer: Deployer
+    run: str
+
+    def synthesize(self, only: str | None) -> list[str]:
+        """Synthesize.
+
+        Args:
+            only: Region whose stack to deploy alone.
+
+        Returns:
+            Names of the stacks to deploy, in order.
+        """
+        self.deployer.on_step(f"Synthesizing {self.environment.name}")
+        synthesize(self.environment.name, self.place.output)
+        return [stack.name for stack in chosen_stacks(self.place, only)]
+
+    def ended(self, record: Record) -> Result:
+        """Report how a deployment ended, and write the descriptor if there are new outputs.
+
+        Args:
+            record: The deployment.
+        """
+        last = self.place.terraforms()[-1]
+        if record.outcome is Outcome.DEPLOYED and last.name in record.targets:
+            self._write_descriptor(last)
+        print_deployment(self.console, self.environment.name, record)
+        passed = record.outcome is Outcome.DEPLOYED
+        code = ExitCode.PASSED if passed else ExitCode.CHECK_FAILED
+        return Result(code, **history_json(self.deployer.history))
+
+    def _write_descriptor(self, last: StackTerraform) -> None:
+        outputs = Outputs.from_json({"environment": self.environment.name} | last.outputs())
+        descriptor = replace(self.environment.descriptor, outputs=outputs)
+        path = descriptor_file(self.options.folder.resolve(), self.environment.name)
+        write(path, descriptor)
+
+
+@contextmanager
+def deploy_session(
+    options: argparse.Namespace, history: History, console: Console
+) -> Iterator[DeploySession]:
+    """Take the lock of an environment, after the account was checked.
+
+    Args:
+        options: The command's options.
+        history: The environment's history.
+        console: Where to print.
+
+    Yields:
+        What changes it.
+
+    Raises:
+        OpsError: Nobody could approve, or the environment is not known here or locked, or is in
+            another account.
+    """
+    name = options.environment
+    if not options.auto_approve and not sys.stdin.isatty():
+        raise UsageError(
+            "nobody can approve the changes: this is not a terminal",
+            next_step="see them with --plan-only, then give --auto-approve",
+        )
+    if known_descriptor(options) is None:
+        raise UsageError(
+            f"the environment {name} is not known here, and gates and lock need its descriptor",
+            next_step="the first time, deploy it with cdktf or Terraform. Then: python -m ops "
+            f"export --environment {name}; for a sandbox: python -m sandbox up",
+        )
+    environment = environment_from(options)
+    place = Workplace.of(environment.name, environment.descriptor)
+    if environment.outputs.customers:
+        # Asked for now, as every gate needs it.
+        _ = environment.api_key
+    identified(environment, refuse_unknown=not options.without_lock)
+    run = locks.new_run("deploy")
+    with (
+        Interrupts(),
+        _locked(options, environment, history, run) as check,
+        console.status("") as status,
+    ):
+        history.refresh()
+        deployer = Deployer(
+            environment.name,
+            history,
+            lambda stack: StackTerraform(place.output / "stacks" / stack, place.variables),
+            RegionGate(environment),
+            approve=partial(_approve, options, environment, console, status),
+            check=check,
+            on_step=partial(_show_step, console, status),
+            on_progress=partial(_show_progress, status),
+        )
+        try:
+            yield DeploySession(options, console, environment, place, deployer, run)
+        except KeyboardInterrupt:
+            if history.unfinished:
+                console.print(
+                    f"Unfinished. Finish it: python -m ops deploy resume --environment {name}; or "
+                    f"undo it: python -m ops rollback --environment {name}",
+                    markup=False,
+                )
+            raise
+
+
+def chosen_stacks(place: Workplace, only: str | None) -> tuple[StackTerraform, ...]:
+    """The stacks to deploy.
+
+    Args:
+        place: Where they are synthesized.
+        only: Region whose stack to deploy alone.
+
+    Raises:
+        UsageError: That Region has no stack of its own.
+    """
+    stacks = place.terraforms()
+    if only is None:
+        return stacks
+    chosen = tuple(stack for stack in stacks if stack.name == f"{place.environment}-{only}")
+    if not chosen:
+        raise UsageError(
+            f"--only {only}: {place.environment} has no stack of this Region alone; its stacks "
+            f"are {', '.join(stack.name for stack in stacks)}",
+            next_step='name one of its Regions; that needs layout = "regional" in the environment '
+            "file",
+        )
+    return chosen
+
+
+@contextmanager
+def _locked(
+    options: argparse.Namespace, environment: Environment, history: History, run: str
+) -> Iterator[Callable[[], None]]:
+    if options.without_lock:
+        yield lambda: None
+        return
+    unfinished = history.unfinished
+    replaces = unfinished.run if unfinished and not unfinished.is_alive else ""
+    with locks.hold(environment, kind="deploy", run=run, replaces=replaces, notify=print) as lock:
+        yield lock.check
+
+
+def _approve(
+    options: argparse.Namespace,
+    environment: Environment,
+    console: Console,
+    status: Status,
+    plans: Sequence[StackPlan],
+) -> None:
+    print_summary(console, environment.name, plans, serving(environment).found)
+    if options.auto_approve or all(plan.is_empty for plan in plans):
+        return
+    status.stop()
+    try:
+        typed = input(f"Type {environment.name} to apply this: ")
+    except EOFError:
+        typed = ""
+    if typed.strip() != environment.name:
+        raise UsageError(
+            "not approved: these changes were not applied",
+            next_step=f"type {environment.name} when asked, or give --auto-approve",
+        )
+    status.start()
+
+
+def _show_step(console: Console, status: Status, line: str) -> None:
+    console.print(line, markup=False, soft_wrap=True)
+    status.update(line)
+
+
+def _show_progress(status: Status, progress: Progress) -> None:
+    running = f": {progress.running[0]}" if progress.running else ""
+    status.update(f"{progress.done} of {progress.total} resources{running}")

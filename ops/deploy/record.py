@@ -1,0 +1,229 @@
+"""What was deployed, and how far a deployment has come: its journal while it runs, then history.
+
+It is written before and after each step, so that any later command finds how far it came.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from ops.errors import OpsError
+from ops.folders import replace_file
+from ops.processes import Program
+
+VERSION = 1
+KEPT = 100
+"""Deployments that history has."""
+
+
+class Step(StrEnum):
+    """How far a stack has come."""
+
+    PENDING = "pending"
+    APPLYING = "applying"
+    APPLIED = "applied"
+    """Its gate has not passed yet."""
+    PASSED = "passed"
+    ROLLING_BACK = "rolling back"
+    ROLLED_BACK = "rolled back"
+    FAILED = "failed"
+    """It could not be rolled back."""
+
+
+class Outcome(StrEnum):
+    """How a deployment ended."""
+
+    UNFINISHED = "unfinished"
+    """It runs, or was killed."""
+    DEPLOYED = "deployed"
+    ROLLED_BACK = "rolled back"
+    """A gate failed, and the stack has the release before again."""
+    FAILED = "failed"
+    """A gate failed, and the stack could not be rolled back."""
+
+
+@dataclass
+class Record:
+    """One deployment.
+
+    Attributes:
+        run: Its id.
+        kind: `deploy`, or `rollback`.
+        release: Id of the release; empty if the stacks return to several.
+        targets: `{stack: id of the release that it is to have}`, in the order of deployment.
+        before: `{stack: id of the release that it had}`; empty for one that is not kept.
+        begun: When, ISO 8601 in UTC.
+        user: Who.
+        host: On which machine.
+        revision: Git revision that was synthesized, with a `+` if files were changed.
+        bake_seconds: How long each gate lasts.
+        program: The process that runs it.
+        terraform: The process of Terraform while it applies.
+        steps: `{stack: how far it has come}`.
+        counts: `{stack: {Region: {action: number}}}` of what was planned.
+        gates: Results of gates.
+        outcome: How it ended.
+        reason: Why it stopped; empty if it did not.
+        ended: When, ISO 8601 in UTC; empty until then.
+    """
+
+    run: str
+    kind: str
+    release: str
+    targets: dict[str, str]
+    before: dict[str, str]
+    begun: str
+    user: str
+    host: str
+    revision: str
+    bake_seconds: float
+    program: Program
+    terraform: Program | None = None
+    steps: dict[str, Step] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+    gates: list[dict[str, Any]] = field(default_factory=list)
+    outcome: Outcome = Outcome.UNFINISHED
+    reason: str = ""
+    ended: str = ""
+
+    def step(self, stack: str) -> Step:
+        """How far a stack has come.
+
+        Args:
+            stack: Its name.
+        """
+        return self.steps.get(stack, Step.PENDING)
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Stacks that may have another release than before, in the order of deployment."""
+        same = [
+            name
+            for name, target in self.targets.items()
+            if self.step(name) in (Step.PENDING, Step.ROLLED_BACK)
+            or (self.step(name) is Step.PASSED and self.before.get(name) == target)
+        ]
+        return tuple(name for name in self.targets if name not in same)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs, if that is on this machine."""
+        return self.outcome is Outcome.UNFINISHED and self.program.process() is not None
+
+    def end(self, outcome: Outcome, reason: str = "") -> None:
+        """Note how it ended.
+
+        Args:
+            outcome: How.
+            reason: Why it stopped, if it did.
+        """
+        self.outcome, self.reason, self.ended = outcome, reason, now()
+        self.terraform = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Record":
+        """Read what `asdict` gave.
+
+        Args:
+            values: JSON values.
+        """
+        terraform = values["terraform"]
+        return cls(
+            **dict(values)
+            | {
+                "program": Program(**values["program"]),
+                "terraform": Program(**terraform) if terraform else None,
+                "steps": {name: Step(step) for name, step in values["steps"].items()},
+                "outcome": Outcome(values["outcome"]),
+            }
+        )
+
+
+@dataclass
+class History:
+    """All deployments of an environment, the last one last.
+
+    Attributes:
+        path: Its file.
+        deployed: `{stack: id of the release that it has}`, as far as this tool has deployed it.
+        records: The deployments.
+    """
+
+    path: Path
+    deployed: dict[str, str] = field(default_factory=dict)
+    records: list[Record] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> "History":
+        """Read it.
+
+        Args:
+            path: Its file; without one, nothing was deployed.
+
+        Raises:
+            OpsError: It cannot be read.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            if values["version"] != VERSION:
+                raise ValueError(f"its version is {values['version']}, not {VERSION}")
+            records = [Record.from_json(each) for each in values["deployments"]]
+            return cls(path, dict(values["deployed"]), records)
+        except FileNotFoundError:
+            return cls(path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise OpsError(
+                f"the history {path} cannot be read: {type(error).__name__}: {error}",
+                next_step="restore it from a copy, or move it away: releases before it cannot be "
+                "rolled back to then",
+            ) from error
+
+    def refresh(self) -> None:
+        """Read it again: another deployment may have ended since.
+
+        Raises:
+            OpsError: It cannot be read.
+        """
+        found = History.read(self.path)
+        self.deployed, self.records = found.deployed, found.records
+
+    @property
+    def last(self) -> Record | None:
+        """The last deployment."""
+        return self.records[-1] if self.records else None
+
+    @property
+    def unfinished(self) -> Record | None:
+        """The deployment that runs, or was killed."""
+        return self.last if self.last and self.last.outcome is Outcome.UNFINISHED else None
+
+    def write(self) -> None:
+        """Write it; it is on the disk when this returns.
+
+        Raises:
+            OpsError: It cannot be written.
+        """
+        self.records = self.records[-KEPT:]
+        document = {
+            "version": VERSION,
+            "deployed": self.deployed,
+            "deployments": [asdict(each) for each in self.records],
+        }
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(self.path, json.dumps(document, indent=2), mode=0o644)
+        except OSError as error:
+            raise OpsError(
+                f"the history {self.path} cannot be written: {error.strerror}",
+                next_step="make its folder writable and free some space, or name another one with "
+                "--folder",
+            ) from error
+
+
+def now() -> str:
+    """The time, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,251 @@
+"""Begins, resumes and rolls back deployments of one environment."""
+
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ops.deploy.changes import StackPlan
+from ops.deploy.planning import plan_stacks, refuse_to_destroy_data
+from ops.deploy.record import History, Outcome, Record, now
+from ops.deploy.store import ReleaseStore
+from ops.deploy.waves import Gate, Stack, Waves
+from ops.drill.journal import this_program
+from ops.errors import ExitCode, OpsError, UsageError
+from ops.folders import releases_folder
+from ops.lock import new_run, user
+from ops.terraform import Progress
+
+_POLL_SECONDS = 0.5
+
+
+def history_file(folder: Path, environment: str) -> Path:
+    """File of an environment's history.
+
+    Args:
+        folder: What `--folder` names.
+        environment: Name of the environment.
+    """
+    return releases_folder(folder, environment) / "history.json"
+
+
+@dataclass
+class Deployer:
+    """Changes one environment.
+
+    Attributes:
+        environment: Name of the environment.
+        history: Its history.
+        stack: Gives what plans and applies a stack, by its name.
+        gate: Decides whether a release may continue.
+        approve: Called with plans; raises an error if they are not approved.
+        check: Raises an error if somebody else has taken the lock.
+        on_step: Called with a line before each step.
+        on_progress: Called while Terraform applies.
+        sleep: Waits for so many seconds.
+    """
+
+    environment: str
+    history: History
+    stack: Callable[[str], Stack]
+    gate: Gate
+    approve: Callable[[Sequence[StackPlan]], None]
+    check: Callable[[], None] = lambda: None
+    on_step: Callable[[str], None] = lambda _: None
+    on_progress: Callable[[Progress], None] = lambda _: None
+    sleep: Callable[[float], None] = time.sleep
+    store: ReleaseStore = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find the releases beside the history."""
+        self.store = ReleaseStore(self.history.path.parent / "kept")
+
+    def deploy(
+        self, names: Sequence[str], *, revision: str, bake_seconds: float, run: str = ""
+    ) -> Record:
+        """Deploy what is synthesized.
+
+        Args:
+            names: Names of the stacks, in the order of deployment.
+            revision: Git revision that was synthesized.
+            bake_seconds: How long each gate lasts.
+            run: Id of the run.
+
+        Returns:
+            The deployment.
+
+        Raises:
+            OpsError: It is refused, or cannot continue.
+        """
+        refuse_unfinished(self.history)
+        stacks = [self.stack(name) for name in names]
+        release = self.store.add([stack.folder for stack in stacks])
+        record = self._record("deploy", release, dict.fromkeys(names, release), run)
+        record.revision, record.bake_seconds = revision, bake_seconds
+        return self._begin(record, stacks)
+
+    def rollback(self, *, bake_seconds: float, run: str = "") -> Record:
+        """Give every stack that the last deployment has changed the release before.
+
+        Args:
+            bake_seconds: How long each gate lasts.
+            run: Id of the run.
+
+        Returns:
+            The rollback.
+
+        Raises:
+            OpsError: There is nothing to roll back, or it cannot continue.
+        """
+        last = self.history.last
+        if last is None:
+            raise UsageError(
+                f"nothing was deployed to {self.environment} from this folder",
+                next_step="name the folder of its releases with --folder",
+            )
+        self._await_end(last)
+        targets = {name: last.before.get(name, "") for name in last.changed}
+        missing = [name for name, id in targets.items() if not self.store.has(id, name)]
+        if missing or not targets:
+            what = "the last deployment has changed nothing, or was rolled back"
+            if missing:
+                what = f"no release before is kept of {', '.join(missing)}"
+            raise UsageError(
+                f"nothing can be rolled back: {what}",
+                next_step="check out the git revision that you want, and deploy it: python -m ops "
+                f"deploy history --environment {self.environment}",
+            )
+        stacks = [self.stack(name) for name in targets]
+        for stack in stacks:
+            self.store.restore(targets[stack.name], stack.folder)
+        record = self._record("rollback", "", targets, run)
+        record.bake_seconds = bake_seconds
+        return self._begin(record, stacks, replaces=last)
+
+    def resume(self) -> Record:
+        """Finish a deployment that was killed or interrupted.
+
+        Returns:
+            The deployment.
+
+        Raises:
+            OpsError: There is none, it still runs, or it cannot continue.
+        """
+        record = self.history.unfinished
+        if record is None:
+            raise UsageError(
+                f"no deployment of {self.environment} is unfinished",
+                next_step=f"python -m ops deploy --environment {self.environment}",
+            )
+        self._await_end(record)
+        record.program, record.terraform = this_program(), None
+        self.history.write()
+        stacks = [self.stack(name) for name in record.targets]
+        with self._plans() as folder:
+            return self._run(record, stacks, folder, {})
+
+    def _record(self, kind: str, release: str, targets: dict[str, str], run: str) -> Record:
+        before = {name: self.history.deployed.get(name, "") for name in targets}
+        return Record(
+            run=run or new_run("deploy"),
+            kind=kind,
+            release=release,
+            targets=targets,
+            before={name: id for name, id in before.items() if self.store.has(id, name)},
+            begun=now(),
+            user=user(),
+            host=socket.gethostname(),
+            revision="",
+            bake_seconds=0.0,
+            program=this_program(),
+        )
+
+    def _begin(
+        self, record: Record, stacks: Sequence[Stack], *, replaces: Record | None = None
+    ) -> Record:
+        with self._plans() as folder:
+            for stack in stacks:
+                self.on_step(f"Initializing Terraform in {stack.name}")
+                stack.init()
+            plans = plan_stacks(stacks, folder, self.on_step)
+            refuse_to_destroy_data(plans)
+            self.approve(plans)
+            self.check()
+            record.counts = {plan.stack: plan.counts() for plan in plans}
+            if replaces and replaces.outcome is Outcome.UNFINISHED:
+                replaces.end(Outcome.ROLLED_BACK, f"by {record.run}")
+            self.history.records.append(record)
+            self.history.write()
+            return self._run(record, stacks, folder, {plan.stack: plan for plan in plans})
+
+    def _run(
+        self,
+        record: Record,
+        stacks: Sequence[Stack],
+        folder: Path,
+        planned: Mapping[str, StackPlan],
+    ) -> Record:
+        Waves(
+            history=self.history,
+            record=record,
+            stacks=stacks,
+            store=self.store,
+            gate=self.gate,
+            plans=folder,
+            planned=planned,
+            approve=lambda plan: self.approve([plan]),
+            check=self.check,
+            on_step=self.on_step,
+            on_progress=self.on_progress,
+        ).run()
+        self.store.prune({*self.history.deployed.values(), *record.before.values()})
+        return record
+
+    def _await_end(self, record: Record) -> None:
+        """Make sure that a deployment has ended, and Terraform, which outlives it."""
+        if record.is_alive and record.program != this_program():
+            raise OpsError(
+                f"the deployment {record.run} runs, as process {record.program.pid}",
+                next_step="wait for it, or end it with Ctrl-C",
+            )
+        if record.terraform and record.terraform.process():
+            self.on_step("Waiting for Terraform, which finishes what it began")
+            while record.terraform.process():
+                self.sleep(_POLL_SECONDS)
+
+    @contextmanager
+    def _plans(self) -> Iterator[Path]:
+        """A folder for Terraform's plans, which hold secrets; it is removed at the end."""
+        folder = self.history.path.parent / "plans"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def refuse_unfinished(history: History) -> None:
+    """Refuse to deploy while another deployment is unfinished.
+
+    Args:
+        history: The history.
+
+    Raises:
+        OpsError: One is.
+    """
+    if (record := history.unfinished) is None:
+        return
+    what = "runs" if record.is_alive else "was interrupted"
+    which = f"--environment {history.path.parent.name}"
+    raise OpsError(
+        f"the deployment {record.run}, begun {record.begun} by {record.user}, {what}",
+        next_step="wait for it"
+        if record.is_alive
+        else f"finish it: python -m ops deploy resume {which}; or undo it: python -m ops rollback "
+        f"{which}",
+        exit_code=ExitCode.CHECK_FAILED,
+    )

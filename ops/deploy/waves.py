@@ -1,0 +1,220 @@
+"""Applies a release stack by stack: each from its saved plan, and behind a gate.
+
+A stack whose gate fails gets the release before again, and the deployment stops there: the stacks
+after it were never touched.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ops.deploy.changes import StackPlan
+from ops.deploy.planning import Planner, plan_stack, refuse_to_destroy_data
+from ops.deploy.record import History, Outcome, Record, Step
+from ops.deploy.store import ReleaseStore
+from ops.errors import OpsError, explain
+from ops.processes import program
+from ops.terraform import Progress
+
+
+class Stack(Planner, Protocol):
+    """What plans and applies a stack."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the synthesized stack."""
+
+    def init(self) -> None:
+        """Install the provider and open the backend."""
+
+    def apply_plan(
+        self, file: Path, on_progress: Callable[[Progress], None], on_start: Callable[[int], None]
+    ) -> None:
+        """Apply a plan."""
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What a gate found.
+
+    Attributes:
+        passed: Whether the release may continue.
+        found: What was found, for people.
+        figures: `{name with unit: number}`.
+    """
+
+    passed: bool
+    found: str
+    figures: Mapping[str, float]
+
+
+class Gate(Protocol):
+    """Decides whether a release may continue after a stack."""
+
+    def prepare(self, stack: str) -> None:
+        """Measure what there is before the stack changes."""
+
+    def check(self, stack: str, bake_seconds: float) -> GateResult:
+        """Check what the stack serves."""
+
+
+@dataclass
+class Waves:
+    """A deployment that runs.
+
+    Attributes:
+        history: Where each step is noted before it is done.
+        record: The deployment; the last one of the history.
+        stacks: The stacks in the order of deployment.
+        store: Where releases are kept.
+        gate: Decides whether it may continue.
+        plans: Folder of Terraform's plans, `NAME.tfplan`, of what is in the stacks' folders.
+        planned: What the operator has approved; empty if everything is to be planned again.
+        approve: Called with a plan that is not as the approved one; raises an error to stop.
+        check: Called before each change; raises an error if somebody else has taken the lock.
+        on_step: Called with a line before each step.
+        on_progress: Called while Terraform applies.
+    """
+
+    history: History
+    record: Record
+    stacks: Sequence[Stack]
+    store: ReleaseStore
+    gate: Gate
+    plans: Path
+    planned: Mapping[str, StackPlan]
+    approve: Callable[[StackPlan], None]
+    check: Callable[[], None] = lambda: None
+    on_step: Callable[[str], None] = lambda _: None
+    on_progress: Callable[[Progress], None] = lambda _: None
+    _has_new_outputs: bool = False
+
+    def run(self) -> Outcome:
+        """Deploy what is not deployed yet.
+
+        Returns:
+            How it ended.
+
+        Raises:
+            OpsError: It cannot continue; it is unfinished then.
+        """
+        for stack in self.stacks:
+            step = self.record.step(stack.name)
+            if step is Step.PASSED:
+                continue
+            if step is Step.ROLLING_BACK:
+                return self._roll_back(stack, self.record.reason)
+            if problem := self._deploy(stack, is_resumed=step is not Step.PENDING):
+                return self._roll_back(stack, problem)
+        return self._end(Outcome.DEPLOYED)
+
+    def _deploy(self, stack: Stack, *, is_resumed: bool) -> str:
+        """Apply a stack and check it; returns why it must be rolled back."""
+        plan = self._plan(stack)
+        if plan.is_empty and not is_resumed:
+            self._passed(stack)
+            return ""
+        if not is_resumed:
+            self.on_step(f"Measuring before {stack.name} changes")
+            self.gate.prepare(stack.name)
+        self.check()
+        self._note(stack, Step.APPLYING)
+        if not plan.is_empty:
+            self._has_new_outputs |= plan.changes_outputs
+            self.on_step(f"Applying {stack.name}")
+            try:
+                self._apply(stack)
+            except OpsError as error:
+                return f"{stack.name} could not be applied: {explain(error)}"
+        self._note(stack, Step.APPLIED)
+        self.on_step(f"Checking what {stack.name} serves, for {self.record.bake_seconds:g} s")
+        result = self._gated(stack, self.record.bake_seconds)
+        if not result.passed:
+            return result.found
+        self._passed(stack)
+        return ""
+
+    def _plan(self, stack: Stack) -> StackPlan:
+        """The approved plan if it is still valid; else a new one, approved if it is another.
+
+        Stacks read nothing of each other but outputs.
+        """
+        approved = self.planned.get(stack.name)
+        if approved and not approved.waits_for and not self._has_new_outputs:
+            return approved
+        self.on_step(f"Planning {stack.name}")
+        self.store.restore(self.record.targets[stack.name], stack.folder)
+        stack.init()
+        plan = plan_stack(stack, self._file(stack))
+        refuse_to_destroy_data([plan])
+        self.record.counts[stack.name] = plan.counts()
+        if not plan.is_empty and (approved is None or plan.changes != approved.changes):
+            self.approve(plan)
+        return plan
+
+    def _roll_back(self, stack: Stack, problem: str) -> Outcome:
+        before = self.record.before.get(stack.name, "")
+        if self.record.kind == "rollback" or not self.store.has(before, stack.name):
+            why = "a rollback is not rolled back" if before else "no release before is kept"
+            self._note(stack, Step.FAILED)
+            return self._end(Outcome.FAILED, f"{problem}; {why}")
+        self.record.reason = problem
+        self._note(stack, Step.ROLLING_BACK)
+        self.on_step(f"Rolling {stack.name} back to the release {before}: {problem}")
+        try:
+            self.check()
+            self.store.restore(before, stack.folder)
+            stack.init()
+            plan = plan_stack(stack, self._file(stack))
+            refuse_to_destroy_data([plan])
+            if not plan.is_empty:
+                self._apply(stack)
+        except OpsError as error:
+            self._note(stack, Step.FAILED)
+            return self._end(Outcome.FAILED, f"{problem}; not rolled back: {explain(error)}")
+        self._note(stack, Step.ROLLED_BACK)
+        result = self._gated(stack, 0)
+        if not result.passed:
+            problem += f"; after the rollback: {result.found}"
+        return self._end(Outcome.ROLLED_BACK, problem)
+
+    def _apply(self, stack: Stack) -> None:
+        def started(pid: int) -> None:
+            self.record.terraform = program(pid)
+            self.history.write()
+
+        stack.apply_plan(self._file(stack), self.on_progress, started)
+        self.record.terraform = None
+
+    def _gated(self, stack: Stack, bake_seconds: float) -> GateResult:
+        try:
+            result = self.gate.check(stack.name, bake_seconds)
+        except OpsError as error:
+            result = GateResult(False, explain(error), {})
+        self.record.gates.append(
+            {
+                "stack": stack.name,
+                "passed": result.passed,
+                "found": result.found,
+                "figures": dict(result.figures),
+            }
+        )
+        self.history.write()
+        return result
+
+    def _passed(self, stack: Stack) -> None:
+        self.history.deployed[stack.name] = self.record.targets[stack.name]
+        self._note(stack, Step.PASSED)
+
+    def _note(self, stack: Stack, step: Step) -> None:
+        self.record.steps[stack.name] = step
+        self.history.write()
+
+    def _end(self, outcome: Outcome, reason: str = "") -> Outcome:
+        self.record.end(outcome, reason)
+        self.history.write()
+        return outcome
+
+    def _file(self, stack: Stack) -> Path:
+        return self.plans / f"{stack.name}.tfplan"

@@ -1,0 +1,470 @@
+"""A release goes stack by stack; what fails gets the release before; nothing stays half."""
+
+import json
+import os
+from itertools import count
+
+import pytest
+
+from ops.deploy.changes import Action, StackPlan
+from ops.deploy.record import History, Outcome, Step
+from ops.deploy.run import Deployer, history_file, refuse_unfinished
+from ops.deploy.store import KEPT, ReleaseStore
+from ops.deploy.waves import GateResult
+from ops.errors import ExitCode, OpsError, UsageError
+
+pytestmark = pytest.mark.unit
+
+NAMES = ("x-data", "x-west", "x-east", "x-routing")
+REGIONS = ("x-west", "x-east")
+NO_PROCESS = 2**31 - 1
+
+
+class KilledError(BaseException):
+    """SIGKILL, as far as the program can notice."""
+
+
+class World:
+    """What is deployed, and the stacks, gates and operator that a deployer meets."""
+
+    def __init__(self, folder, names=NAMES):
+        self.names = names
+        self.output = folder / "out"
+        self.history = history_file(folder, "x")
+        self.deployed = dict.fromkeys(names, "")
+        self.calls = []
+        self.approved = []
+        self.killed_at = None
+        self.type = "aws_lambda_function"
+
+    def synthesizes(self, text, *, data="table"):
+        for name in self.names:
+            folder = self.output / "stacks" / name
+            (folder / "assets").mkdir(parents=True, exist_ok=True)
+            content = data if name == "x-data" else f"{name} {text}"
+            (folder / "cdk.tf.json").write_text(content)
+            (folder / "assets" / "archive.zip").write_text(content)
+            (folder / ".terraform").mkdir(exist_ok=True)
+            (folder / ".terraform" / "provider").write_text("installed")
+
+    def step(self, *call):
+        if self.killed_at is not None and len(self.calls) >= self.killed_at:
+            raise KilledError
+        self.calls.append(call)
+
+    def deployer(self):
+        return Deployer(
+            "x",
+            History.read(self.history),
+            lambda name: FakeStack(self, name),
+            self,
+            approve=self.approve,
+            check=lambda: self.step("check"),
+        )
+
+    def deploys(self):
+        return self.deployer().deploy(self.names, revision="abc", bake_seconds=7)
+
+    def approve(self, plans):
+        self.step("approve")
+        self.approved.append(plans)
+
+    # The gate
+
+    def prepare(self, stack):
+        self.step("prepare", stack)
+
+    def check(self, stack, bake_seconds):
+        self.step("gate", stack, bake_seconds)
+        faulty = "faulty" in self.deployed[stack]
+        return GateResult(not faulty, "faulty" if faulty else "well", {"seconds": 1.0})
+
+    def did(self, what):
+        return [call[1] for call in self.calls if call[0] == what]
+
+
+class FakeStack:
+    def __init__(self, world, name):
+        self.world, self.name = world, name
+        self.folder = world.output / "stacks" / name
+
+    @property
+    def content(self):
+        return (self.folder / "cdk.tf.json").read_text()
+
+    def init(self):
+        self.world.step("init", self.name)
+
+    def plan(self, file):
+        self.world.step("plan", self.name)
+        file.write_text(self.content)
+        changed = self.world.deployed[self.name] != self.content
+        change = {
+            "address": f"{self.world.type}.{self.name}",
+            "mode": "managed",
+            "type": self.world.type,
+            "change": {
+                "actions": ["delete", "create"] if "replaced" in self.content else ["update"]
+            },
+        }
+        if "replaced" in self.content:
+            change["change"]["actions"] = ["delete", "create"]
+        outputs = {"url": {"actions": ["update" if "outputs" in self.content else "no-op"]}}
+        return {"resource_changes": [change] if changed else [], "output_changes": outputs}
+
+    def apply_plan(self, file, on_progress, on_start):
+        self.world.step("apply", self.name)
+        on_start(NO_PROCESS)
+        assert file.read_text() == self.content, "the plan is of what is in the folder"
+        if "refused" in self.content:
+            self.world.deployed[self.name] = "half"
+            raise OpsError("BadRequestException", next_step="")
+        self.world.deployed[self.name] = self.content
+        self.world.step("applied", self.name)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """An environment with the release "one"."""
+    world = World(tmp_path)
+    world.synthesizes("one")
+    assert world.deploys().outcome is Outcome.DEPLOYED
+    world.calls.clear()
+    world.approved.clear()
+    return world
+
+
+def contents(text):
+    return {name: "table" if name == "x-data" else f"{name} {text}" for name in NAMES}
+
+
+def test_a_good_release_goes_through_every_stack_in_order(world):
+    world.synthesizes("two")
+
+    record = world.deploys()
+
+    assert record.outcome is Outcome.DEPLOYED
+    assert world.deployed == contents("two")
+    assert world.did("apply") == ["x-west", "x-east", "x-routing"]
+    assert [c for c in world.calls if c[0] in ("applied", "gate")] == [
+        call
+        for name in ("x-west", "x-east", "x-routing")
+        for call in (("applied", name), ("gate", name, 7))
+    ]
+
+
+def test_a_stack_without_changes_is_neither_applied_nor_measured(world):
+    record = world.deploys()
+
+    assert record.outcome is Outcome.DEPLOYED
+    assert not world.did("apply") + world.did("gate") + world.did("prepare")
+
+
+def test_the_lock_is_checked_before_each_change(world):
+    world.synthesizes("two")
+    world.deploys()
+    calls = [c[0] for c in world.calls if c[0] in ("check", "apply")]
+
+    assert calls[calls.index("apply") - 1] == "check"
+    assert calls.count("check") > calls.count("apply")
+
+
+@pytest.mark.parametrize("text", ["faulty", "refused"])
+@pytest.mark.parametrize("region", REGIONS)
+def test_a_stack_that_fails_gets_the_release_before_and_later_ones_are_untouched(
+    world, text, region
+):
+    world.synthesizes("two")
+    (world.output / "stacks" / region / "cdk.tf.json").write_text(text)
+
+    record = world.deploys()
+
+    earlier = NAMES[: NAMES.index(region)]
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert record.steps[region] is Step.ROLLED_BACK
+    assert world.deployed == contents("one") | {n: contents("two")[n] for n in earlier}
+    assert set(world.did("apply")) == {*earlier, region} - {"x-data"}
+    assert "faulty" in record.reason or "BadRequestException" in record.reason
+    assert record.gates[-1] == {
+        "stack": region, "passed": True, "found": "well", "figures": {"seconds": 1.0},
+    }  # fmt: skip
+
+
+def test_without_a_release_before_it_says_so_and_stops(tmp_path):
+    world = World(tmp_path)
+    world.synthesizes("faulty")
+
+    record = world.deploys()
+
+    assert record.outcome is Outcome.FAILED
+    assert "no release before is kept" in record.reason
+    assert world.did("apply") == ["x-data", "x-west"]
+
+
+def test_what_reads_new_outputs_is_planned_again_and_asked_only_if_it_differs(world):
+    world.synthesizes("two")
+    world.deploys()
+    assert world.did("plan") == list(NAMES)
+
+    world.synthesizes("new outputs")
+    world.calls.clear()
+    world.approved.clear()
+    world.deploys()
+    assert world.did("plan") == [*NAMES, "x-east", "x-routing"]
+    assert len(world.approved) == 1
+
+    world.synthesizes("newer outputs")
+    other = StackPlan("x-east", ())
+    asked = []
+    deployer = world.deployer()
+    deployer.approve = asked.append
+    stack = deployer.stack
+
+    def lies_at_first(name):
+        found = stack(name)
+        plan = found.plan
+        if name == "x-east":
+            found.plan = lambda file: plan(file) if asked else {"resource_changes": []}
+        return found
+
+    deployer.stack = lies_at_first
+    deployer.deploy(NAMES, revision="", bake_seconds=0)
+    assert asked[0][2] == other
+    assert [plan.stack for plan in asked[1]] == ["x-east"]
+
+
+def test_a_refused_approval_changes_nothing(world):
+    world.synthesizes("two")
+    deployer = world.deployer()
+
+    def refuse(_):
+        raise UsageError("not approved", next_step="")
+
+    deployer.approve = refuse
+    with pytest.raises(UsageError):
+        deployer.deploy(NAMES, revision="", bake_seconds=0)
+
+    assert world.deployed == contents("one")
+    assert History.read(world.history).unfinished is None
+
+
+def test_a_rollback_that_would_destroy_data_is_not_applied(world):
+    world.synthesizes("replaced")
+    world.deploys()
+    world.type = "aws_dynamodb_table"
+    world.synthesizes("faulty", data="table")
+
+    record = world.deploys()
+
+    assert record.outcome is Outcome.FAILED
+    assert "not rolled back: this release would destroy data" in record.reason
+    assert record.steps["x-west"] is Step.FAILED
+
+
+def test_a_second_deployment_is_refused_while_one_is_unfinished(world):
+    world.synthesizes("two")
+    world.killed_at = 12
+    with pytest.raises(KilledError):
+        world.deploys()
+    world.killed_at = None
+
+    with pytest.raises(OpsError, match=r"begun .* by ") as refused:
+        refuse_unfinished(History.read(world.history))
+    with pytest.raises(OpsError):
+        world.deploys()
+
+    assert refused.value.exit_code is ExitCode.CHECK_FAILED
+
+
+def killed_runs(tmp_path, text):
+    """Worlds whose deployment was killed before each of its steps."""
+    for moment in count():
+        world = World(tmp_path / str(moment))
+        world.synthesizes("one")
+        world.deploys()
+        world.synthesizes(text)
+        world.calls.clear()
+        world.killed_at = moment
+        try:
+            world.deploys()
+        except KilledError:
+            world.killed_at = None
+            yield world
+        else:
+            assert moment > 20
+            return
+
+
+def test_killed_at_any_moment_resume_finishes_it(tmp_path):
+    for world in killed_runs(tmp_path, "two"):
+        deployer = world.deployer()
+        if deployer.history.unfinished is None:
+            assert world.deployed == contents("one")
+            continue
+        assert deployer.resume().outcome is Outcome.DEPLOYED
+        assert world.deployed == contents("two")
+        assert not (world.history.parent / "plans").exists()
+
+
+def test_resume_leaves_what_has_passed_alone(world):
+    world.synthesizes("two")
+    deployer = world.deployer()
+
+    def killed(name):
+        if name == "x-east":
+            raise KilledError
+
+    deployer.gate = Measuring(world, killed)
+    with pytest.raises(KilledError):
+        deployer.deploy(NAMES, revision="", bake_seconds=0)
+    world.calls.clear()
+
+    world.deployer().resume()
+
+    assert world.did("plan") == ["x-east", "x-routing"]
+    assert world.deployed == contents("two")
+
+
+class Measuring:
+    def __init__(self, world, prepare):
+        self.prepare, self.check = prepare, world.check
+
+
+def test_killed_at_any_moment_a_bad_release_ends_with_the_one_before(tmp_path):
+    for world in killed_runs(tmp_path, "faulty"):
+        deployer = world.deployer()
+        if deployer.history.unfinished is None:
+            continue
+        assert deployer.resume().outcome is Outcome.ROLLED_BACK
+        assert world.deployed == contents("one")
+
+
+def test_killed_at_any_moment_rollback_undoes_it(tmp_path):
+    for world in killed_runs(tmp_path, "two"):
+        deployer = world.deployer()
+        if (unfinished := deployer.history.unfinished) is None or not unfinished.changed:
+            continue
+        assert deployer.rollback(bake_seconds=0).outcome is Outcome.DEPLOYED
+        assert world.deployed == contents("one")
+        assert History.read(world.history).unfinished is None
+
+
+def test_a_release_is_rolled_back_and_forth(world):
+    world.synthesizes("two")
+    two = world.deploys()
+
+    back = world.deployer().rollback(bake_seconds=0)
+    assert (back.outcome, world.deployed) == (Outcome.DEPLOYED, contents("one"))
+    assert set(back.targets) == set(NAMES)
+
+    world.deployer().rollback(bake_seconds=0)
+    assert world.deployed == contents("two")
+    assert world.deployer().history.deployed["x-west"] == two.release
+
+
+def test_a_rollback_whose_gate_fails_is_not_rolled_back_to_what_was_bad(world):
+    world.synthesizes("two")
+    world.deploys()
+    deployer = world.deployer()
+    deployer.gate = Refusing(world)
+
+    record = deployer.rollback(bake_seconds=0)
+
+    assert record.outcome is Outcome.FAILED
+    assert world.deployed["x-west"] == "x-west one"
+
+
+class Refusing:
+    def __init__(self, world):
+        self.prepare = world.prepare
+
+    def check(self, stack, bake_seconds):
+        return GateResult(False, "still bad", {})
+
+
+def test_nothing_to_roll_back_is_an_error_with_the_next_step(tmp_path, world):
+    with pytest.raises(UsageError, match="nothing was deployed to x"):
+        World(tmp_path / "empty").deployer().rollback(bake_seconds=0)
+
+    world.deploys()
+    with pytest.raises(UsageError, match="has changed nothing"):
+        world.deployer().rollback(bake_seconds=0)
+
+
+def test_the_first_release_has_none_before(tmp_path):
+    world = World(tmp_path)
+    world.synthesizes("one")
+    world.deploys()
+
+    with pytest.raises(UsageError, match="no release before is kept of x-data, x-west"):
+        world.deployer().rollback(bake_seconds=0)
+
+
+def test_nothing_to_resume_is_an_error(world):
+    with pytest.raises(UsageError, match="no deployment of x is unfinished"):
+        world.deployer().resume()
+
+
+def test_history_says_who_when_and_what(world):
+    (record,) = History.read(world.history).records
+
+    assert record.kind == "deploy"
+    assert record.revision == "abc"
+    assert record.begun <= record.ended
+    assert record.counts["x-west"]["global"][Action.CHANGE] == 1
+    assert all((record.user, record.host))
+    assert set(record.targets.values()) == {record.release}
+
+
+def test_a_history_that_was_read_before_the_lock_is_read_again(world):
+    early = History.read(world.history)
+    world.synthesizes("two")
+    record = world.deploys()
+
+    early.refresh()
+
+    assert early.records[-1] == record
+    assert early.deployed == world.deployer().history.deployed
+
+
+def test_a_history_of_another_version_is_refused(tmp_path):
+    path = tmp_path / "history.json"
+    path.write_text(json.dumps({"version": 99}))
+
+    with pytest.raises(OpsError, match="its version is 99"):
+        History.read(path)
+
+
+def test_a_release_is_named_after_its_content_and_kept_once(tmp_path):
+    world = World(tmp_path)
+    store = ReleaseStore(tmp_path / "kept")
+    world.synthesizes("one")
+    folders = [world.output / "stacks" / name for name in NAMES]
+    one = store.add(folders)
+    (folders[1] / "terraform.tfstate").write_text("secret")
+    (folders[1] / ".terraform" / "provider").write_text("another")
+    assert store.add(folders) == one
+
+    world.synthesizes("two")
+    assert store.add(folders) != one
+    assert not [
+        p for p in (tmp_path / "kept").rglob("*") if p.name in ("provider", "terraform.tfstate")
+    ]
+
+    store.restore(one, folders[1])
+    assert (folders[1] / "cdk.tf.json").read_text() == "x-west one"
+    assert (folders[1] / "assets" / "archive.zip").read_text() == "x-west one"
+    assert (folders[1] / ".terraform" / "provider").exists()
+
+
+def test_the_oldest_releases_are_removed_but_those_that_are_needed(tmp_path):
+    world, store = World(tmp_path), ReleaseStore(tmp_path / "kept")
+    ids = []
+    for number in range(KEPT + 3):
+        world.synthesizes(str(number))
+        ids.append(store.add([world.output / "stacks" / name for name in NAMES]))
+        os.utime(tmp_path / "kept" / ids[-1], (number, number))
+
+    store.prune({ids[0]})
+
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {ids[0], *ids[-KEPT:]}
