@@ -20,7 +20,7 @@ import psutil
 
 from ops.descriptor import descriptor_file
 from ops.errors import OpsError
-from ops.folders import DEFAULT_FOLDER, journal_file, replace_file
+from ops.folders import DEFAULT_FOLDER, journal_file, releases_folder, replace_file
 from ops.processes import Program, with_variable
 from ops.stacks import stacks_of
 from ops.terraform import Terraform
@@ -288,10 +288,13 @@ class Workspace:
         """Remove everything that the sandbox has written; reports of drills stay."""
         for file in self._files:
             file.unlink(missing_ok=True)
-        for folder in (self.synthesized, self.temporary):
+        # What was deployed is gone, so nothing can return to a release of it.
+        releases = releases_folder(self.folder, ENVIRONMENT)
+        for folder in (self.synthesized, self.temporary, releases):
             shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):
-            self.certificates.rmdir()
+        for empty in (self.certificates, releases.parent):
+            with suppress(OSError):
+                empty.rmdir()
         # With what a drill has injected, its journal is void.
         journal_file(self.folder, ENVIRONMENT).unlink(missing_ok=True)
 

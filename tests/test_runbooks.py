@@ -32,6 +32,7 @@ pytestmark = pytest.mark.unit
 HOW_TO = REPOSITORY / "docs" / "how-to"
 DOCUMENTS = [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md"))]
 RUNBOOKS = {
+    "deploy-a-release.md",
     "deploy-by-region.md",
     "deploy-changes.md",
     "failover-and-failback.md",

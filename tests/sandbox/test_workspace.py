@@ -259,3 +259,12 @@ def test_nothing_else_is_given_a_chosen_port_before_it_is_used():
     lowest = 32_768
 
     assert all(1024 < port < lowest for port in asdict(Ports.free()).values())
+
+
+def test_a_sandbox_that_ends_takes_its_releases_with_it_and_no_others(tmp_path):
+    for environment in ("local", "trial"):
+        (tmp_path / "releases" / environment / "kept").mkdir(parents=True)
+
+    Workspace(tmp_path).clear()
+
+    assert [each.name for each in (tmp_path / "releases").iterdir()] == ["trial"]

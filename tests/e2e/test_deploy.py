@@ -1,0 +1,171 @@
+"""`ops deploy` on a sandbox with the layout `regional`: releases that are good, bad, and killed.
+
+The functions are those of a copy of the repository, which the tests change.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from local_api import Api
+from repository_files import REPOSITORY
+
+from ops.deploy.run import history_file
+from ops.environment import Environment
+from sandbox.workspace import Workspace
+
+pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
+
+PACKAGES = (
+    *("cdktf_bindings", "constructs_lib", "environments", "lambda_src", "ops", "sandbox"),
+    "weather_api",
+)
+RAISES = ("    location_id = ", '    raise RuntimeError("bad release")\n    location_id = ')
+ANSWERS_WRONGLY = ("observation.as_document()", '{"temperature_celsius": -1}')
+PATIENCE_SECONDS = 600
+
+
+class Operator:
+    """Who deploys from a checkout, while a customer calls.
+
+    Attributes:
+        failed: What went wrong with the customer's requests.
+        calls: How many there were.
+    """
+
+    def __init__(self, folder, api):
+        self.folder, self.api = folder, api
+        for package in PACKAGES:
+            shutil.copytree(REPOSITORY / package, folder / package)
+        for file in ("main.py", "cdktf.json"):
+            shutil.copy(REPOSITORY / file, folder)
+        self.function = folder / "lambda_src" / "get_weather.py"
+        self.good = self.function.read_text()
+        self.history_file = history_file(api.workspace.folder, "local")
+        self.failed, self.calls = [], 0
+
+    def releases(self, text):
+        self.function.write_text(text)
+
+    def starts(self, *words):
+        folder = ("--folder", str(self.api.workspace.folder))
+        return subprocess.Popen(
+            [sys.executable, "-m", "ops", *words, "--environment", "local", *folder, "--json"],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(self.folder), **self.api.variables},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def runs(self, *words):
+        """The exit code, and the JSON document; a customer calls meanwhile."""
+        ended = threading.Event()
+        customer = threading.Thread(target=self._calls, args=(ended,))
+        customer.start()
+        try:
+            with self.starts(*words) as process:
+                output, errors = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            ended.set()
+            customer.join()
+        print(errors)
+        return process.returncode, json.loads(output)
+
+    def deploys(self, *words):
+        return self.runs("deploy", "--auto-approve", "--bake-seconds", "6", *words)
+
+    def _calls(self, ended):
+        environment: Environment = self.api.local.environment
+        url = f"{environment.outputs.api_url}/weather/amsterdam"
+        while not ended.wait(0.5):
+            response = environment.network.request(
+                "GET", url, headers={"x-api-key": environment.api_key}, timeout_seconds=30
+            )
+            self.calls += 1
+            if not response.ok:
+                self.failed.append(f"{response.summary} {response.body[:200]}")
+
+    def steps(self):
+        document = json.loads(self.history_file.read_text())
+        return document["deployments"][-1]["steps"]
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory):
+    environments = tmp_path_factory.mktemp("environments")
+    text = (REPOSITORY / "environments" / "local.toml").read_text()
+    (environments / "local.toml").write_text(f'layout = "regional"\n{text}')
+    variables = {"FAILOVER_ENVIRONMENTS": str(environments)}
+    api = Api(Workspace(tmp_path_factory.mktemp("sandbox")), variables=variables)
+    try:
+        api.up()
+        found = Operator(tmp_path_factory.mktemp("checkout"), api)
+        code, document = found.deploys()
+        assert code == 0, document
+        yield found
+    finally:
+        api.down()
+
+
+def test_a_good_release_reaches_every_region_and_no_request_fails(operator):
+    operator.failed.clear()
+    operator.good += "# another release\n"
+    operator.releases(operator.good)
+
+    code, document = operator.deploys()
+
+    assert code == 0, document
+    record = document["deployments"][-1]
+    assert set(record["steps"].values()) == {"passed"}
+    assert [gate["stack"] for gate in record["gates"]] == ["local-us-west-2", "local-us-east-1"]
+    assert set(document["deployed"].values()) == {record["release"]}
+    assert operator.calls > 5
+    assert operator.failed == []
+
+
+@pytest.mark.parametrize("change", [RAISES, ANSWERS_WRONGLY], ids=["raises", "answers wrongly"])
+def test_a_bad_release_is_rolled_back_in_the_secondary_and_no_request_fails(operator, change):
+    operator.failed.clear()
+    before = json.loads(operator.history_file.read_text())["deployed"]
+    operator.releases(operator.good.replace(*change))
+
+    code, document = operator.deploys()
+
+    assert code == 1, document
+    record = document["deployments"][-1]
+    assert record["outcome"] == "rolled back"
+    assert record["steps"]["local-us-west-2"] == "rolled back"
+    assert "local-us-east-1" not in record["steps"]
+    assert "GET /weather/drill-" in record["reason"]
+    assert record["gates"][-1]["passed"], record["gates"]
+    assert document["deployed"]["local-us-west-2"] == before["local-us-west-2"]
+    assert operator.failed == []
+
+
+def test_a_release_that_is_killed_is_finished_by_resume_and_undone_by_rollback(operator):
+    operator.good += "# one more\n"
+    operator.releases(operator.good)
+    before = json.loads(operator.history_file.read_text())["deployed"]
+    process = operator.starts("deploy", "--auto-approve", "--bake-seconds", "6")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while operator.steps().get("local-us-west-2") != "applying":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.kill()
+    process.communicate()
+
+    code, document = operator.deploys()
+    assert (code, "was interrupted" in document["error"]["message"]) == (1, True)
+
+    code, document = operator.runs("deploy", "resume", "--auto-approve")
+    assert code == 0, document
+    assert set(document["deployments"][-1]["steps"].values()) == {"passed"}
+
+    code, document = operator.runs("rollback", "--auto-approve", "--bake-seconds", "0")
+    assert code == 0, document
+    assert document["deployed"]["local-us-west-2"] == before["local-us-west-2"]
+    assert operator.runs("deploy", "--plan-only")[1]["stacks"][1]["changes"]
