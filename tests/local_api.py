@@ -116,6 +116,11 @@ class Api:
         """Change how fast health checks and DNS run."""
         set_speed(self.local.environment, speed)
 
+    def rest(self):
+        """Check health seldom, until a test needs more."""
+        with suppress(OpsError):
+            self.set_speed(IDLE_SPEED)
+
     def _problem(self):
         """What is not as a test expects to find it; empty if the sandbox is healthy."""
         environment = self.local.environment

@@ -64,11 +64,15 @@ def hardened(shared_hardened):
 @pytest.fixture(autouse=True)
 def healthy(request):
     """A test begins on a healthy sandbox, whatever the last one did."""
-    for name in ("api", "hardened"):
-        if name in request.fixturenames:
-            shared = request.getfixturevalue(name)
-            shared.replace_unless_healthy()
-            shared.set_speed(SPEED if "full_speed" in request.fixturenames else IDLE_SPEED)
+    names = {"api", "hardened"} & {*request.fixturenames}
+    shared = [request.getfixturevalue(name) for name in names]
+    for each in shared:
+        each.replace_unless_healthy()
+        each.set_speed(SPEED if "full_speed" in request.fixturenames else IDLE_SPEED)
+    yield
+    # A drill ends at full speed, and the sandbox is there until the last test of all.
+    for each in shared:
+        each.rest()
 
 
 @pytest.fixture
