@@ -24,6 +24,8 @@ from weather_api.operations import (
 REGIONS = ("us-east-1", "us-west-2")
 SHIPPED = (REPOSITORY / "environments" / "local.toml").read_text()
 DEPLOYED = (HEALTH_OPERATION, SWITCH_OPERATION, "get_weather")
+NAME = "weather.example.com."
+"""The customers' name, as Route 53 writes it."""
 KEY_VALUES = {
     name: f"{index:a>20}"
     for index, name in enumerate(
@@ -171,3 +173,19 @@ def left_over(deployed):
     yield "policy", iam.list_policies(Scope="Local")["Policies"]
     yield "zone", route53.list_hosted_zones()["HostedZones"]
     yield "health check", route53.list_health_checks()["HealthChecks"]
+
+
+def aliases(deployment, zone):
+    """`{(role, type): host name}` that the customers' name resolves to."""
+    records = deployment.client("route53").list_resource_record_sets(HostedZoneId=zone)
+    return {
+        (record["SetIdentifier"], record["Type"]): record["AliasTarget"]["DNSName"]
+        for record in records["ResourceRecordSets"]
+        if record["Name"] == NAME and "AliasTarget" in record
+    }
+
+
+def zone_of(deployment):
+    """Id of the account's only zone."""
+    (zone,) = deployment.client("route53").list_hosted_zones()["HostedZones"]
+    return zone["Id"].rpartition("/")[2]

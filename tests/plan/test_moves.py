@@ -4,13 +4,12 @@ import subprocess
 import sys
 
 import pytest
-from deployment import REGIONS, SHIPPED, Deployment
+from deployment import REGIONS, SHIPPED, Deployment, aliases, zone_of
 from test_runbooks import blocks_of
 
 pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
 
 NEW = "eu-west-1"
-NAME = "weather.example.com."
 WITHOUT_QUESTIONS = {
     f"TF_CLI_ARGS_{command}": "-auto-approve -input=false" for command in ("apply", "destroy")
 }
@@ -51,21 +50,6 @@ class Operator:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
-
-
-def aliases(deployment, zone):
-    """`{(role, type): host name}` that the customers' name resolves to."""
-    records = deployment.client("route53").list_resource_record_sets(HostedZoneId=zone)
-    return {
-        (record["SetIdentifier"], record["Type"]): record["AliasTarget"]["DNSName"]
-        for record in records["ResourceRecordSets"]
-        if record["Name"] == NAME and "AliasTarget" in record
-    }
-
-
-def zone_of(deployment):
-    (zone,) = deployment.client("route53").list_hosted_zones()["HostedZones"]
-    return zone["Id"].rpartition("/")[2]
 
 
 def test_the_second_region_is_replaced(trial, tmp_path):
