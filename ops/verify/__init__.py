@@ -33,7 +33,6 @@ CHECKS: tuple[Check, ...] = (
     leftovers.switch,
     leftovers.faults,
     leftovers.health_function,
-    leftovers.weight,
     leftovers.lock,
     leftovers.drill,
     dns.records,
