@@ -20,7 +20,7 @@ os.environ.setdefault("GOGC", "400")
 os.environ.setdefault("GOMEMLIMIT", "2GiB")
 # A busy machine takes its time for any single example.
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
-hypothesis.settings.register_profile("thorough", deadline=None, max_examples=60)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 
 DRILLS = ("test_drill", "test_drill_killed", "test_two_operators", "test_on_call")
