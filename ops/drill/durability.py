@@ -24,6 +24,11 @@ one second or less.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
 """
+LONGEST_REQUEST_SECONDS = 29.0
+"""So long a function of the API may work on a write after its sender has given up.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
+"""
 State = Literal["lost", "late", "wrong value", "duplicated", "uncounted"]
 STATES: tuple[State, ...] = get_args(State)
 
@@ -99,6 +104,20 @@ class Durability:
     def counted(self) -> int:
         """How many acknowledged writes could be judged in every Region."""
         return self.acknowledged - len(self.keys("uncounted"))
+
+
+def settled_at(requests: Iterable[Request], speed: float) -> float:
+    """When no write without a response can be stored any more.
+
+    Args:
+        requests: What customers sent.
+        speed: The speed of the environment: 1 on AWS.
+
+    Returns:
+        The time, by the clock of the requests; 0 if there is no such write.
+    """
+    unanswered = (r.answered_at for r in requests if r.kind == "write" and r.status is None)
+    return max((at + LONGEST_REQUEST_SECONDS / speed for at in unanswered), default=0.0)
 
 
 def acknowledged(requests: Iterable[Request]) -> dict[str, float | None]:

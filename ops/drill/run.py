@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ops.drill import journal as journals
-from ops.drill.durability import LOST_AFTER_SECONDS, Reading, acknowledged, assess
+from ops.drill.durability import LOST_AFTER_SECONDS, Reading, acknowledged, assess, settled_at
 from ops.drill.durations import (
     BASELINE_SECONDS,
     CUT_OVER_SECONDS,
@@ -224,6 +224,8 @@ class Drill:
             self._stop()
         except Exception as error:  # what was measured is lost, and the rest is restored
             outcome.findings.append(f"the measurement has failed: {explain(error)}")
+        settled = settled_at(self.log.events().requests, self.environment.speed)
+        time.sleep(max(0.0, settled - self.log.clock()))
         self._notify("Deleting the drill's observations")
         for region in self.environment.regions:
             self._undo(outcome, deletion(location, region))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ops.drill.durability import LONGEST_REQUEST_SECONDS
 from ops.drill.fault import DrillFault
 from ops.drill.probe_location import ProbeLocation
 from ops.environment import Environment
@@ -92,4 +93,4 @@ def longest_restore_seconds(environment: Environment) -> float:
     Args:
         environment: The environment.
     """
-    return 2 * RETRY_SECONDS * (1 + len(environment.regions))
+    return 2 * RETRY_SECONDS * (1 + len(environment.regions)) + LONGEST_REQUEST_SECONDS

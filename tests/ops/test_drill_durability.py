@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.drill.durability import STATES, Reading, acknowledged, assess
+from ops.drill.durability import STATES, Reading, acknowledged, assess, settled_at
 from ops.drill.events import Request
 
 pytestmark = pytest.mark.unit
@@ -274,3 +274,13 @@ def test_every_planted_history_gets_the_verdict_that_was_planted(writes, times):
     for region in REGIONS:
         last = [is_readable for where, _, is_readable in times if where == region][-1:]
         assert (region in found.unread) == (last != [True])
+
+
+def test_a_write_without_a_response_may_be_stored_for_as_long_as_a_function_runs():
+    answered = write("a", at=50.0)
+    refused = write("b", at=60.0, status=503)
+    unanswered = write("c", at=40.0, status=NO_RESPONSE)
+
+    assert settled_at([answered, refused, unanswered], 1.0) == 69.0
+    assert settled_at([answered, refused, unanswered], 20.0) == pytest.approx(41.45)
+    assert settled_at([answered, refused], 1.0) == 0.0

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 from fake_drill import EAST, WEST, FakeLocks, sandbox_environment
 
+from ops.drill import durability, steps
 from ops.drill import journal as journals
 from ops.drill import run as running
-from ops.drill import steps
 from ops.drill.durability import Reading
+from ops.drill.events import Request
 from ops.drill.expectation import expect
 from ops.drill.interrupts import Interrupts
 from ops.drill.outcome import Limits
@@ -152,6 +153,25 @@ def test_an_unexpected_error_is_a_finding_once_everything_is_restored(
     [finding] = drill.run().findings
 
     assert "the drill could not continue: ZeroDivisionError" in finding
+    assert is_restored(environment, location)
+
+
+def test_observations_are_deleted_when_no_function_works_on_a_write_any_more(
+    drill, environment, location, monkeypatch
+):
+    monkeypatch.setattr(durability, "LONGEST_REQUEST_SECONDS", 0.4 * environment.speed)
+    drill.log.add(Request("write", sent_at=0.0, answered_at=0.1, key="2000-01-01T00:00:31Z"))
+    delete, deleted_at = location.empty, []
+
+    def noted(region):
+        deleted_at.append(drill.log.clock())
+        return delete(region)
+
+    monkeypatch.setattr(location, "empty", noted)
+
+    drill.run()
+
+    assert min(deleted_at) >= 0.5
     assert is_restored(environment, location)
 
 
