@@ -19,6 +19,12 @@ DATA_TYPES = frozenset(
 )
 """Types of resources that hold data, or without which data cannot be read or found."""
 
+_IN_SNAPSHOTS = frozenset({"aws_api_gateway_gateway_response", "aws_api_gateway_method"})
+"""Types of resources that a deployment of an API takes a snapshot of.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-deploy-api.html
+"""
+
 
 class Action(StrEnum):
     """What happens to a resource."""
@@ -54,10 +60,14 @@ class Change:
     where: str
 
     @property
+    def type(self) -> str:
+        """Type of the resource."""
+        return self.address.partition(".")[0]
+
+    @property
     def destroys_data(self) -> bool:
         """Whether data would be lost, or could not be read or found any more."""
-        is_lost = self.action in (Action.REPLACE, Action.DESTROY)
-        return is_lost and self.address.partition(".")[0] in DATA_TYPES
+        return self.action in (Action.REPLACE, Action.DESTROY) and self.type in DATA_TYPES
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,16 @@ class StackPlan:
     def destroyed_data(self) -> tuple[Change, ...]:
         """The changes that would destroy data."""
         return tuple(change for change in self.changes if change.destroys_data)
+
+    @property
+    def outdated_deployments(self) -> tuple[str, ...]:
+        """Addresses of deployments of an API that must be replaced once more afterwards.
+
+        They are created before what the plan destroys is gone, and still have it.
+        """
+        if not any(c.action is Action.DESTROY and c.type in _IN_SNAPSHOTS for c in self.changes):
+            return ()
+        return tuple(c.address for c in self.changes if c.type == "aws_api_gateway_deployment")
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many resources change: `{Region: {action: number}}`, without Regions with none."""

@@ -22,21 +22,22 @@ class Planner(Protocol):
     def name(self) -> str:
         """Name of the stack."""
 
-    def plan(self, file: Path) -> dict[str, Any]:
+    def plan(self, file: Path, replace: Sequence[str] = ()) -> dict[str, Any]:
         """Plan the stack into a file; returns what `terraform show -json` prints of it."""
 
 
-def plan_stack(planner: Planner, file: Path) -> StackPlan:
+def plan_stack(planner: Planner, file: Path, replace: Sequence[str] = ()) -> StackPlan:
     """Plan one stack.
 
     Args:
         planner: What plans it.
         file: Where to write Terraform's plan.
+        replace: Addresses of resources to replace in any case.
 
     Raises:
         OpsError: It cannot be planned.
     """
-    document = planner.plan(file)
+    document = planner.plan(file, replace)
     try:
         return StackPlan(
             planner.name, changes_in(document), changes_outputs=changes_outputs(document)

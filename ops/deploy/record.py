@@ -65,6 +65,7 @@ class Record:
         terraform: The process of Terraform while it applies.
         steps: `{stack: how far it has come}`.
         counts: `{stack: {Region: {action: number}}}` of what was planned.
+        outdated: `{stack: addresses of deployments of its API that are to be replaced once more}`.
         gates: Results of gates.
         outcome: How it ended.
         reason: Why it stopped; empty if it did not.
@@ -85,6 +86,7 @@ class Record:
     terraform: Program | None = None
     steps: dict[str, Step] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    outdated: dict[str, list[str]] = field(default_factory=dict)
     gates: list[dict[str, Any]] = field(default_factory=list)
     outcome: Outcome = Outcome.UNFINISHED
     reason: str = ""

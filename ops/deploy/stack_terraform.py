@@ -1,7 +1,7 @@
 """Plans one stack with Terraform into a file, and applies exactly that file."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ class StackTerraform(Terraform):
         """Name of the stack."""
         return self.folder.name
 
-    def plan(self, file: Path) -> dict[str, Any]:
+    def plan(self, file: Path, replace: Sequence[str] = ()) -> dict[str, Any]:
         """Plan the stack.
 
         If interrupted, it waits until Terraform has released the lock of the state.
 
         Args:
             file: Where to write the plan; it holds secrets, as the state does.
+            replace: Addresses of resources to replace in any case.
 
         Returns:
             The plan, as `terraform show -json` prints it.
@@ -36,6 +37,7 @@ class StackTerraform(Terraform):
             OpsError: Terraform reports an error.
         """
         arguments = ["plan", "-input=false", "-json", f"-out={file}"]
+        arguments += [f"-replace={address}" for address in replace]
         self._stream(arguments, _ignore, _ignore)
         file.chmod(0o600)
         printed = self._run(["show", "-json", "-no-color", str(file)])

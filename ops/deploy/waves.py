@@ -123,10 +123,10 @@ class Waves:
         if not plan.is_empty:
             self._has_new_outputs |= plan.changes_outputs
             self.on_step(f"Applying {stack.name}")
-            try:
-                self._apply(stack)
-            except OpsError as error:
-                return f"{stack.name} could not be applied: {explain(error)}"
+        try:
+            self._apply(stack, plan)
+        except OpsError as error:
+            return f"{stack.name} could not be applied: {explain(error)}"
         self._note(stack, Step.APPLIED)
         self.on_step(f"Checking what {stack.name} serves, for {self.record.bake_seconds:g} s")
         result = self._gated(stack, self.record.bake_seconds)
@@ -168,8 +168,7 @@ class Waves:
             stack.init()
             plan = plan_stack(stack, self._file(stack))
             refuse_to_destroy_data([plan])
-            if not plan.is_empty:
-                self._apply(stack)
+            self._apply(stack, plan)
         except OpsError as error:
             self._note(stack, Step.FAILED)
             return self._end(Outcome.FAILED, f"{problem}; not rolled back: {explain(error)}")
@@ -179,7 +178,19 @@ class Waves:
             problem += f"; after the rollback: {result.found}"
         return self._end(Outcome.ROLLED_BACK, problem)
 
-    def _apply(self, stack: Stack) -> None:
+    def _apply(self, stack: Stack, plan: StackPlan) -> None:
+        """Apply a plan, and deploy the API once more if it has lost something by it."""
+        if plan.outdated_deployments:
+            self.record.outdated[stack.name] = list(plan.outdated_deployments)
+        if not plan.is_empty:
+            self._apply_file(stack)
+        if addresses := self.record.outdated.get(stack.name):
+            self.on_step(f"Deploying the API of {stack.name} again, without what was removed")
+            plan_stack(stack, self._file(stack), addresses)
+            self._apply_file(stack)
+            self.record.outdated.pop(stack.name)
+
+    def _apply_file(self, stack: Stack) -> None:
         def started(pid: int) -> None:
             self.record.terraform = program(pid)
             self.history.write()

@@ -56,7 +56,7 @@ class FakePlanner:
         self.name, self._plan = name, plan
         self.files = []
 
-    def plan(self, file):
+    def plan(self, file, replace=()):
         self.files.append(file)
         if isinstance(self._plan, Exception):
             raise self._plan
@@ -216,12 +216,12 @@ def test_a_plan_is_readable_by_its_owner_only_and_applied_as_it_is(tmp_path):
     terraform = StackTerraform(tmp_path, {"PATH": f"{tmp_path}:/usr/bin:/bin"})
     file = tmp_path / "x.tfplan"
 
-    assert terraform.plan(file) == {"resource_changes": []}
+    assert terraform.plan(file, ["aws_x.y", "aws_x.z"]) == {"resource_changes": []}
     terraform.apply_plan(file, lambda _: None, lambda _: None)
 
     assert file.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "calls").read_text().splitlines() == [
-        f"plan -input=false -json -out={file}",
+        f"plan -input=false -json -out={file} -replace=aws_x.y -replace=aws_x.z",
         f"show -json -no-color {file}",
         f"apply -input=false -json {file}",
     ]

@@ -32,6 +32,8 @@ class World:
         self.output = folder / "out"
         self.history = history_file(folder, "x")
         self.deployed = dict.fromkeys(names, "")
+        self.snapshots = {}
+        """What each API was deployed from: what there was before anything was deleted."""
         self.calls = []
         self.approved = []
         self.killed_at = None
@@ -95,8 +97,9 @@ class FakeStack:
     def init(self):
         self.world.step("init", self.name)
 
-    def plan(self, file):
+    def plan(self, file, replace=()):
         self.world.step("plan", self.name)
+        self.replaced = replace
         file.write_text(self.content)
         changed = self.world.deployed[self.name] != self.content
         change = {
@@ -110,7 +113,16 @@ class FakeStack:
         if "replaced" in self.content:
             change["change"]["actions"] = ["delete", "create"]
         outputs = {"url": {"actions": ["update" if "outputs" in self.content else "no-op"]}}
-        return {"resource_changes": [change] if changed else [], "output_changes": outputs}
+        changes = [change] if changed else []
+        if changed and "removes" in self.content:
+            changes += [
+                {"address": address, "mode": "managed", "type": "", "change": {"actions": actions}}
+                for address, actions in (
+                    ("aws_api_gateway_method.put", ["delete"]),
+                    ("aws_api_gateway_deployment.api", ["create", "delete"]),
+                )
+            ]
+        return {"resource_changes": changes, "output_changes": outputs}
 
     def apply_plan(self, file, on_progress, on_start):
         self.world.step("apply", self.name)
@@ -119,6 +131,8 @@ class FakeStack:
         if "refused" in self.content:
             self.world.deployed[self.name] = "half"
             raise OpsError("BadRequestException", next_step="")
+        if self.replaced or self.world.deployed[self.name] != self.content:
+            self.world.snapshots[self.name] = self.world.deployed[self.name]
         self.world.deployed[self.name] = self.content
         self.world.step("applied", self.name)
 
@@ -224,7 +238,7 @@ def test_what_reads_new_outputs_is_planned_again_and_asked_only_if_it_differs(wo
         found = stack(name)
         plan = found.plan
         if name == "x-east":
-            found.plan = lambda file: plan(file) if asked else {"resource_changes": []}
+            found.plan = lambda *file: plan(*file) if asked else {"resource_changes": []}
         return found
 
     deployer.stack = lies_at_first
@@ -304,6 +318,27 @@ def test_killed_at_any_moment_resume_finishes_it(tmp_path):
         assert deployer.resume().outcome is Outcome.DEPLOYED
         assert world.deployed == contents("two")
         assert not (world.history.parent / "plans").exists()
+
+
+def test_an_api_that_loses_a_method_is_deployed_once_more(world):
+    world.synthesizes("removes put")
+    steps = []
+    deployer = world.deployer()
+    deployer.on_step = steps.append
+
+    assert deployer.deploy(NAMES, revision="", bake_seconds=0).outcome is Outcome.DEPLOYED
+
+    assert all(world.snapshots[name] == world.deployed[name] for name in NAMES[1:])
+    assert "Deploying the API of x-west again, without what was removed" in steps
+    assert world.did("apply") == [n for n in NAMES[1:] for _ in range(2)]
+
+
+def test_killed_at_any_moment_resume_leaves_no_api_with_a_method_that_was_removed(tmp_path):
+    for world in killed_runs(tmp_path, "removes put"):
+        deployer = world.deployer()
+        if deployer.history.unfinished is not None:
+            assert deployer.resume().outcome is Outcome.DEPLOYED
+            assert all(world.snapshots[name] == world.deployed[name] for name in NAMES[1:])
 
 
 def test_resume_leaves_what_has_passed_alone(world):
