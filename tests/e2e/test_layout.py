@@ -1,7 +1,11 @@
 """A sandbox with the layout `regional`: several stacks, one API, one descriptor."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 from local_api import IDLE_SPEED, REGIONS, Api, run_ops
@@ -15,11 +19,16 @@ STACKS = ("local-data", "local-us-west-2", "local-us-east-1", "local-routing")
 
 
 @pytest.fixture(scope="module")
-def regional(tmp_path_factory):
+def variables(tmp_path_factory):
+    """What makes the environment `local` one of several stacks."""
     environments = tmp_path_factory.mktemp("environments")
     text = (REPOSITORY / "environments" / "local.toml").read_text()
     (environments / "local.toml").write_text(f'layout = "regional"\n{text}')
-    variables = {"FAILOVER_ENVIRONMENTS": str(environments)}
+    return {"FAILOVER_ENVIRONMENTS": str(environments), "FAILOVER_ENVIRONMENT": "local"}
+
+
+@pytest.fixture(scope="module")
+def regional(tmp_path_factory, variables):
     api = Api(Workspace(tmp_path_factory.mktemp("sandbox")), variables=variables)
     try:
         api.up()
@@ -64,3 +73,49 @@ def test_export_writes_one_descriptor_from_the_outputs_of_all_stacks(regional, t
     assert (
         exported["outputs"] == json.loads(regional.workspace.descriptor_file.read_text())["outputs"]
     )
+
+
+@pytest.fixture
+def cdktf(tmp_path, variables):
+    """Runs cdktf's command line on a sandbox without a deployment, as docs tell users to."""
+    api = Api(Workspace(tmp_path / "sandbox"))
+    shutil.copy(REPOSITORY / "cdktf.json", tmp_path)
+    program = REPOSITORY / "node_modules" / ".bin" / "cdktf"
+    folder = f"{sys.executable} -m sandbox env --folder {api.workspace.folder}"
+    # A machine with a mirror of providers has no registry to lock them with.
+    options = f"--app '{sys.executable} {REPOSITORY / 'main.py'}' --skip-provider-lock"
+
+    def run(command):
+        done = subprocess.run(
+            ["bash", "-ec", f'eval "$({folder})"; {program} {command} --auto-approve {options}'],
+            cwd=tmp_path, env=os.environ | variables | {"PYTHONPATH": str(REPOSITORY)},
+            capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+
+    try:
+        api.up_without_deploying()
+        yield run
+    finally:
+        api.down()
+
+
+def stacks_that(words, output):
+    """Names of stacks in the order in which cdktf printed the words for them."""
+    return tuple(dict.fromkeys(re.findall(rf"^(\S+) .*{words}", output, re.MULTILINE)))
+
+
+@pytest.mark.exhaustive
+def test_cdktf_deploys_and_destroys_the_stacks_one_after_the_other(cdktf, tmp_path):
+    deployed = cdktf("deploy 'local-*'")
+    assert stacks_that("Creating...", deployed) == STACKS
+    assert len(re.findall(r"Apply complete!", deployed)) == len(STACKS)
+
+    again = cdktf("deploy 'local-*'")
+    assert stacks_that("No changes.", again) == STACKS
+
+    destroyed = cdktf("destroy 'local-*'")
+    assert stacks_that("Destroying...", destroyed) == STACKS[::-1]
+    states = [json.loads((tmp_path / f"terraform.{s}.tfstate").read_text()) for s in STACKS]
+    assert [state["resources"] for state in states] == [[]] * len(STACKS)
