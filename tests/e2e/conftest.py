@@ -61,6 +61,28 @@ def hardened(shared_hardened):
     return shared_hardened
 
 
+@pytest.fixture(scope="module")
+def regional_variables(tmp_path_factory):
+    """What makes the environment `local` one of several stacks."""
+    environments = tmp_path_factory.mktemp("environments")
+    text = (REPOSITORY / "environments" / "local.toml").read_text()
+    (environments / "local.toml").write_text(f'layout = "regional"\n{text}')
+    return {"FAILOVER_ENVIRONMENTS": str(environments), "FAILOVER_ENVIRONMENT": "local"}
+
+
+@pytest.fixture(scope="module")
+def regional(tmp_path_factory, regional_variables):
+    """A module's own sandbox with the layout `regional`."""
+    api = Api(Workspace(tmp_path_factory.mktemp("sandbox")), variables=regional_variables)
+    try:
+        api.up()
+        # At full speed, a busy machine makes a healthy Region miss its checks: a failover.
+        api.set_speed(IDLE_SPEED)
+        yield api
+    finally:
+        api.down()
+
+
 @pytest.fixture(autouse=True)
 def healthy(request):
     """A test begins on a healthy sandbox, whatever the last one did."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from local_api import IDLE_SPEED, REGIONS, Api, run_ops
+from local_api import REGIONS, Api, run_ops
 from repository_files import REPOSITORY
 
 from sandbox.workspace import Workspace
@@ -16,27 +16,6 @@ from sandbox.workspace import Workspace
 pytestmark = pytest.mark.e2e
 
 STACKS = ("local-data", "local-us-west-2", "local-us-east-1", "local-routing")
-
-
-@pytest.fixture(scope="module")
-def variables(tmp_path_factory):
-    """What makes the environment `local` one of several stacks."""
-    environments = tmp_path_factory.mktemp("environments")
-    text = (REPOSITORY / "environments" / "local.toml").read_text()
-    (environments / "local.toml").write_text(f'layout = "regional"\n{text}')
-    return {"FAILOVER_ENVIRONMENTS": str(environments), "FAILOVER_ENVIRONMENT": "local"}
-
-
-@pytest.fixture(scope="module")
-def regional(tmp_path_factory, variables):
-    api = Api(Workspace(tmp_path_factory.mktemp("sandbox")), variables=variables)
-    try:
-        api.up()
-        # Nothing here waits for health checks.
-        api.set_speed(IDLE_SPEED)
-        yield api
-    finally:
-        api.down()
 
 
 def test_the_stacks_are_deployed_one_after_the_other(regional):
@@ -76,7 +55,7 @@ def test_export_writes_one_descriptor_from_the_outputs_of_all_stacks(regional, t
 
 
 @pytest.fixture
-def cdktf(tmp_path, variables):
+def cdktf(tmp_path, regional_variables):
     """Runs cdktf's command line on a sandbox without a deployment, as docs tell users to."""
     api = Api(Workspace(tmp_path / "sandbox"))
     shutil.copy(REPOSITORY / "cdktf.json", tmp_path)
@@ -88,7 +67,7 @@ def cdktf(tmp_path, variables):
     def run(command):
         done = subprocess.run(
             ["bash", "-ec", f'eval "$({folder})"; {program} {command} --auto-approve {options}'],
-            cwd=tmp_path, env=os.environ | variables | {"PYTHONPATH": str(REPOSITORY)},
+            cwd=tmp_path, env=os.environ | regional_variables | {"PYTHONPATH": str(REPOSITORY)},
             capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]

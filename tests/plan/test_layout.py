@@ -5,6 +5,7 @@ The commands of docs/how-to/deploy-by-region.md, on a local AWS.
 
 import json
 import subprocess
+from contextlib import contextmanager
 
 import pytest
 from deployment import REGIONS, SHIPPED, Checkout, left_over
@@ -13,8 +14,6 @@ from repository_files import REPOSITORY
 from test_runbooks import blocks_of
 
 from constructs_lib.outputs import Outputs
-from sandbox.programs import start_aws, stop
-from sandbox.workspace import Ports, Workspace
 
 pytestmark = pytest.mark.plan
 
@@ -28,13 +27,6 @@ ELSEWHERE = dict.fromkeys(HOMES)
 WITHOUT_QUESTIONS = {
     f"TF_CLI_ARGS_{command}": "-auto-approve -input=false" for command in ("apply", "destroy")
 }
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory):
-    workspace = Workspace(tmp_path_factory.mktemp("aws"))
-    yield start_aws(workspace, Ports.free(), speed=1)
-    stop(workspace)
 
 
 def checkout(folder, aws, text, account):
@@ -139,15 +131,20 @@ def test_a_region_is_deployed_while_iam_is_lost_too(aws, deployed):
     assert bursts(deployed) == {primary: before[primary], secondary: 303}
 
 
-def test_destroyed_in_reverse_order_nothing_is_left(deployed):
+@contextmanager
+def nothing_is_left(deployment):
+    """The block destroys all stacks."""
     # None of the operations that are deployed here is for publishers.
-    assert {kind for kind, found in left_over(deployed) if not found} <= {"policy"}
+    assert {kind for kind, found in left_over(deployment) if not found} <= {"policy"}
+    yield
+    assert [(kind, found) for kind, found in left_over(deployment) if found] == []
+    for name in deployment.stacks:
+        assert deployment.runs(name, "state", "list") == ""
 
-    types(deployed, "destroy")
 
-    assert [(kind, found) for kind, found in left_over(deployed) if found] == []
-    for name in STACKS:
-        assert deployed.runs(name, "state", "list") == ""
+def test_destroyed_in_reverse_order_nothing_is_left(deployed):
+    with nothing_is_left(deployed):
+        types(deployed, "destroy")
 
 
 @pytest.mark.exhaustive
@@ -176,3 +173,7 @@ def test_an_environment_that_serves_changes_its_layout_and_nothing_else(aws, tmp
     deployment.text = deployment.text.removeprefix(LAYOUT)
     deployment.synthesize()
     assert deployment.changes_by_stack() == {}
+
+    # AND its one stack can be destroyed
+    with nothing_is_left(deployment):
+        deployment.runs("local", "destroy", "-auto-approve", "-input=false")
