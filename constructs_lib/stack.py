@@ -10,20 +10,15 @@ from pathlib import Path
 from cdktf import TerraformOutput, TerraformStack
 from constructs import Construct
 
-from constructs_lib.api.customers import Customers
-from constructs_lib.api.function_package import FunctionPackage
-from constructs_lib.api.invoke_policy import InvokePolicy
-from constructs_lib.api.operation import Authorization, Operation
-from constructs_lib.api.options import CertificateHome, CustomDomain, HostNames, Logging, Throttling
-from constructs_lib.api.regional_api import RegionalApi
-from constructs_lib.api.web_acl import WebAcl
+from constructs_lib.api.operation import Operation
 from constructs_lib.cloudwatch.watched import FailureMetric
-from constructs_lib.customer_access import customers_of, key_values, plans_of
+from constructs_lib.customer_access import customers_of
 from constructs_lib.dynamodb.global_table import GlobalTable, Key
 from constructs_lib.kms.multi_region_key import MultiRegionKey
-from constructs_lib.layout import Place, create_layout
+from constructs_lib.layout import create_layout
 from constructs_lib.monitoring import Monitored, add_monitoring
 from constructs_lib.outputs import CustomerOutput, Outputs, SwitchOutput
+from constructs_lib.regions import Regional, add_publisher_policy, add_regions
 from constructs_lib.route53.failover_dns import (
     FailoverDns,
     HealthCheck,
@@ -110,6 +105,7 @@ class FailoverApiStack(TerraformStack):
         self._settings = settings
         self._name = f"{settings.api.name}-{settings.name}"
         self._base_path = f"/{settings.api.stage}"
+        self._api_url = f"https://{settings.domain.record_name}{self._base_path}"
         self._health_operation = health_operation
         # Without a primary there is nothing to take over from.
         self._switch = switch if settings.routing_policy == "failover" else None
@@ -117,11 +113,13 @@ class FailoverApiStack(TerraformStack):
         self._switch_path = (
             self._path_of(self._switch.operation, operations) if self._switch else None
         )
-        called_by_checkers = {health_operation, *([self._switch.operation] if self._switch else ())}
-        self._called_by_checkers = called_by_checkers
+        self._called_by_checkers = {
+            health_operation,
+            *([self._switch.operation] if self._switch else ()),
+        }
         self._operations = [
             replace(operation, reserved_concurrency=settings.health_check.reserved_concurrency)
-            if operation.name in called_by_checkers
+            if operation.name in self._called_by_checkers
             else operation
             for operation in operations
         ]
@@ -154,8 +152,6 @@ class FailoverApiStack(TerraformStack):
             if operation.name == name:
                 return self._base_path + operation.path
         raise ValueError(f"operation {name!r} is none of {', '.join(o.name for o in operations)}")
-
-    # Phases
 
     def _create_data(self, partition_key: Key, sort_key: Key | None) -> None:
         """The key, if the environment has one, the table and the zone."""
@@ -196,110 +192,21 @@ class FailoverApiStack(TerraformStack):
         )
 
     def _create_regions(self, functions: Path, hint: str) -> None:
-        """In each Region the API, its customers and its web ACL."""
-        settings = self._settings
-        customers = customers_of(settings)
-        shared: dict[str, tuple[FunctionPackage, Mapping[str, str]]] = {}
-        for place in self.layout.regions.values():
-            # Once in a stack: Regions of the same one share the zip and the values of keys.
-            if (stack := place.stack).node.id not in shared:
-                shared[stack.node.id] = (
-                    FunctionPackage(stack, "functions", source=functions),
-                    key_values(stack, customers, environment=settings.name, hint=hint),
-                )
-        self.apis: dict[str, RegionalApi] = {}
-        """`{region: API}`."""
-        self.customers: dict[str, Customers] = {}
-        """`{region: plans and keys}`."""
-        for region, place in self.layout.regions.items():
-            provider = place.providers[region]
-            package, values = shared[place.stack.node.id]
-            api = self.apis[region] = self._create_api(region, place, package)
-            self.customers[region] = Customers(
-                place.stack,
-                f"{provider.alias}_customers",
-                provider=provider,
-                name=self._name,
-                stage=api.stage.stage,
-                plans=plans_of(settings),
-                customers=customers,
-                key_values=values,
-            )
-            if settings.web_acl:
-                WebAcl(
-                    place.stack,
-                    f"{provider.alias}_web_acl",
-                    provider=provider,
-                    region=region,
-                    name=self._name,
-                    stage=api.stage.stage,
-                    requests_per_five_minutes=settings.web_acl.requests_per_five_minutes,
-                    action=settings.web_acl.action,
-                )
-        self.publisher_policy = (
-            InvokePolicy(
-                self,
-                "publisher",
-                provider=self.layout.routing.providers[settings.primary_region],
-                name=f"{self._name}-publisher",
-                apis=self.apis,
-                operations=self._operations,
-            )
-            if any(o.authorization is Authorization.IAM for o in self._operations)
-            else None
-        )
-
-    def _create_api(self, region: str, place: Place, package: FunctionPackage) -> RegionalApi:
-        settings = self._settings
-        api = RegionalApi(
-            place.stack,
-            id := f"{place.providers[region].alias}_api",
-            provider=place.providers[region],
-            region=region,
+        """In each Region the API, its customers and its web ACL; who may call what needs IAM."""
+        regional = Regional(
+            settings=self._settings,
             name=self._name,
-            stage_name=settings.api.stage,
+            layout=self.layout,
             operations=self._operations,
-            package=package,
-            environment={
-                "TABLE_NAME": settings.table.name,
-                "API_URL": self._api_url,
-                "CLOCK_TOLERANCE_SECONDS": str(settings.api.clock_tolerance_seconds),
-            },
-            throttling=Throttling(
-                rate_per_second=settings.api.rate_per_second, burst=settings.api.burst
-            ),
-            logging=Logging(
-                retention_days=settings.api.log_retention_days,
-                access_logs=settings.api.access_logs,
-                manage_account_log_role=settings.api.manage_account_log_role,
-                tracing=settings.api.tracing,
-            ),
-            host_names=HostNames(
-                shared=self._domain(self.dns.record_name, region, id, "domain"),
-                regional=self._domain(self.dns.regional_name(region), region, id, "regional_domain")
-                if settings.domain.regional_names
-                else None,
-                execute_api=settings.api.execute_api_endpoint,
-            ),
-            kms_key_arn=self._key_arns.get(region),
-            prevent_destroy=settings.table.deletion_protection,
             quiet_operations=self._called_by_checkers,
+            api_url=self._api_url,
+            table=self.table,
+            dns=self.dns,
+            key_arns=self._key_arns,
         )
-        for operation in self._operations:
-            self.table.grant(
-                api.functions[operation.name].role, region=region, actions=operation.access
-            )
-        return api
-
-    def _domain(self, name: str, region: str, *path: str) -> CustomDomain:
-        """A name, and its certificate where the validation record is."""
-        data = self.layout.data
-        home = (
-            CertificateHome(data.scope(*path), data.providers[region])
-            if self.layout.is_regional
-            else None
-        )
-        return CustomDomain(name, self.dns.validate_certificate, home)
+        self.apis, self.customers = add_regions(regional, functions=functions, hint=hint)
+        """`{region: API}`, and `{region: plans and keys}`."""
+        self.publisher_policy = add_publisher_policy(regional, self.apis)
 
     def _route(self) -> None:
         """The health checks and the records."""
@@ -331,10 +238,6 @@ class FailoverApiStack(TerraformStack):
             if self.layout.is_regional
             else None,
         )
-
-    @property
-    def _api_url(self) -> str:
-        return f"https://{self._settings.domain.record_name}{self._base_path}"
 
     def _outputs(self) -> Outputs:
         settings = self._settings
