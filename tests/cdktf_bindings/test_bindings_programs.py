@@ -27,6 +27,12 @@ print(sum(name.startswith("cdktf_cdktf_provider_aws.") for name in sys.modules),
 """
 
 
+@pytest.fixture(scope="module")
+def stock_names(tmp_path_factory):
+    """What a program that makes names writes with the stock import."""
+    return run(NAMES, tmp_path_factory.mktemp("stock") / "program").stack("names")
+
+
 def main_in(folder: Path, **environment: str) -> subprocess.CompletedProcess:
     folder.mkdir()
     return subprocess.run(
@@ -218,16 +224,15 @@ print(codes)
 )
 
 
-def test_a_forked_process_has_its_own_kernel(tmp_path):
+def test_a_forked_process_has_its_own_kernel(tmp_path, stock_names):
     (tmp_path / "names.py").write_text(NAMES)
 
     done = run(FORK, tmp_path)
 
     assert done.output == "[0, 0]\n", done.errors
-    stock = run(NAMES, tmp_path / "stock").stack("names")
     for name in ("one", "two"):
         path = tmp_path / name / "out" / "stacks" / "names" / "cdk.tf.json"
-        assert path.read_bytes() == stock
+        assert path.read_bytes() == stock_names
 
 
 def test_folder_and_variables_are_those_of_the_first_import_of_cdktf(tmp_path):
@@ -350,18 +355,18 @@ UNKNOWN_RUNTIME = "from cdktf_bindings import node\nnode.PROVEN_RUNTIMES = froze
         ("", {"JSII_DEBUG_TIMING": "1"}, "JSII_DEBUG_TIMING is set"),
     ],
 )
-def test_a_surprise_is_one_line_and_the_stock_import(tmp_path, before, environment, warning):
-    stock = run(NAMES, tmp_path / "stock").stack("names")
-
+def test_a_surprise_is_one_line_and_the_stock_import(
+    tmp_path, stock_names, before, environment, warning
+):
     done = run(before + INSTALL + NAMES, tmp_path / "program", **environment)
 
-    assert done.stack("names") == stock
+    assert done.stack("names") == stock_names
     (line,) = [line for line in done.errors.splitlines() if line.startswith("bindings: ")]
     assert line.startswith("bindings: providers are loaded as a whole: ")
     assert warning in line
 
 
-def test_a_provider_of_another_layout_is_loaded_as_a_whole(tmp_path):
+def test_a_provider_of_another_layout_is_loaded_as_a_whole(tmp_path, stock_names):
     # GIVEN a provider with a module that is not a submodule of its assembly
     import cdktf_cdktf_provider_random as random
 
@@ -377,7 +382,7 @@ def test_a_provider_of_another_layout_is_loaded_as_a_whole(tmp_path):
         FAILOVER_BINDINGS_CACHE=str(tmp_path / "cache"),
     )
 
-    assert done.stack("names") == run(NAMES, tmp_path / "stock").stack("names")
+    assert done.stack("names") == stock_names
     assert (
         "bindings: cdktf_cdktf_provider_random is loaded as a whole: UnknownLayoutError: "
         in done.errors
