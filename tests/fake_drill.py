@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import fake_environment
 from fake_environment import EAST, WEST
 
+from ops import switch
 from ops.fault_injection import InjectedFault
 from ops.lock import LockedError, LockState
 from ops.switch import SwitchChange, SwitchState
@@ -64,6 +65,14 @@ class FakeSwitch:
     def __init__(self):
         self.state = SwitchState(WEST, engaged=False)
 
+    @classmethod
+    def instead(cls, monkeypatch):
+        """One that commands and drills find in the place of the real switch."""
+        fake = cls()
+        for name in ("status", "engage", "release"):
+            monkeypatch.setattr(switch, name, getattr(fake, name))
+        return fake
+
     def status(self, _environment):
         return self.state
 
@@ -78,6 +87,18 @@ class FakeSwitch:
         if writer in (None, before.writer):
             self.state = SwitchState(WEST, engaged=False)
         return SwitchChange(before, self.state)
+
+
+class Silent:
+    """In the place of the customers and of the watch: nothing is sent or seen."""
+
+    def __init__(self, *_):
+        pass
+
+    def start(self):
+        pass
+
+    stop = start
 
 
 class FakeLocks:

@@ -14,6 +14,7 @@ import boto3
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 from fake_environment import EAST, NAME, OUTPUTS, WEST, FakeEnvironment, environment
+from table import TABLE
 
 from ops.http_client import Network, Response
 from ops.name_servers import DnsAnswer
@@ -154,13 +155,7 @@ class Table:
         self.replicates, self.writes = True, 0
         self._lock = threading.RLock()
         self._client = _dynamodb()
-        schema = [("pk", "HASH"), ("sk", "RANGE")]
-        self._client.create_table(
-            TableName="weather",
-            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in schema],
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n, _ in schema],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        self._client.create_table(TableName="weather", **TABLE)
 
     @property
     def items(self) -> dict[str, dict[str, Any]]:

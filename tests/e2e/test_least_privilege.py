@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import pytest
 from botocore.credentials import Credentials
 from local_api import REGIONS, TRUST
+from table import TABLE
 
 import weather_api.operations
 from constructs_lib import Authorization
@@ -110,12 +111,7 @@ def probing(api, region, operation):
 def other_table(hardened):
     """A table in both Regions that is none of the API's business."""
     for region in REGIONS:
-        hardened.client("dynamodb", region).create_table(
-            TableName="payroll", BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"},
-                       {"AttributeName": "sk", "KeyType": "RANGE"}],
-        )  # fmt: skip
+        hardened.client("dynamodb", region).create_table(TableName="payroll", **TABLE)
     yield "payroll"
     for region in REGIONS:
         hardened.client("dynamodb", region).delete_table(TableName="payroll")

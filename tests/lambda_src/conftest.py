@@ -19,6 +19,7 @@ import pytest
 from moto import mock_aws
 from openapi_schema_validator import OAS30Validator
 from repository_files import REPOSITORY
+from table import TABLE
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -181,18 +182,7 @@ def dynamodb_table(function_environment: None) -> Iterator[Any]:
     """The table, made once, as moto keeps it."""
     with mock_aws():
         dynamodb = boto3.resource("dynamodb", region_name="eu-central-1")
-        yield dynamodb.create_table(
-            TableName="weather",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-        )
+        yield dynamodb.create_table(TableName="weather", **TABLE)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ClientError
-from fake_drill import EAST, WEST, FakeLocks, FakeSwitch, sandbox_environment
+from fake_drill import EAST, WEST, FakeLocks, FakeSwitch, Silent, sandbox_environment
 
 from ops import lock as locking
 from ops import switch
@@ -140,16 +140,6 @@ class Location:
 
     def empty(self, region):
         return self.world.call("api", self.world.observations.pop, (self.location_id, region), 0)
-
-
-class Silent:
-    def __init__(self, *_):
-        pass
-
-    def start(self):
-        pass
-
-    stop = start
 
 
 @pytest.fixture

@@ -17,10 +17,7 @@ ON_AWS = ("switch", "health-concurrency")
 
 @pytest.fixture
 def the_switch(monkeypatch):
-    fake = FakeSwitch()
-    for name in ("status", "engage", "release"):
-        monkeypatch.setattr(switch, name, getattr(fake, name))
-    return fake
+    return FakeSwitch.instead(monkeypatch)
 
 
 @pytest.fixture

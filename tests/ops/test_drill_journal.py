@@ -9,7 +9,6 @@ import pytest
 from fake_drill import EAST, WEST, FakeLocks, FakeSwitch, sandbox_environment
 
 from ops import lock as locking
-from ops import switch
 from ops.drill import journal as journaling
 from ops.drill import restore as restoring
 from ops.drill import steps
@@ -55,10 +54,7 @@ class Location:
 
 @pytest.fixture
 def the_switch(monkeypatch):
-    fake = FakeSwitch()
-    for name in ("status", "engage", "release"):
-        monkeypatch.setattr(switch, name, getattr(fake, name))
-    return fake
+    return FakeSwitch.instead(monkeypatch)
 
 
 @pytest.fixture

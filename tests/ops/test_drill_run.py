@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
-from fake_drill import EAST, WEST, FakeLocks, sandbox_environment
+from fake_drill import EAST, WEST, FakeLocks, Silent, sandbox_environment
 
 from ops.drill import durability, steps
 from ops.drill import journal as journals
@@ -44,18 +44,6 @@ class Location:
             raise self.failures.pop(0)
         count, self.written[region] = self.written[region], 0
         return count
-
-
-class Silent:
-    """In the place of the customers and of the watch: nothing is sent or seen."""
-
-    def __init__(self, *_):
-        pass
-
-    def start(self):
-        pass
-
-    stop = start
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from fake_environment import EAST, WEST, Canned, environment
 from moto import mock_aws
+from table import TABLE
 
 from ops import lock_item
 from ops.errors import ExitCode, OpsError
@@ -44,17 +45,7 @@ def production(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         found = environment({("dynamodb", EAST): DEAD})
-        found.client("dynamodb", WEST).create_table(
-            TableName="weather",
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        found.client("dynamodb", WEST).create_table(TableName="weather", **TABLE)
         yield found
 
 

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from fake_environment import EAST, WEST, Canned, environment, sandbox_access
 from moto import mock_aws
+from table import TABLE
 
 from ops import lock as locks
 from ops import switch
@@ -29,17 +30,7 @@ def tables(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws():
         for region in (EAST, WEST):
-            environment().client("dynamodb", region).create_table(
-                TableName="weather",
-                KeySchema=[
-                    {"AttributeName": "pk", "KeyType": "HASH"},
-                    {"AttributeName": "sk", "KeyType": "RANGE"},
-                ],
-                AttributeDefinitions=[
-                    {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")
-                ],
-                BillingMode="PAY_PER_REQUEST",
-            )
+            environment().client("dynamodb", region).create_table(TableName="weather", **TABLE)
         yield
 
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from deployment import REGIONS, SHIPPED, Deployment, aliases, zone_of
+from table import TABLE
 from test_runbooks import blocks_of
 
 pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
@@ -87,17 +88,7 @@ def test_the_second_region_is_replaced(trial, tmp_path):
 
 def test_a_restored_table_is_put_into_service(trial, tmp_path):
     restored = "weather-observations-restored"
-    trial.client("dynamodb").create_table(
-        TableName=restored,
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    trial.client("dynamodb").create_table(TableName=restored, **TABLE)
     trial.synthesize(('name = "weather-observations"', f'name = "{restored}"'))
     assert "table.name is weather-observations where" in trial.refusal()
     page = "restore-to-a-point-in-time.md"
