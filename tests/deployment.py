@@ -143,12 +143,13 @@ class Checkout(Deployment):
             self.runs(name, "apply", "-auto-approve", "-input=false")
 
     def changes_by_stack(self):
-        """`{name: what a plan would change}`, without those that change nothing."""
+        """`{name: what a plan would change}`, without those that change nothing; no warnings."""
         plans = {
             name: self.terraform("plan", "-input=false", "-detailed-exitcode", folder=folder)
             for name, folder in self.stacks.items()
         }
         assert {plan.returncode for plan in plans.values()} <= {0, 2}, plans
+        assert not any("Warning:" in plan.stdout for plan in plans.values()), plans
         return {name: plan.stdout for name, plan in plans.items() if plan.returncode}
 
 
