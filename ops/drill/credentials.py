@@ -6,21 +6,6 @@ from ops.environment import Environment
 from ops.errors import OpsError
 
 
-def expiry_of(environment: Environment) -> datetime | None:
-    """When the credentials expire; None if they do not, or if that is not known.
-
-    Args:
-        environment: The environment.
-
-    Raises:
-        OpsError: There are none.
-    """
-    # Refreshes what can be refreshed.
-    environment.credentials()
-    found = getattr(environment.session.get_credentials(), "_expiry_time", None)
-    return found if isinstance(found, datetime) else None
-
-
 def require_lifetime(environment: Environment, seconds: float) -> None:
     """Refuse what would end without credentials to restore what it changed.
 
@@ -29,10 +14,12 @@ def require_lifetime(environment: Environment, seconds: float) -> None:
         seconds: How long it may take.
 
     Raises:
-        OpsError: They expire earlier.
+        OpsError: They expire earlier, or there are none.
     """
-    expiry = expiry_of(environment)
-    if expiry is None:
+    # Refreshes what can be refreshed.
+    environment.credentials()
+    expiry = getattr(environment.session.get_credentials(), "_expiry_time", None)
+    if not isinstance(expiry, datetime):
         return
     left = (expiry - datetime.now(UTC)).total_seconds()
     if left < seconds:

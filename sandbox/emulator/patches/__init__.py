@@ -14,7 +14,6 @@ from ops.errors import OpsError
 from sandbox.emulator.patches import (
     addressing,
     api_gateway,
-    api_keys,
     cloudwatch,
     cross_origin,
     dynamodb,
@@ -39,7 +38,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     api_gateway.disabled_api_key_stays_disabled,
     api_gateway.iam_method_refuses_what_is_no_signature,
     api_gateway.validation_error_is_described,
-    api_keys.api_key_value_exists_once,
+    api_gateway.api_key_value_exists_once,
     cloudwatch.alarm_is_described_whole,
     cloudwatch.alarm_looks_at_its_own_dimensions,
     cloudwatch.alarm_watches_a_sum,

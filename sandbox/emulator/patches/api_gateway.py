@@ -44,6 +44,28 @@ def api_key_is_looked_up_in_its_region() -> None:
     replace(gateway, "_resolve_api_key", resolving)
 
 
+def api_key_value_exists_once() -> None:
+    """A value belongs to one API key of an account and Region.
+
+    AWS: 409, ConflictException, "API Key already exists"; in another Region the value is free.
+    MiniStack 1.5.33: accepts it, and finds one of the two keys.
+
+    Source: https://github.com/hashicorp/terraform-provider-aws/issues/17130
+    """
+    gateway = module("services.apigateway_v1")
+
+    def creating(original: Any) -> Any:
+        def create_api_key(data: dict[str, Any]) -> Any:
+            value = data.get("value")
+            if value and any(key.get("value") == value for key in gateway._api_keys.values()):
+                return gateway._v1_error("ConflictException", "API Key already exists", 409)
+            return original(data)
+
+        return create_api_key
+
+    replace(gateway, "_create_api_key", creating)
+
+
 def unset_structures_are_left_out() -> None:
     """A structure that was never set is absent from an answer.
 

@@ -22,7 +22,6 @@ from sandbox.emulator import patches
 from sandbox.emulator.patches import (
     addressing,
     api_gateway,
-    api_keys,
     cloudwatch,
     cross_origin,
     dynamodb,
@@ -213,7 +212,7 @@ def test_another_key_is_refused(patched):
     assert refused.status_code == 403
 
 
-@observes(api_keys.api_key_value_exists_once)
+@observes(api_gateway.api_key_value_exists_once)
 def see_second_key_of_a_value(aws):
     value = uuid.uuid4().hex
     here, there = (aws.client("apigateway", region) for region in ("us-east-1", "us-west-2"))
