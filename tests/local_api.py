@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -201,12 +200,6 @@ def left_of(workspace):
     files = [file for file in workspace.folder.rglob("*") if file.is_file()]
     reports = workspace.folder / "drills"
     return [*workspace.processes(), *(file for file in files if reports not in file.parents)]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start_ops(*arguments, **environment):

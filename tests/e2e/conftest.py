@@ -8,6 +8,7 @@ from browser import Browser, driver
 from local_api import IDLE_SPEED, SPEED, Api, left_of, run_sandbox
 from prerequisites import require_chromium
 from repository_files import REPOSITORY
+from warm_ops import WarmOps
 
 from sandbox.workspace import Workspace
 
@@ -52,6 +53,12 @@ def api(shared_api):
     """The API in a sandbox."""
     shared_api.replace_unless_healthy()
     return shared_api
+
+
+@pytest.fixture
+def environment(api):
+    """What the operator's commands know of it."""
+    return api.local.environment
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +116,15 @@ def browser(tmp_path_factory):
         browser = Browser(url, tmp_path_factory.mktemp("profile"))
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def commands(tmp_path):
+    """Starts commands in processes of their own."""
+    folder = tmp_path / "output"
+    folder.mkdir()
+    with WarmOps(folder) as warm:
+        yield warm
 
 
 @pytest.fixture

@@ -29,11 +29,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("full_speed")]
 PATIENCE_SECONDS = 120
 
 
-@pytest.fixture
-def environment(api):
-    return api.local.environment
-
-
 def drill(environment, name, notify=print, max_rto_seconds=None):
     """A drill at a speed that this machine can follow."""
     with at_followed_speed(environment, print) as followed:

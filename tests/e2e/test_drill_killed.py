@@ -12,7 +12,7 @@ from functools import partial
 
 import pytest
 from disturbances import ON_SIGNAL, awaited, disturb
-from warm_ops import WarmOps, short_drill
+from warm_ops import short_drill
 
 from ops import lock as locks
 from ops import switch
@@ -34,11 +34,6 @@ RESERVED = 20
 FOREIGN = "drill-0000cafe"
 """A customer's location whose name looks like one of a drill."""
 OBSERVED_AT = "2026-01-01T00:00:00Z"
-
-
-@pytest.fixture
-def environment(api):
-    return api.local.environment
 
 
 @pytest.fixture
@@ -131,15 +126,6 @@ def verified(commands, at):
         for finding in findings
         if finding["check"].startswith("leftover.") and finding["outcome"] == "failed"
     }
-
-
-@pytest.fixture
-def commands(tmp_path):
-    """Starts commands in processes of their own."""
-    folder = tmp_path / "output"
-    folder.mkdir()
-    with WarmOps(folder) as warm:
-        yield warm
 
 
 @pytest.mark.parametrize("seed", range(REPETITIONS))

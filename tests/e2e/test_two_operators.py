@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 from repository_files import REPOSITORY
-from warm_ops import WarmOps
 
 from ops import lock as locks
 from ops import switch
@@ -68,20 +67,6 @@ class State:
                 return replace(self, keys=2)
             case _:
                 return self
-
-
-@pytest.fixture
-def environment(api):
-    return api.local.environment
-
-
-@pytest.fixture
-def commands(tmp_path):
-    """Starts commands in processes of their own."""
-    folder = tmp_path / "output"
-    folder.mkdir()
-    with WarmOps(folder) as warm:
-        yield warm
 
 
 @pytest.fixture

@@ -19,11 +19,6 @@ PRIMARY, SECONDARY = REGIONS
 DEADLINE_SECONDS = 30
 
 
-@pytest.fixture
-def environment(api):
-    return api.local.environment
-
-
 def until(holds):
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not (found := holds()):
