@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from constructs_lib.api.function_package import FunctionPackage
     from constructs_lib.api.invoke_policy import InvokePolicy
     from constructs_lib.api.operation import Authorization, Operation
-    from constructs_lib.api.options import CustomDomain, HostNames, Logging, Throttling
+    from constructs_lib.api.options import CustomDomain, HostNames, Logging, ReleasedBy, Throttling
     from constructs_lib.api.regional_api import RegionalApi
     from constructs_lib.api.web_acl import WebAcl
     from constructs_lib.cloudwatch.watched import FailureMetric
@@ -55,6 +55,7 @@ __all__ = [
     "Plan",
     "RegionalApi",
     "RegionalEndpoint",
+    "ReleasedBy",
     "Settings",
     "SettingsError",
     "Switch",
@@ -68,7 +69,7 @@ _MODULES = {
     "api.function_package": ("FunctionPackage",),
     "api.invoke_policy": ("InvokePolicy",),
     "api.operation": ("Authorization", "Operation"),
-    "api.options": ("CustomDomain", "HostNames", "Logging", "Throttling"),
+    "api.options": ("CustomDomain", "HostNames", "Logging", "ReleasedBy", "Throttling"),
     "api.regional_api": ("RegionalApi",),
     "api.web_acl": ("WebAcl",),
     "cloudwatch.watched": ("FailureMetric",),

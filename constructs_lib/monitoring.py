@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from constructs_lib.api.operation import Authorization, Operation
+from constructs_lib.api.options import ALIAS_NAME
 from constructs_lib.api.regional_api import RegionalApi
 from constructs_lib.cloudwatch.alarm_topic import AlarmTopic
 from constructs_lib.cloudwatch.alarms import (
@@ -103,7 +104,7 @@ def _add_regional_alarms(
             topics[secondary],
             region=secondary,
             functions={
-                operation.name: watched[secondary].functions[operation.name]
+                operation.name: watched[secondary].serving(operation.name)
                 for operation in monitored.operations
                 # Open ones are called there at any time, by health checkers among others.
                 if operation.authorization is not Authorization.NONE
@@ -164,6 +165,7 @@ def _watched(monitored: Monitored) -> dict[str, WatchedRegion]:
             api_name=monitored.name,
             stage_name=settings.api.stage,
             functions={name: function.name for name, function in api.functions.items()},
+            alias=ALIAS_NAME,
             table_name=settings.table.name,
             failure_metrics=monitored.failure_metrics,
             certificates={

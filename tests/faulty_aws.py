@@ -226,6 +226,7 @@ class Reserved(dict[str, int]):
 
         return Model(
             get_function_configuration={"CodeSha256": "abc", "Runtime": "python3.13"},
+            get_alias={"Name": "live", "FunctionVersion": "7"},
             get_account_settings={"AccountLimit": {"ConcurrentExecutions": 1000}},
             get_function_concurrency=get,
             put_function_concurrency=put,
@@ -237,7 +238,7 @@ def services(region: str, table: Table, reserved: Reserved) -> dict[str, Any]:
     """The services of one Region, all as they should be."""
     other = WEST if region == EAST else EAST
     key_id, api_id = OUTPUTS["api_key_ids"]["operator-1"][region], OUTPUTS["api_ids"][region]
-    function = f"arn:aws:lambda:{region}:1:function:list_locations"
+    function = f"arn:aws:lambda:{region}:1:function:list_locations:live"
     method = {
         "authorizationType": "NONE", "apiKeyRequired": True,
         "methodIntegration": {

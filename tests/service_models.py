@@ -35,6 +35,7 @@ CREATED_BY = {
     "aws_kms_alias": ("kms", "CreateAlias"),
     "aws_kms_key": ("kms", "CreateKey"),
     "aws_kms_replica_key": ("kms", "ReplicateKey"),
+    "aws_lambda_alias": ("lambda", "CreateAlias"),
     "aws_lambda_function": ("lambda", "CreateFunction"),
     "aws_lambda_permission": ("lambda", "AddPermission"),
     "aws_route53_zone": ("route53", "CreateHostedZone"),

@@ -1,12 +1,13 @@
-"""The Lambda function of one operation, with its log group and its role.
+"""The Lambda function of one operation, with its alias, its log group and its role.
 
-The log group is made before the function, which would otherwise make one that never expires. The
-role can write to that log group and send traces; access to tables is granted elsewhere.
+Every change of code or configuration publishes a version; callers call the alias, which points to
+one. The log group is made before the function, which would otherwise make one that never expires.
+The role can write to that log group and send traces; access to tables is granted elsewhere.
 """
 
 from collections.abc import Mapping
 
-from cdktf import TerraformProvider
+from cdktf import TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.cloudwatch_log_group import CloudwatchLogGroup
 from cdktf_cdktf_provider_aws.data_aws_iam_policy_document import (
     DataAwsIamPolicyDocument,
@@ -14,6 +15,7 @@ from cdktf_cdktf_provider_aws.data_aws_iam_policy_document import (
 )
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
+from cdktf_cdktf_provider_aws.lambda_alias import LambdaAlias
 from cdktf_cdktf_provider_aws.lambda_function import (
     LambdaFunction,
     LambdaFunctionEnvironment,
@@ -24,7 +26,7 @@ from constructs import Construct
 
 from constructs_lib.api.code_bucket import CodeBucket
 from constructs_lib.api.operation import Operation
-from constructs_lib.api.options import Logging
+from constructs_lib.api.options import ALIAS_NAME, Logging, ReleasedBy
 
 MAX_NAME_LENGTH = 64
 """Characters of a function's or a role's name.
@@ -34,7 +36,7 @@ Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.ht
 
 
 class OperationFunction(Construct):
-    """Function, role and log group of one operation in one Region."""
+    """Function, alias, role and log group of one operation in one Region."""
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class OperationFunction(Construct):
         logging: Logging,
         kms_key_arn: str | None,
         quiet: bool,
+        released_by: ReleasedBy,
         tags: Mapping[str, str],
     ) -> None:
         """Create the function.
@@ -68,6 +71,7 @@ class OperationFunction(Construct):
             logging: How long its log is kept, and whether it sends traces.
             kms_key_arn: Key that encrypts its log; None for the one of CloudWatch Logs.
             quiet: Whether Lambda logs only warnings of its own, instead of two lines a request.
+            released_by: Who points the alias to a new version.
             tags: Tags of its resources.
 
         Raises:
@@ -164,6 +168,22 @@ class OperationFunction(Construct):
             tracing_config=LambdaFunctionTracingConfig(
                 mode="Active" if logging.tracing else "PassThrough"
             ),
+            publish=True,
             tags=dict(tags),
             depends_on=[telemetry_policy],
+        )
+        self.alias = LambdaAlias(
+            self,
+            "alias",
+            provider=provider,
+            name=ALIAS_NAME,
+            description="The version that serves requests",
+            # As for the role: a function takes its aliases with it.
+            function_name=self.function.id,
+            function_version=self.function.version,
+            lifecycle=TerraformResourceLifecycle(
+                ignore_changes=["function_version", "routing_config"]
+            )
+            if released_by is ReleasedBy.OPERATOR
+            else None,
         )

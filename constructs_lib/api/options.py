@@ -2,12 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cdktf import TerraformProvider
     from cdktf_cdktf_provider_aws.acm_certificate import AcmCertificate
     from constructs import Construct
+
+
+ALIAS_NAME = "live"
+"""Name of the alias of every function that API Gateway calls."""
+
+
+class ReleasedBy(Enum):
+    """Who points the functions' alias to a new version, and so gives it requests."""
+
+    TERRAFORM = "terraform"
+    """The apply that publishes a version gives it all requests, and removes the weight of another
+    version."""
+    OPERATOR = "operator"
+    """The first apply points the alias to version 1. From then on, Terraform publishes versions and
+    the operator points the alias to them: a share of requests can go to a new one first."""
 
 
 @dataclass(frozen=True, kw_only=True)

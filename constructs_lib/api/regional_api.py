@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from cdktf import TerraformProvider
+from cdktf import TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
 from constructs import Construct
 
@@ -19,7 +19,14 @@ from constructs_lib.api.custom_domain import RegionalDomainName
 from constructs_lib.api.function_package import FunctionPackage
 from constructs_lib.api.operation import Operation
 from constructs_lib.api.operation_function import OperationFunction
-from constructs_lib.api.options import CustomDomain, HostNames, Logging, Throttling
+from constructs_lib.api.options import (
+    ALIAS_NAME,
+    CustomDomain,
+    HostNames,
+    Logging,
+    ReleasedBy,
+    Throttling,
+)
 from constructs_lib.api.rest_api import RestApi
 from constructs_lib.api.service_trust import service_trust
 from constructs_lib.api.stage import Stage
@@ -46,6 +53,7 @@ class RegionalApi(Construct):
         kms_key_arn: str | None = None,
         prevent_destroy: bool = False,
         quiet_operations: Collection[str] = (),
+        released_by: ReleasedBy = ReleasedBy.TERRAFORM,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Create the API, its functions, its stage and its domain name.
@@ -69,6 +77,7 @@ class RegionalApi(Construct):
                 integration or an error response.
             quiet_operations: Names of operations that health checkers call all the time: of these,
                 Lambda logs no start and no end.
+            released_by: Who points the functions' alias to a new version.
             tags: Tags of every resource that takes tags, beside the provider's default tags.
 
         Raises:
@@ -77,8 +86,7 @@ class RegionalApi(Construct):
         """
         super().__init__(scope, id)
         _check_operations(operations)
-        self._region, self._stage_name = region, stage_name
-        self._host_names = host_names
+        self._region, self._stage_name, self._host_names = region, stage_name, host_names
         common: dict[str, Any] = {"provider": provider, "tags": dict(tags or {})}
 
         assume_role_policy = service_trust(
@@ -111,6 +119,7 @@ class RegionalApi(Construct):
                 logging=logging,
                 kms_key_arn=kms_key_arn,
                 quiet=operation.name in quiet_operations,
+                released_by=released_by,
                 **common,
             )
             for operation in operations
@@ -153,7 +162,7 @@ class RegionalApi(Construct):
     def _create_function(self, operation: Operation, **options: Any) -> OperationFunction:
         """The function of an operation, its method, and API Gateway's permission to call it."""
         function = OperationFunction(self, operation.name, operation=operation, **options)
-        self.rest_api.add(operation, function_name=function.name)
+        self.rest_api.add(operation, function_name=function.name, alias_name=ALIAS_NAME)
         permission = LambdaPermission(
             function,
             "permission",
@@ -163,6 +172,11 @@ class RegionalApi(Construct):
             # Its id is its name, and unlike the name unknown when the function is replaced: a
             # function takes its permissions with it.
             function_name=function.function.id,
+            qualifier=function.alias.name,
+            # So does an alias, whose name is known all the time.
+            lifecycle=TerraformResourceLifecycle(
+                replace_triggered_by=[f"aws_lambda_alias.{function.alias.friendly_unique_id}.arn"]
+            ),
             principal="apigateway.amazonaws.com",
             source_arn=f"{self.stage_arn}/{operation.method}{operation.path_pattern}",
         )

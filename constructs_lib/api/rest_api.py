@@ -129,17 +129,19 @@ class RestApi(Construct):
                 options=self._put,
             )
 
-    def add(self, operation: Operation, *, function_name: str) -> None:
+    def add(self, operation: Operation, *, function_name: str, alias_name: str) -> None:
         """Add one operation: its path, its method and the integration with its function.
 
-        The integration names the function without a reference. A reference would make Terraform
-        replace the function, its role and its log group by creation before destruction, as it must
-        a deployment; but their names exist once, so it could never replace one, not even one whose
-        creation has failed. API Gateway does not look for the function before a request.
+        The integration names the alias of the function without a reference. A reference would make
+        Terraform replace the function, its role and its log group by creation before destruction,
+        as it must a deployment; but their names exist once, so it could never replace one, not even
+        one whose creation has failed. API Gateway does not look for the function before a request.
+        Which version the alias points to is no part of the definition: a release redeploys nothing.
 
         Args:
             operation: The operation.
             function_name: Name of its function, in the Region and the account of the API.
+            alias_name: Name of the function's alias to call.
         """
         resource_id = self._resource_id(operation.path)
         method = self._define(
@@ -170,7 +172,8 @@ class RestApi(Construct):
             # Lambda is invoked by POST, whatever the caller's method.
             integration_http_method="POST",
             uri=f"arn:aws:apigateway:{self._region}:lambda:path/2015-03-31/functions/"
-            f"arn:aws:lambda:{self._region}:{self._account_id}:function:{function_name}/invocations",
+            f"arn:aws:lambda:{self._region}:{self._account_id}:function:{function_name}:{alias_name}"
+            "/invocations",
             options=self._put,
         )
 

@@ -142,21 +142,19 @@ class AlarmTopic(Construct):
         description: str,
         namespace: str,
         metric: str,
-        dimension: str,
-        values: Mapping[str, str],
+        dimensions: Mapping[str, Mapping[str, str]],
         threshold: float,
         evaluated_periods: int = EVALUATED_PERIODS,
         breaching_periods: int = BREACHING_PERIODS,
     ) -> CloudwatchMetricAlarm:
-        """Add an alarm on what metrics that differ in one dimension add up to.
+        """Add an alarm on what metrics that differ in their dimensions add up to.
 
         Args:
             id: Unique within the topic; part of the alarm's name.
             description: What it means, and where to look: the text of the mail.
             namespace: Namespace of the metrics.
             metric: Name of the metrics; the sum of each is taken.
-            dimension: Name of their only dimension.
-            values: `{what it is called: value of the dimension}`, `MAX_SUMMED_METRICS` at most;
+            dimensions: `{what the metric is called: its dimensions}`, `MAX_SUMMED_METRICS` at most;
                 names consist of letters, digits and underscores.
             threshold: The alarm fires above it.
             evaluated_periods: How many minutes are looked at; of the newest one, CloudWatch may
@@ -172,9 +170,10 @@ class AlarmTopic(Construct):
         Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html
         Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
         """
-        if not 1 <= len(values) <= MAX_SUMMED_METRICS:
+        if not 1 <= len(dimensions) <= MAX_SUMMED_METRICS:
             raise ValueError(
-                f"{len(values)} metrics cannot be one alarm, {id}: take 1 to {MAX_SUMMED_METRICS}"
+                f"{len(dimensions)} metrics cannot be one alarm, {id}: "
+                f"take 1 to {MAX_SUMMED_METRICS}"
             )
         return self._alarm(
             id,
@@ -195,12 +194,12 @@ class AlarmTopic(Construct):
                         metric=CloudwatchMetricAlarmMetricQueryMetric(
                             namespace=namespace,
                             metric_name=metric,
-                            dimensions={dimension: value},
+                            dimensions=dict(each),
                             period=PERIOD_SECONDS,
                             stat="Sum",
                         ),
                     )
-                    for name, value in values.items()
+                    for name, each in dimensions.items()
                 ),
             ],
             evaluation_periods=evaluated_periods,

@@ -101,20 +101,20 @@ def add_regional_alarms(
             "Throttles": "The account's concurrency is used up, or what is reserved for it.",
         }
         counts = [
-            ("AWS/Lambda", metric, "FunctionName", meaning)
+            ("AWS/Lambda", metric, watched.serving(operation), meaning)
             for metric, meaning in lambda_metrics.items()
         ] + [
-            (failure.namespace, failure.name, failure.dimension, failure.meaning)
+            (failure.namespace, failure.name, {failure.dimension: function_name}, failure.meaning)
             for failure in watched.failure_metrics
             if operation in failure.operations
         ]
-        for namespace, metric, dimension, meaning in counts:
+        for namespace, metric, dimensions, meaning in counts:
             topic.alarm(
                 f"{operation}_{_snake_case(metric)}",
                 description=f"{metric} of the function {operation} in {region}. {meaning}",
                 namespace=namespace,
                 metric=metric,
-                dimensions={dimension: function_name},
+                dimensions=dimensions,
                 statistic="Sum",
                 threshold=0,
             )
@@ -199,7 +199,11 @@ def add_key_alarms(topic: AlarmTopic, health_checks: Mapping[str, str]) -> None:
 
 
 def add_secondary_alarm(
-    topic: AlarmTopic, *, region: str, functions: Mapping[str, str], runbook: str = ""
+    topic: AlarmTopic,
+    *,
+    region: str,
+    functions: Mapping[str, Mapping[str, str]],
+    runbook: str = "",
 ) -> None:
     """Add the alarm on a failover: the secondary Region served customers in three of ten minutes.
 
@@ -210,8 +214,8 @@ def add_secondary_alarm(
     Args:
         topic: A topic in the secondary Region.
         region: The Region, for the text.
-        functions: `{operation: name of the function}` of what only customers can call. An alarm
-            takes `MAX_SUMMED_METRICS` of them: for more there are more alarms.
+        functions: `{operation: dimensions of its metrics}` of what only customers can call. An
+            alarm takes `MAX_SUMMED_METRICS` of them: for more there are more alarms.
         runbook: What to do: the end of the text.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
@@ -227,8 +231,7 @@ def add_secondary_alarm(
             ),
             namespace="AWS/Lambda",
             metric="Invocations",
-            dimension="FunctionName",
-            values=dict(watched[first : first + MAX_SUMMED_METRICS]),
+            dimensions=dict(watched[first : first + MAX_SUMMED_METRICS]),
             threshold=0,
             evaluated_periods=SECONDARY_EVALUATED_PERIODS,
         )

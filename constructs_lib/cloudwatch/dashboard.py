@@ -7,6 +7,7 @@ Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWa
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from cdktf import TerraformProvider
@@ -93,8 +94,12 @@ def _rows(watched: WatchedRegion, others: Sequence[str]) -> list[tuple[str, list
 
     def of_functions(metric: str) -> list[Metric]:
         return [
-            (["AWS/Lambda", metric, "FunctionName", function_name], "Sum", f"{operation} {metric}")
-            for operation, function_name in watched.functions.items()
+            (
+                ["AWS/Lambda", metric, *chain.from_iterable(watched.serving(operation).items())],
+                "Sum",
+                f"{operation} {metric}",
+            )
+            for operation in watched.functions
         ]
 
     return [

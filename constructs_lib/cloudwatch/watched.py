@@ -39,6 +39,7 @@ class WatchedRegion:
         api_name: Name of the REST API.
         stage_name: Name of its stage.
         functions: `{operation: name of the function}`.
+        alias: Name of the functions' alias that serves requests.
         table_name: Name of the table.
         failure_metrics: What functions count of their own failures.
         certificates: `{what its alarm is called: (domain name, ARN of its certificate)}`.
@@ -49,6 +50,20 @@ class WatchedRegion:
     api_name: str
     stage_name: str
     functions: Mapping[str, str]
+    alias: str
     table_name: str
     failure_metrics: Sequence[FailureMetric] = ()
     certificates: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def serving(self, operation: str) -> dict[str, str]:
+        """Dimensions of Lambda's metrics of what serves an operation: `{name: value}`.
+
+        They leave out what somebody invokes by hand, such as a version that does not serve.
+
+        Args:
+            operation: Name of the operation.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html
+        """
+        function = self.functions[operation]
+        return {"FunctionName": function, "Resource": f"{function}:{self.alias}"}

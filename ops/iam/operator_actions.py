@@ -72,7 +72,12 @@ VERIFY = (
     Grant("lambda", "GetAccountSettings", (ANYWHERE,)),
     # The lock is read; an item is written and removed to measure replication.
     Grant("dynamodb", "GetItem PutItem DeleteItem", (_TABLES,), _OWN_PARTITIONS),
-    Grant("lambda", "GetFunctionConfiguration GetFunctionConcurrency", ("lambda:{function}",)),
+    # The names end in `*`, so that their aliases and versions are included.
+    Grant(
+        "lambda",
+        "GetAlias GetFunctionConfiguration GetFunctionConcurrency",
+        ("lambda:{function}",),
+    ),
     Grant(
         "route53", "GetHealthCheck GetHealthCheckStatus", ("route53:::healthcheck/{health_check}",)
     ),

@@ -7,6 +7,7 @@ from ops.iam.policy import ANYWHERE, Grant
 
 _API = "apigateway:{region}::"
 _FUNCTION = "lambda:{region}:{account}:function:{aws_lambda_function}"
+_QUALIFIED = f"{_FUNCTION}:*"
 _WEB_ACL = "wafv2:{region}:{account}:regional/webacl/{aws_wafv2_web_acl}/*"
 _IP_SET = "wafv2:{region}:{account}:regional/ipset/{aws_wafv2_ip_set}/*"
 _STAGE = f"{_API}/restapis/*/stages/*"
@@ -74,6 +75,10 @@ SERVING: Mapping[str, tuple[Grant, ...]] = {
         # AWS owns the list of Route 53's health checkers.
         read("ec2", "GetManagedPrefixListEntries", "ec2:{region}:*:prefix-list/*"),
     ),
+    "aws_lambda_alias": (
+        read("lambda", "GetAlias", _FUNCTION),
+        write("lambda", "CreateAlias UpdateAlias DeleteAlias", _FUNCTION),
+    ),
     "aws_lambda_function": (
         # GetFunctionConcurrency: from version 6 of the provider on.
         read(
@@ -85,15 +90,15 @@ SERVING: Mapping[str, tuple[Grant, ...]] = {
         write(
             "lambda",
             "CreateFunction DeleteFunction UpdateFunctionCode UpdateFunctionConfiguration "
-            "GetFunctionConfiguration PutFunctionConcurrency DeleteFunctionConcurrency TagResource "
-            "UntagResource",
+            "PublishVersion GetFunctionConfiguration PutFunctionConcurrency "
+            "DeleteFunctionConcurrency TagResource UntagResource",
             _FUNCTION,
         ),
         pass_role("lambda.amazonaws.com"),
     ),
     "aws_lambda_permission": (
-        read("lambda", "GetPolicy", _FUNCTION),
-        write("lambda", "AddPermission RemovePermission", _FUNCTION),
+        read("lambda", "GetPolicy", _QUALIFIED),
+        write("lambda", "AddPermission RemovePermission", _QUALIFIED),
     ),
     "aws_route53_health_check": (
         read("route53", "GetHealthCheck ListTagsForResource", _HEALTH_CHECK),

@@ -33,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     leftovers.switch,
     leftovers.faults,
     leftovers.health_function,
+    leftovers.weight,
     leftovers.lock,
     leftovers.drill,
     dns.records,

@@ -23,6 +23,7 @@ class Route:
         path: Path below the stage.
         key_required: Whether it requires an API key.
         function: Name of the Lambda function behind it; None without.
+        alias: Alias of the function that is called; None for the function itself.
         settings: `{setting: value}` of all that must be identical in every Region.
     """
 
@@ -30,6 +31,7 @@ class Route:
     path: str
     key_required: bool
     function: str | None
+    alias: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -98,7 +100,8 @@ def _route(
     models: Mapping[str, object],
 ) -> Route:
     integration = method.get("methodIntegration", {})
-    function = re.search(r":function:([^:/]+)", integration.get("uri", ""))
+    called = re.search(r":function:([^:/]+)(?::([^:/]+))?", integration.get("uri", ""))
+    function, alias = called.groups() if called else (None, None)
     validator = validators.get(method.get("requestValidatorId", ""), {})
     settings = {
         "authorization": method["authorizationType"],
@@ -106,6 +109,7 @@ def _route(
         "validates body": bool(validator.get("validateRequestBody")),
         "validates parameters": bool(validator.get("validateRequestParameters")),
         "integration": integration.get("type"),
+        "alias": alias or "none",
         "integration timeout ms": integration.get("timeoutInMillis"),
     }
     for parameter, required in (method.get("requestParameters") or {}).items():
@@ -116,6 +120,7 @@ def _route(
         method=name,
         path=path,
         key_required=bool(method.get("apiKeyRequired")),
-        function=function[1] if function else None,
+        function=function,
+        alias=alias,
         settings=settings,
     )

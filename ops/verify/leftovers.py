@@ -9,6 +9,7 @@ from ops.drill.aws_faults import HealthConcurrencyFault
 from ops.drill.journal import InvalidJournalError, Journal, known, read, restore_command
 from ops.drill.probe_location import ProbeLocation, probe_locations
 from ops.environment import Environment
+from ops.verify.api_gateway import routes_of
 from ops.verify.finding import Finding, check, failed, passed, passed_unless, region_check, unknown
 
 THROTTLED_SECONDS = 4.0
@@ -68,6 +69,38 @@ def health_function(environment: Environment, region: str) -> Iterator[Finding]:
         [disabled] if reserved == 0 else [],
         found=f"{name} may run{limit}",
         fix=_enable(environment, region) if reserved == 0 else "",
+    )
+
+
+@region_check("leftover.weight")
+def weight(environment: Environment, region: str) -> Iterator[Finding]:
+    """Check that the alias behind every route gives all requests to one version.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+    """
+    functions = environment.client("lambda", region)
+    problems, fixes, aliases = [], [], 0
+    for name, route in routes_of(environment, region).items():
+        if not (route.function and route.alias):
+            continue
+        aliases += 1
+        alias = functions.get_alias(FunctionName=route.function, Name=route.alias)
+        weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+        problems += [
+            f"{name}: version {version} gets {share:.0%} of the requests, version "
+            f"{alias['FunctionVersion']} the others"
+            for version, share in weights.items()
+        ]
+        if weights:
+            fixes.append(
+                f"aws lambda update-alias --region {region} --function-name {route.function} "
+                f"--name {route.alias} --routing-config AdditionalVersionWeights={{}}"
+            )
+    yield passed_unless(
+        region,
+        problems,
+        found=f"each of {aliases} aliases points to one version",
+        fix="; ".join(fixes),
     )
 
 

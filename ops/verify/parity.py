@@ -41,7 +41,7 @@ def routes(environment: Environment) -> Iterator[Finding]:
 
 @check("parity.functions")
 def functions(environment: Environment) -> Iterator[Finding]:
-    """Check for the same code, runtime, limits and environment behind every route."""
+    """Check for the same code, runtime, limits and environment of what serves every route."""
     yield from compared(environment, _functions, subject="functions", fix=_FIX)
 
 
@@ -109,7 +109,9 @@ def _functions(environment: Environment, region: str) -> Settings:
     for name, route in routes_of(environment, region).items():
         if route.function is None:
             continue
-        found = functions.get_function_configuration(FunctionName=route.function)
+        # What serves is the version that the alias points to.
+        qualifier = {"Qualifier": route.alias} if route.alias else {}
+        found = functions.get_function_configuration(FunctionName=route.function, **qualifier)
         reserved = functions.get_function_concurrency(FunctionName=route.function)
         values = {
             "code SHA-256": found["CodeSha256"],

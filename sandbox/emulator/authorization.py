@@ -128,15 +128,15 @@ def install() -> None:
 def action_of(call: Call) -> str:
     """Find the IAM action of a call; empty if MiniStack finds it.
 
-    It takes every call of a function's concurrency for `PutFunctionConcurrency`, and knows no call
-    of the account's settings.
+    It takes every call of a function's concurrency for `PutFunctionConcurrency`, every call of one
+    alias for `ListAliases`, and knows no call of the account's settings.
 
     Args:
         call: The call.
     """
     name = call.operation.name
-    known = not name.endswith(("FunctionConcurrency", "GetAccountSettings"))
-    return "" if known else f"lambda:{name}"
+    unknown = name.endswith(("Alias", "FunctionConcurrency", "GetAccountSettings"))
+    return f"lambda:{name}" if call.service == "lambda" and unknown else ""
 
 
 def resource_of(call: Call, region: str, account: str) -> str:
@@ -156,8 +156,9 @@ def resource_of(call: Call, region: str, account: str) -> str:
     if call.service == "kms" and parameters.get("KeyId", "").startswith("alias/"):
         # KMS authorizes the key that an alias points to.
         return f"arn:aws:kms:{region}:{account}:key/{parameters['KeyId']}"
-    if operation == "CreateFunction":
-        return f"arn:aws:lambda:{region}:{account}:function:{parameters['FunctionName']}"
+    if operation == "CreateFunction" or (call.service == "lambda" and "Qualifier" in parameters):
+        qualifier = f":{parameters['Qualifier']}" if "Qualifier" in parameters else ""
+        return f"arn:aws:lambda:{region}:{account}:function:{parameters['FunctionName']}{qualifier}"
     if operation == "CreatePolicy":
         return f"arn:aws:iam::{account}:policy/{parameters['PolicyName']}"
     if call.service == "wafv2" and operation.endswith("IPSet"):

@@ -79,6 +79,8 @@ def test_every_metric_is_of_a_resource_of_the_stack_in_its_region(request, stack
         for name, value in dimensions.items():
             if name == "Stage":
                 assert value == "v1"
+            elif name == "Resource":
+                assert value == f"{dimensions['FunctionName']}:live"
             elif name == "ReceivingRegion":
                 assert value in stack_regions
                 assert value != region

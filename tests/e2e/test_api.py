@@ -303,29 +303,27 @@ def test_a_customer_over_the_limit_gets_429_and_when_to_come_back(api, region):
     assert refused[0].headers["Retry-After"] == "1"
 
 
-UPDATE_TRIES = 5
-
-
 @contextmanager
 def replica_missing_for(api, region, operation):
-    """The function looks for a table that this Region does not have."""
+    """The alias points to a version that looks for a table that this Region does not have."""
     functions = api.client("lambda", region)
-    name = f"weather-local-{operation}"
-    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    function = {"FunctionName": f"weather-local-{operation}"}
+    served = functions.get_alias(**function, Name="live")["FunctionVersion"]
+    variables = functions.get_function_configuration(**function)["Environment"]["Variables"]
 
     def set_table(table):
-        functions.update_function_configuration(
-            FunctionName=name, Environment={"Variables": variables | {"TABLE_NAME": table}}
-        )
-        # An update ends what the local AWS is starting just then.
-        for _ in range(UPDATE_TRIES):
-            if b"exited immediately" not in functions.invoke(FunctionName=name)["Payload"].read():
-                break
+        environment = {"Variables": variables | {"TABLE_NAME": table}}
+        functions.update_function_configuration(**function, Environment=environment)
+        functions.get_waiter("function_updated_v2").wait(**function)
 
     set_table("no-such-table")
+    broken = functions.publish_version(**function)["Version"]
+    functions.update_alias(**function, Name="live", FunctionVersion=broken)
     try:
         yield
     finally:
+        functions.update_alias(**function, Name="live", FunctionVersion=served)
+        functions.delete_function(**function, Qualifier=broken)
         set_table(variables["TABLE_NAME"])
 
 

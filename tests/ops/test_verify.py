@@ -126,6 +126,7 @@ def test_the_ids_of_the_checks_are_a_contract():
         "leftover.switch",
         "leftover.faults",
         "leftover.health_function",
+        "leftover.weight",
         "leftover.lock",
         "leftover.drill",
         "dns.records",

@@ -5,7 +5,7 @@ import json
 import pytest
 from fake_environment import EAST, WEST, Canned, environment
 
-from ops.verify import parity
+from ops.verify import leftovers, parity
 from ops.verify.api_gateway import routes_of
 from ops.verify.comparison import Hidden, compared, differences
 from ops.verify.finding import Outcome
@@ -93,7 +93,7 @@ def gateway(region="", **changes):
         "methodIntegration": {
             "type": "AWS_PROXY", "timeoutInMillis": 29000,
             "uri": f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/"
-            f"arn:aws:lambda:{region}:1:function:list_locations/invocations",
+            f"arn:aws:lambda:{region}:1:function:list_locations:live/invocations",
         },
     }  # fmt: skip
     key = "key-east" if region == EAST else "key-west"
@@ -152,7 +152,7 @@ def test_a_route_is_read_with_its_function():
     assert not others
     assert name == "GET /locations"
     assert route.key_required
-    assert route.function == "list_locations"
+    assert (route.function, route.alias) == ("list_locations", "live")
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,36 @@ def function(**changes):
         "Environment": {"Variables": {"TOKEN": VALUE}},
     }  # fmt: skip
     reserved = changes.pop("reserved", {})
+
+    def get_function_configuration(FunctionName, Qualifier):  # noqa: N803
+        assert (FunctionName, Qualifier) == ("list_locations", "live")
+        return configuration | changes
+
     return Canned(
-        get_function_configuration=configuration | changes, get_function_concurrency=reserved
+        get_function_configuration=get_function_configuration, get_function_concurrency=reserved
+    )
+
+
+def test_a_weight_that_gives_requests_to_another_version_is_a_leftover():
+    alias = {"FunctionVersion": "7"}
+    weighted = alias | {"RoutingConfig": {"AdditionalVersionWeights": {"8": 0.1}}}
+    clients = dict(both().clients)
+    clients |= {
+        ("lambda", EAST): Canned(get_alias=alias), ("lambda", WEST): Canned(get_alias=weighted),
+    }  # fmt: skip
+
+    east, west = leftovers.weight.run(environment(clients))
+
+    assert (east.outcome, east.found) == (
+        Outcome.PASSED, "each of 1 aliases points to one version",
+    )  # fmt: skip
+    assert west.outcome == Outcome.FAILED
+    assert west.found == (
+        "GET /locations: version 8 gets 10% of the requests, version 7 the others"
+    )
+    assert west.fix == (
+        "aws lambda update-alias --region us-west-2 --function-name list_locations --name live "
+        "--routing-config AdditionalVersionWeights={}"
     )
 
 

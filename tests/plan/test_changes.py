@@ -146,19 +146,22 @@ def test_a_log_group_that_exists_already_is_imported(deployed, role):
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_a_function_is_replaced_in_one_apply_with_its_permission(deployed, region):
+def test_a_function_is_replaced_in_one_apply_with_its_alias_and_permission(deployed, region):
     role = "primary" if region == REGIONS[0] else "secondary"
     function = deployed.address("aws_lambda_function", f"{role}_api_get_weather")
 
     deployed.apply(f"-replace={function}")
 
-    policy = deployed.client("lambda", region).get_policy(FunctionName="weather-local-get_weather")
+    policy = deployed.client("lambda", region).get_policy(
+        FunctionName="weather-local-get_weather", Qualifier="live"
+    )
     assert "api-gateway" in policy["Policy"]
     assert deployed.changes() is None
 
 
 @pytest.mark.parametrize(
-    "kind", ["aws_iam_role", "aws_cloudwatch_log_group", "aws_lambda_permission"]
+    "kind",
+    ["aws_iam_role", "aws_cloudwatch_log_group", "aws_lambda_alias", "aws_lambda_permission"],
 )
 def test_what_a_function_needs_is_replaced_in_one_apply(deployed, kind):
     deployed.apply(f"-replace={deployed.address(kind, 'primary_api_get_weather')}")

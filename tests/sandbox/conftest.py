@@ -59,12 +59,13 @@ class LocalAws:
         url = f"{self.url}/_aws/execute-api/{api}{path}"
         return requests.request(method, url, timeout=20, **more)
 
-    def echo_function(self, region: str, code: str | None = None) -> str:
+    def echo_function(self, region: str, code: str | None = None, **more: Any) -> str:
         """The ARN of a function that answers with its Region and the headers it saw.
 
         Args:
             region: Its Region.
             code: Other code, with a `handler`.
+            more: More arguments of ``create_function``.
         """
         name = f"echo-{uuid.uuid4().hex[:8]}"
         made = self.client("lambda", region).create_function(
@@ -73,8 +74,26 @@ class LocalAws:
             Handler="echo.handler",
             Role="arn:aws:iam::000000000000:role/echo",
             Code={"ZipFile": _zip("echo.py", code or _ECHO)},
+            **more,
         )
+        self.permit(region, name)
         return str(made["FunctionArn"])
+
+    def permit(self, region: str, function: str, **more: Any) -> None:
+        """Let every API invoke a function, or its ``Qualifier``, which also names the statement."""
+        statement = {"StatementId": more.get("Qualifier", "function"), **more}
+        self.client("lambda", region).add_permission(
+            FunctionName=function, Action="lambda:InvokeFunction",
+            Principal="apigateway.amazonaws.com", **statement,
+        )  # fmt: skip
+
+    def publish(self, region: str, function: str, code: str) -> str:
+        """Change a function's code, and publish it; the number of the version."""
+        client = self.client("lambda", region)
+        client.get_waiter("function_updated_v2").wait(FunctionName=function)
+        client.update_function_code(FunctionName=function, ZipFile=_zip("echo.py", code))
+        client.get_waiter("function_updated_v2").wait(FunctionName=function)
+        return str(client.publish_version(FunctionName=function)["Version"])
 
     def rest_api(self, region: str, **method: Any) -> str:
         """A REST API on stage ``v1``: ``GET`` and ``POST /thing`` answer with the Region.
@@ -161,7 +180,7 @@ def end(process: subprocess.Popen[str]) -> int:
     return process.returncode
 
 
-def _zip(name: str, content: bytes) -> bytes:
+def _zip(name: str, content: bytes | str) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr(name, content)

@@ -19,8 +19,10 @@ from sandbox.emulator.patches import (
     dynamodb,
     functions,
     kms,
+    permissions,
     route53,
     stages,
+    versions,
 )
 
 MINISTACK_VERSION = "1.5.33"
@@ -49,6 +51,14 @@ PATCHES: tuple[Callable[[], None], ...] = (
     functions.invocations_are_counted,
     functions.environments_of_a_function_start_one_at_a_time,
     functions.reserved_concurrency_leaves_a_minimum,
+    versions.version_is_named_by_its_number,
+    versions.alias_points_to_versions_that_exist,
+    versions.reserved_concurrency_limits_every_version,
+    # After the count of invocations, which reads what it chooses.
+    versions.alias_routes_by_weight,
+    # After the choice of a version: the permission is on the alias.
+    permissions.api_gateway_needs_permission,
+    permissions.each_qualifier_has_its_policy,
     kms.aws_managed_keys_are_made_on_first_use,
     route53.health_check_lists_are_read,
     route53.health_check_switches_are_xml_booleans,

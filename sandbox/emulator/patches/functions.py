@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 from sandbox.emulator import module, replace
+from sandbox.emulator.patches.versions import invoked
 
 _OUTPUT_WAIT_SECONDS = 0.005
 _START_POLL_SECONDS = 0.005
@@ -19,11 +20,11 @@ _UNRESERVED_AT_LEAST = 100
 def invocations_are_counted() -> None:
     """Lambda counts every invocation, whoever invokes.
 
-    AWS: ``Invocations``, ``Errors`` and ``Throttles`` of each function; what is throttled is no
-    invocation.
-    MiniStack 1.5.33: does not count what API Gateway invokes, counts what is throttled as invoked,
-    and stores every count separately. Here a minute is one data point, so that an API that runs for
-    days does not fill the memory; ``Duration`` is left out.
+    AWS: ``Invocations``, ``Errors`` and ``Throttles`` of each function, of each alias and version
+    that is invoked, and of each version that an alias executes; what is throttled is no invocation.
+    MiniStack 1.5.33: does not count what API Gateway invokes, nor by alias and version, counts what
+    is throttled as invoked, and stores every count separately. Here a minute is one data point, so
+    that an API that runs for days does not fill the memory; ``Duration`` is left out.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
     """
@@ -138,8 +139,17 @@ def environments_of_a_function_start_one_at_a_time() -> None:
 
 
 def _count(function_name: str, metric: str, happened: bool) -> None:
-    cloudwatch: Any = module("services.cloudwatch")
     dimensions = {"FunctionName": function_name}
+    _count_with(dimensions, metric, happened)
+    if what := invoked.get():
+        dimensions = {**dimensions, "Resource": f"{function_name}:{what.qualifier}"}
+        _count_with(dimensions, metric, happened)
+        if what.qualifier != what.version:
+            _count_with({**dimensions, "ExecutedVersion": what.version}, metric, happened)
+
+
+def _count_with(dimensions: dict[str, str], metric: str, happened: bool) -> None:
+    cloudwatch: Any = module("services.cloudwatch")
     points = cloudwatch._metric_bucket(("AWS/Lambda", metric, cloudwatch._dims_key(dimensions)))
     minute = time.time() // 60 * 60
     if not points or points[-1]["Timestamp"] != minute:

@@ -15,6 +15,7 @@ from constructs_lib import (
     Logging,
     Operation,
     RegionalApi,
+    ReleasedBy,
     Throttling,
 )
 from examples.shop import main as shop
@@ -129,13 +130,13 @@ def test_parameters_and_bodies_are_validated_before_a_function_runs(synthesized)
     assert list(method["request_models"]) == ["application/json"]
 
 
-def test_every_method_has_a_proxy_integration_with_its_own_function(synthesized):
+def test_every_method_has_a_proxy_integration_with_the_alias_of_its_own_function(synthesized):
     integrations = synthesized.resources("aws_api_gateway_integration")
 
     assert len(integrations) == len(OPERATIONS)
     for operation in OPERATIONS:
         (integration,) = [
-            i for i in integrations.values() if f":orders-{operation.name}/" in i["uri"]
+            i for i in integrations.values() if f":orders-{operation.name}:live/" in i["uri"]
         ]
         assert integration["uri"].startswith(
             "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-west-1:"
@@ -348,13 +349,53 @@ def test_detailed_metrics_are_off_and_lambda_logs_only_warnings_of_quiet_operati
     assert "system_log_level" not in named(functions, "api_place_order")["logging_config"]
 
 
-def test_a_permission_is_replaced_with_its_function(synthesized):
+@pytest.mark.parametrize("type", ["aws_lambda_alias", "aws_lambda_permission"])
+def test_an_alias_and_a_permission_are_replaced_with_their_function(synthesized, type):
     for operation in OPERATIONS:
         ids = synthesized.resources("aws_lambda_function")
         (function,) = [id for id in ids if f"api_{operation.name}" in id]
-        permission = named(synthesized.resources("aws_lambda_permission"), operation.name)
+        found = named(synthesized.resources(type), operation.name)
         # Unlike the name, the id is unknown while a plan replaces the function.
-        assert permission["function_name"] == f"${{aws_lambda_function.{function}.id}}"
+        assert found["function_name"] == f"${{aws_lambda_function.{function}.id}}"
+
+
+def test_api_gateway_may_invoke_the_alias_and_nothing_else(synthesized):
+    aliases = synthesized.resources("aws_lambda_alias")
+    permissions = synthesized.resources("aws_lambda_permission")
+
+    assert {alias["name"] for alias in aliases.values()} == {"live"}
+    # The reference makes Terraform create the alias first.
+    assert {permission["qualifier"] for permission in permissions.values()} == {
+        f"${{aws_lambda_alias.{id}.name}}" for id in aliases
+    }
+    # An alias takes its policy with it.
+    assert sorted(
+        trigger
+        for permission in permissions.values()
+        for trigger in permission["lifecycle"]["replace_triggered_by"]
+    ) == sorted(f"aws_lambda_alias.{id}.arn" for id in aliases)
+
+
+def test_every_change_of_a_function_publishes_a_version_which_terraform_releases(synthesized):
+    for operation in OPERATIONS:
+        functions = synthesized.resources("aws_lambda_function")
+        (function,) = [id for id in functions if f"api_{operation.name}" in id]
+        assert functions[function]["publish"] is True
+        alias = named(synthesized.resources("aws_lambda_alias"), operation.name)
+        assert alias["function_version"] == f"${{aws_lambda_function.{function}.version}}"
+        # What a weight gives to another version, the next apply takes back.
+        assert "routing_config" not in alias
+        assert "lifecycle" not in alias
+
+
+def test_terraform_leaves_to_the_operator_which_versions_serve():
+    by_operator = synthesize(released_by=ReleasedBy.OPERATOR)
+
+    for alias in by_operator.resources("aws_lambda_alias").values():
+        # The first apply needs a version to point to.
+        assert alias["function_version"].endswith(".version}")
+        assert alias["lifecycle"] == {"ignore_changes": ["function_version", "routing_config"]}
+    assert by_operator.addresses() == synthesize().addresses()
 
 
 def test_a_stage_serves_only_what_may_be_invoked(synthesized):

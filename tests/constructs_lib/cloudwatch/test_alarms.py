@@ -29,6 +29,7 @@ def synthesized():
             api_name="orders",
             stage_name="live",
             functions={"ping": "orders-ping", "pong": "orders-pong"},
+            alias="live",
             table_name="orders",
             failure_metrics=[
                 FailureMetric(
@@ -78,6 +79,14 @@ def test_an_alarm_on_a_failure_metric_says_what_it_means(alarms):
     )
 
 
+def test_an_alarm_on_lambda_counts_what_the_alias_serves_and_nothing_else(alarms):
+    for name in ("ping-errors", "ping-throttles"):
+        assert alarms[name]["namespace"] == "AWS/Lambda"
+        assert alarms[name]["dimensions"] == {
+            "FunctionName": "orders-ping", "Resource": "orders-ping:live",
+        }  # fmt: skip
+
+
 def test_every_alarm_notifies_the_topic_when_it_fires_and_when_it_clears(alarms):
     for alarm in alarms.values():
         assert alarm["alarm_actions"] == alarm["ok_actions"]
@@ -116,14 +125,13 @@ def secondary_alarms(functions):
 
 
 def test_the_secondary_alarm_sums_what_its_functions_serve():
-    (alarm,) = secondary_alarms({"list_orders": "orders-list", "sum": "orders-sum"})
+    functions = {"list_orders": {"FunctionName": "list"}, "sum": {"FunctionName": "sum"}}
+    (alarm,) = secondary_alarms(functions)
 
     total, *watched = alarm["metric_query"]
     assert (total["expression"], total["return_data"]) == ("SUM(FILL(METRICS(), 0))", True)
     assert [query["id"] for query in alarm["metric_query"]] == ["sum", "of_list_orders", "of_sum"]
-    assert [query["metric"]["dimensions"]["FunctionName"] for query in watched] == [
-        "orders-list", "orders-sum",
-    ]  # fmt: skip
+    assert [query["metric"]["dimensions"] for query in watched] == [*functions.values()]
     for query in watched:
         assert not query["return_data"]
         assert query["metric"]["metric_name"] == "Invocations"
@@ -136,7 +144,9 @@ def test_the_secondary_alarm_sums_what_its_functions_serve():
 
 
 def test_more_functions_than_an_alarm_takes_are_watched_by_more_alarms():
-    alarms = secondary_alarms({f"operation_{number}": f"f-{number}" for number in range(12)})
+    alarms = secondary_alarms(
+        {f"operation_{number}": {"FunctionName": f"f-{number}"} for number in range(12)}
+    )
 
     watched = {
         alarm["alarm_name"]: [query["metric"]["dimensions"] for query in alarm["metric_query"][1:]]
@@ -160,6 +170,6 @@ def test_a_sum_of_none_or_too_many_metrics_is_rejected(count):
 
     with pytest.raises(ValueError, match=f"{count} metrics cannot be one alarm, all: take 1 to 10"):
         topic.alarm_on_sum(
-            "all", description="", namespace="Shop", metric="Sold", dimension="Shop",
-            values={f"n{number}": "v" for number in range(count)}, threshold=0,
+            "all", description="", namespace="Shop", metric="Sold", threshold=0,
+            dimensions={f"n{number}": {"Shop": "v"} for number in range(count)},
         )  # fmt: skip

@@ -38,6 +38,10 @@ def call(service: str, operation: str, **parameters: Any) -> Call:
         (call("iam", "CreatePolicy", PolicyName="a"), "iam::A:policy/a"),
         (call("kms", "DescribeKey", KeyId="alias/a"), "kms:R:A:key/alias/a"),
         (call("lambda", "CreateFunction", FunctionName="a"), "lambda:R:A:function:a"),
+        (
+            call("lambda", "AddPermission", FunctionName="a", Qualifier="b"),
+            "lambda:R:A:function:a:b",
+        ),
         (call("ec2", "GetManagedPrefixListEntries", PrefixListId="a"), "ec2:R:aws:prefix-list/a"),
         (call("kms", "CreateAlias", AliasName="alias/a"), "kms:R:A:alias/a"),
         (call("route53", "GetHealthCheck", HealthCheckId="a"), "route53:::healthcheck/a"),
@@ -63,6 +67,15 @@ def test_the_action_on_a_concurrency_is_the_one_that_is_called(verb):
     assert action_of(made) == f"lambda:{verb}FunctionConcurrency"
     assert action_of(call("lambda", "GetAccountSettings")) == "lambda:GetAccountSettings"
     assert action_of(call("lambda", "GetFunction", FunctionName="a")) == ""
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("verb", ["Get", "Create", "Update", "Delete"])
+def test_the_action_on_an_alias_is_the_one_that_is_called(verb):
+    made = call("lambda", f"{verb}Alias", FunctionName="a", Name="b")
+
+    assert action_of(made) == f"lambda:{verb}Alias"
+    assert action_of(call("kms", "CreateAlias", AliasName="alias/a")) == ""
 
 
 @pytest.mark.unit

@@ -27,8 +27,10 @@ from sandbox.emulator.patches import (
     dynamodb,
     functions,
     kms,
+    permissions,
     route53,
     stages,
+    versions,
 )
 
 pytestmark = pytest.mark.e2e
@@ -421,11 +423,13 @@ def test_refusal_without_validation_leaves_the_variable_empty(patched):
 
 @observes(functions.invocations_are_counted)
 def see_count_of_invocations(aws):
-    function = aws.echo_function("us-west-2")
-    uri = f"arn:aws:apigateway:us-west-2:lambda:path/2015-03-31/functions/{function}/invocations"
-    api = aws.rest_api("us-west-2", uri=uri)
-
+    function = aws.echo_function("us-west-2", Publish=True)
     name = function.split(":")[-1]
+    aws.client("lambda", "us-west-2").create_alias(
+        FunctionName=name, Name="live", FunctionVersion="1"
+    )
+    aws.permit("us-west-2", name, Qualifier="live")
+    api = aws.rest_api("us-west-2", uri=proxy("us-west-2", f"{function}:live"))
 
     for _ in range(3):
         assert aws.call_api(api, "/v1/thing").status_code == 200
@@ -434,18 +438,176 @@ def see_count_of_invocations(aws):
     )
     assert aws.call_api(api, "/v1/thing").status_code == 429
 
-    def counted(metric):
+    def counted(metric, **dimensions):
         now = datetime.now(UTC)
         points = aws.client("cloudwatch", "us-west-2").get_metric_statistics(
             Namespace="AWS/Lambda", MetricName=metric, Statistics=["Sum"], Period=3600,
-            Dimensions=[{"Name": "FunctionName", "Value": name}],
+            Dimensions=[{"Name": n, "Value": v} for n, v in dimensions.items()],
             StartTime=now - timedelta(hours=1), EndTime=now + timedelta(minutes=1),
         )["Datapoints"]  # fmt: skip
         # An hour may end between two calls.
         return sum(point["Sum"] for point in points) if points else None
 
-    found = {metric: counted(metric) for metric in ("Invocations", "Errors", "Throttles")}
-    assert found == {"Invocations": 3, "Errors": 0, "Throttles": 1}
+    function_alone = {"FunctionName": name}
+    of_alias = {**function_alone, "Resource": f"{name}:live"}
+    for dimensions in (function_alone, of_alias, {**of_alias, "ExecutedVersion": "1"}):
+        found = {
+            metric: counted(metric, **dimensions)
+            for metric in ("Invocations", "Errors", "Throttles")
+        }
+        assert found == {"Invocations": 3, "Errors": 0, "Throttles": 1}, dimensions
+
+
+def proxy(region, function):
+    """The URI of an integration with a function, a version or an alias."""
+    return f"arn:aws:apigateway:{region}:lambda:path/2015-03-31/functions/{function}/invocations"
+
+
+# --- versions and aliases
+
+ANSWER = """
+def handler(event, context):
+    return {{"statusCode": 200, "body": "{0}"}}
+"""
+
+
+def two_versions(aws, region="us-east-1"):
+    """A function with versions 1 and 2, which answer so, and the alias `live` of version 1."""
+    function = aws.echo_function(region, ANSWER.format(1), Publish=True)
+    name, client = function.split(":")[-1], aws.client("lambda", region)
+    assert aws.publish(region, name, ANSWER.format(2)) == "2"
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    aws.permit(region, name, Qualifier="live")
+    return name, f"{function}:live"
+
+
+def point(aws, name, version, **weights):
+    aws.client("lambda").update_alias(
+        FunctionName=name, Name="live", FunctionVersion=version,
+        RoutingConfig={"AdditionalVersionWeights": weights},
+    )  # fmt: skip
+
+
+@observes(versions.alias_routes_by_weight)
+def see_shares_of_two_versions(aws):
+    name, alias = two_versions(aws)
+    api = aws.rest_api("us-east-1", uri=proxy("us-east-1", alias))
+
+    def answers(count):
+        return [aws.call_api(api, "/v1/thing").text for _ in range(count)]
+
+    def invoked():
+        body = aws.client("lambda").invoke(FunctionName=name, Qualifier="live")["Payload"].read()
+        return json.loads(body)["body"]
+
+    assert set(answers(3)) == {"1"}
+    point(aws, name, "1", **{"2": 1.0})
+    assert (set(answers(3)), invoked()) == ({"2"}, "2")
+    point(aws, name, "1", **{"2": 0.5})
+    # Each fails once in 2 ** 40 times.
+    assert set(answers(40)) == {"1", "2"}
+    point(aws, name, "2")
+    assert (set(answers(3)), invoked()) == ({"2"}, "2")
+
+
+@observes(versions.alias_points_to_versions_that_exist)
+def see_refused_aliases(aws):
+    name, _ = two_versions(aws)
+    client = aws.client("lambda")
+
+    def refused(version, **weights):
+        try:
+            point(aws, name, version, **weights)
+        except ClientError as error:
+            return error.response["Error"]["Code"]
+        return None
+
+    assert refused("3") == "ResourceNotFoundException"
+    assert refused("1", **{"3": 0.1}) == "ResourceNotFoundException"
+    assert refused("1", **{"1": 0.1}) == "InvalidParameterValueException"
+    assert refused("$LATEST", **{"1": 0.1}) == "InvalidParameterValueException"
+    assert refused("1", **{"1": 0.1, "2": 0.1}) == "InvalidParameterValueException"
+    point(aws, name, "1", **{"2": 0.1})
+    # An update leaves what it does not name, so that the weight has to be removed with it.
+    with suppress(ClientError):
+        client.update_alias(FunctionName=name, Name="live", FunctionVersion="2")
+    found = client.get_alias(FunctionName=name, Name="live")
+    assert found["FunctionVersion"] == "1"
+    assert found["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 0.1}}
+    try:
+        client.create_alias(FunctionName=name, Name="next", FunctionVersion="3")
+    except client.exceptions.ResourceNotFoundException:
+        return
+    pytest.fail("an alias of a version that does not exist")
+
+
+@observes(versions.reserved_concurrency_limits_every_version)
+def see_limit_of_an_alias(aws):
+    name, alias = two_versions(aws)
+    api = aws.rest_api("us-east-1", uri=proxy("us-east-1", alias))
+    client = aws.client("lambda")
+
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    assert aws.call_api(api, "/v1/thing").status_code == 429
+    client.delete_function_concurrency(FunctionName=name)
+    assert aws.call_api(api, "/v1/thing").status_code == 200
+
+
+@observes(versions.version_is_named_by_its_number)
+def see_version_of_a_created_function(aws):
+    function = aws.echo_function("us-east-1", Publish=True)
+    client = aws.client("lambda")
+    client.get_waiter("function_active_v2").wait(FunctionName=function)
+
+    _, first = client.list_versions_by_function(FunctionName=function)["Versions"]
+
+    assert (first["Version"], first["FunctionArn"]) == ("1", f"{function}:1")
+    assert client.publish_version(FunctionName=function)["Version"] == "1"
+
+
+@observes(permissions.each_qualifier_has_its_policy)
+def see_policies_of_qualifiers(aws):
+    name, alias = two_versions(aws)
+    client = aws.client("lambda")
+
+    def resources(**qualifier):
+        try:
+            policy = client.get_policy(FunctionName=name, **qualifier)["Policy"]
+        except client.exceptions.ResourceNotFoundException:
+            return []
+        return [statement["Resource"] for statement in json.loads(policy)["Statement"]]
+
+    assert resources(Qualifier="live") == [alias]
+    assert resources() == [alias.removesuffix(":live")]
+    # The same statement id may be in both.
+    aws.permit("us-east-1", name, StatementId="live")
+    for id in ("live", "function"):
+        client.remove_permission(FunctionName=name, StatementId=id)
+    assert (resources(), resources(Qualifier="live")) == ([], [alias])
+    client.delete_alias(FunctionName=name, Name="live")
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="2")
+    assert resources(Qualifier="live") == []
+
+
+@observes(permissions.api_gateway_needs_permission)
+def see_permission_of_api_gateway(aws):
+    name, alias = two_versions(aws)
+    client = aws.client("lambda")
+    api = aws.rest_api("us-east-1", uri=proxy("us-east-1", alias))
+
+    def status():
+        return aws.call_api(api, "/v1/thing").status_code
+
+    assert status() == 200
+    client.remove_permission(FunctionName=name, StatementId="live", Qualifier="live")
+    # What the function's own policy allows is not allowed on the alias.
+    assert status() == 500
+    arn = f"arn:aws:execute-api:us-east-1:000000000000:{api}/v1"
+    aws.permit("us-east-1", name, Qualifier="live", SourceArn=f"{arn}/POST/thing")
+    assert status() == 500
+    client.remove_permission(FunctionName=name, StatementId="live", Qualifier="live")
+    aws.permit("us-east-1", name, Qualifier="live", SourceArn=f"{arn}/GET/*")
+    assert status() == 200
 
 
 # --- DynamoDB, KMS, Route 53
