@@ -157,8 +157,10 @@ def resource_of(call: Call, region: str, account: str) -> str:
         # KMS authorizes the key that an alias points to.
         return f"arn:aws:kms:{region}:{account}:key/{parameters['KeyId']}"
     if operation == "CreateFunction" or (call.service == "lambda" and "Qualifier" in parameters):
+        # Terraform names a version by its ARN, and by the qualifier once more.
+        name = parameters["FunctionName"].rpartition(":function:")[2].partition(":")[0]
         qualifier = f":{parameters['Qualifier']}" if "Qualifier" in parameters else ""
-        return f"arn:aws:lambda:{region}:{account}:function:{parameters['FunctionName']}{qualifier}"
+        return f"arn:aws:lambda:{region}:{account}:function:{name}{qualifier}"
     if operation == "CreatePolicy":
         return f"arn:aws:iam::{account}:policy/{parameters['PolicyName']}"
     if call.service == "wafv2" and operation.endswith("IPSet"):

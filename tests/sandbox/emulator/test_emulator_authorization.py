@@ -42,6 +42,15 @@ def call(service: str, operation: str, **parameters: Any) -> Call:
             call("lambda", "AddPermission", FunctionName="a", Qualifier="b"),
             "lambda:R:A:function:a:b",
         ),
+        (
+            call(
+                "lambda",
+                "GetFunctionConfiguration",
+                FunctionName="arn:aws:lambda:R:A:function:a:2",
+                Qualifier="2",
+            ),
+            "lambda:R:A:function:a:2",
+        ),
         (call("ec2", "GetManagedPrefixListEntries", PrefixListId="a"), "ec2:R:aws:prefix-list/a"),
         (call("kms", "CreateAlias", AliasName="alias/a"), "kms:R:A:alias/a"),
         (call("route53", "GetHealthCheck", HealthCheckId="a"), "route53:::healthcheck/a"),
