@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ops.cli.deploy_session import chosen_stacks, deploy_session
+from ops.cli.deploy_session import deploy_session, synthesized
 from ops.cli.deploy_summary import (
     history_json,
     print_deployment,
@@ -25,9 +25,9 @@ from ops.deploy.workplace import Workplace
 from ops.environment import Environment
 from ops.errors import ExitCode
 from ops.folders import DEFAULT_FOLDER
-from ops.synthesis import synthesize
 
 DEFAULT_BAKE_SECONDS = 60.0
+DEFAULT_SHARE = 0.1
 console = Console(highlight=False)
 
 
@@ -43,7 +43,8 @@ def add_to(commands: Commands) -> None:
         description="Synthesizes an environment, plans each of its stacks, and shows one summary "
         "by Region. Refuses what would destroy or replace tables, replicas, keys or the zone. Once "
         "approved, it applies each stack from its saved plan: data, secondary, primary, routing. "
-        "After a Region it checks that Region by its own name, with transactions for a while. A "
+        "In a Region, new versions of functions get a share of the requests first, and then all; "
+        "each time, it checks that Region by its own name, with transactions for a while. A "
         "Region that fails gets the release before again, and the deployment stops there. ACTION "
         "is `history`, `status`, or `resume`, which finishes a deployment that was killed.",
         epilog="Exit codes: 0 deployed, 1 a gate failed or the release would destroy data, 2 wrong "
@@ -56,6 +57,14 @@ def add_to(commands: Commands) -> None:
         "--plan-only", action="store_true", help="show the summary and change nothing"
     )
     deploy.add_argument("--only", metavar="REGION", help="deploy the stack of this Region alone")
+    deploy.add_argument(
+        "--share",
+        metavar="PERCENT",
+        type=_share,
+        default=DEFAULT_SHARE,
+        help="share of a Region's requests that new versions of functions get first; 0 gives them "
+        f"all requests at once (default: {DEFAULT_SHARE * 100:g})",
+    )
     deploy.set_defaults(run=_deploy)
     rollback = commands.add_parser(
         "rollback",
@@ -107,6 +116,13 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 100:
+        raise argparse.ArgumentTypeError(f"{text} is not a percentage from 0 to below 100")
+    return value / 100
+
+
 def _deploy(options: argparse.Namespace) -> int:
     history = _history(options)
     if options.action == "history":
@@ -126,6 +142,7 @@ def _deploy(options: argparse.Namespace) -> int:
             session.synthesize(options.only),
             revision=git_revision(),
             bake_seconds=options.bake_seconds,
+            share=options.share,
             run=session.run,
         )
         return session.ended(record)
@@ -151,8 +168,7 @@ def _plan_only(options: argparse.Namespace, history: History) -> int:
         tempfile.TemporaryDirectory(prefix="plans-") as folder,
         console.status(f"Synthesizing {name}") as status,
     ):
-        synthesize(name, place.output)
-        stacks = chosen_stacks(place, options.only)
+        stacks = synthesized(place, options.only)
         for terraform in stacks:
             status.update(f"Initializing Terraform in {terraform.name}")
             terraform.init()

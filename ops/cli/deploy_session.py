@@ -15,6 +15,7 @@ from ops import lock as locks
 from ops.cli.deploy_summary import history_json, print_deployment, print_summary
 from ops.cli.options import environment_from, identified, known_descriptor
 from ops.cli.program import Result
+from ops.deploy.aliases import Aliases, hold_aliases
 from ops.deploy.changes import StackPlan
 from ops.deploy.gate import RegionGate
 from ops.deploy.record import History, Outcome, Record
@@ -60,8 +61,7 @@ class DeploySession:
             Names of the stacks to deploy, in order.
         """
         self.deployer.on_step(f"Synthesizing {self.environment.name}")
-        synthesize(self.environment.name, self.place.output)
-        return [stack.name for stack in chosen_stacks(self.place, only)]
+        return [stack.name for stack in synthesized(self.place, only)]
 
     def ended(self, record: Record) -> Result:
         """Report how a deployment ended, and write the descriptor if there are new outputs.
@@ -127,11 +127,13 @@ def deploy_session(
         console.status("") as status,
     ):
         history.refresh()
+        aliases = Aliases(environment)
         deployer = Deployer(
             environment.name,
             history,
             lambda stack: StackTerraform(place.output / "stacks" / stack, place.variables),
-            RegionGate(environment),
+            RegionGate(environment, versions=aliases.problem),
+            aliases,
             approve=partial(_approve, options, environment, console, status),
             check=check,
             on_step=partial(_show_step, console, status),
@@ -147,6 +149,20 @@ def deploy_session(
                     markup=False,
                 )
             raise
+
+
+def synthesized(place: Workplace, only: str | None) -> tuple[StackTerraform, ...]:
+    """Synthesize the stacks to deploy; Terraform leaves their aliases to this tool.
+
+    Args:
+        place: Where to.
+        only: Region whose stack to deploy alone.
+    """
+    synthesize(place.environment, place.output)
+    stacks = chosen_stacks(place, only)
+    for stack in stacks:
+        hold_aliases(stack.folder)
+    return stacks
 
 
 def chosen_stacks(place: Workplace, only: str | None) -> tuple[StackTerraform, ...]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Protocol
 
-from ops.deploy.serving import serving
+from ops.deploy.alarms import alarms_on
+from ops.deploy.serving import regions_of, serving
 from ops.deploy.transaction import Transaction, Transactor
 from ops.deploy.waves import GateResult
 from ops.environment import Environment
@@ -26,6 +27,8 @@ SLOWER_SECONDS = 0.5
 SILENT_SECONDS = 60.0
 """How much longer than the bake time a gate waits for a first transaction that limits allow."""
 ATTEMPTS = 3
+WATCH_SECONDS = 10.0
+"""Between two looks at alarms and metrics."""
 CHECKS: tuple[Check, ...] = (
     regions.url,
     regions.domain,
@@ -77,6 +80,8 @@ class RegionGate:
         environment: The environment.
         transactor: Makes what does transactions in a Region.
         checks: Gives what failed in a Region.
+        versions: Says what is wrong with versions that have a share of a Region's requests.
+        alarms: Gives the names of a Region's alarms that are in the state ALARM.
         clock: Gives seconds that no change of the time of day affects.
         sleep: Waits for so many seconds.
     """
@@ -84,10 +89,13 @@ class RegionGate:
     environment: Environment
     transactor: Callable[[Environment, str], Transacting] = Transactor
     checks: Callable[[Environment, str], tuple[str, ...]] = failed_checks
+    versions: Callable[[str], str] = lambda _: ""
+    alarms: Callable[[Environment, str], frozenset[str]] = alarms_on
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     _transactors: dict[str, Transacting] = field(default_factory=dict)
     _before: dict[str, float] = field(default_factory=dict)
+    _alarms: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def prepare(self, stack: str) -> None:
         """Measure the Regions of a stack before it changes.
@@ -95,7 +103,10 @@ class RegionGate:
         Args:
             stack: Name of the stack.
         """
-        for region in self._regions(stack) if self.environment.outputs.customers else ():
+        for region in regions_of(self.environment, stack):
+            self._alarms[region] = self.alarms(self.environment, region)
+            if not self.environment.outputs.customers:
+                continue
             done = [self._in(region).run() for _ in range(BEFORE)]
             if good := [each.seconds for each in done if not each.problem]:
                 self._before[region] = median(good)
@@ -110,7 +121,7 @@ class RegionGate:
         if stack == f"{self.environment.name}{ROUTING_SUFFIX}":
             return self._check_routing()
         found, figures = [], dict[str, float]()
-        for region in self._regions(stack):
+        for region in regions_of(self.environment, stack):
             result = self._check_region(region, bake_seconds)
             figures |= {f"{region} {name}": value for name, value in result.figures.items()}
             if not result.passed:
@@ -126,6 +137,7 @@ class RegionGate:
             return GateResult(True, f"{region}: checked; no customer, so no transaction", {})
         done, problems = list[Transaction](), list[str]()
         published, bakes_since = 0, self.clock()
+        watched, alarming = 0.0, ""
         while True:
             each = self._in(region).run()
             if not each.is_limited:
@@ -135,9 +147,13 @@ class RegionGate:
                 problems.append(each.problem)
             spent = self.clock() - bakes_since
             is_over = spent >= bake_seconds and len(done) > len(problems)
+            # So many are needed to know whether a Region is slow.
+            is_over &= len(done) >= ATTEMPTS or not bake_seconds
             # Limits that allow no transaction for too long.
             is_silent = not done and spent > bake_seconds + SILENT_SECONDS
-            if len(problems) > MOST_FAILED or is_over or is_silent:
+            if bake_seconds and (is_over or spent >= watched + WATCH_SECONDS):
+                watched, alarming = spent, self._alarming(region)
+            if alarming or len(problems) > MOST_FAILED or is_over or is_silent:
                 break
             self.sleep(INTERVAL_SECONDS)
         figures = {
@@ -145,6 +161,8 @@ class RegionGate:
             "transactions": float(len(done)),
             "failed transactions": float(len(problems)),
         }
+        if alarming:
+            return GateResult(False, alarming, figures)
         if len(problems) > MOST_FAILED:
             what = f"{len(problems)} of {len(done)} transactions failed, the last one: "
             return GateResult(False, what + problems[-1], figures)
@@ -167,6 +185,15 @@ class RegionGate:
             self.sleep(INTERVAL_SECONDS)
         return self.checks(self.environment, region)
 
+    def _alarming(self, region: str) -> str:
+        """What CloudWatch has of a Region that must not be, besides what it had before."""
+        if problem := self.versions(region):
+            return problem
+        before = self._alarms.get(region, frozenset())
+        if fired := sorted(self.alarms(self.environment, region) - before):
+            return f"{region}: in the state ALARM: {', '.join(fired)}"
+        return ""
+
     def _slow(self, region: str, now: float, number: int) -> str:
         before = self._before.get(region)
         if before is None or number < ATTEMPTS:
@@ -186,12 +213,6 @@ class RegionGate:
                 return GateResult(True, found.found, {})
             self.sleep(INTERVAL_SECONDS)
         return GateResult(False, found.found, {})
-
-    def _regions(self, stack: str) -> tuple[str, ...]:
-        """Regions that serve from a stack."""
-        if stack == self.environment.name:
-            return self.environment.regions
-        return tuple(r for r in self.environment.regions if stack == f"{self.environment.name}-{r}")
 
     def _in(self, region: str) -> Transacting:
         if region not in self._transactors:

@@ -70,6 +70,7 @@ class Record:
         outcome: How it ended.
         reason: Why it stopped; empty if it did not.
         ended: When, ISO 8601 in UTC; empty until then.
+        share: Share of a Region's requests that new versions of functions get first; 0 for none.
     """
 
     run: str
@@ -91,6 +92,7 @@ class Record:
     outcome: Outcome = Outcome.UNFINISHED
     reason: str = ""
     ended: str = ""
+    share: float = 0.0
 
     def step(self, stack: str) -> Step:
         """How far a stack has come.

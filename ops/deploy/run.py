@@ -12,7 +12,7 @@ from ops.deploy.changes import StackPlan
 from ops.deploy.planning import plan_stacks, refuse_to_destroy_data
 from ops.deploy.record import History, Outcome, Record, now
 from ops.deploy.store import ReleaseStore
-from ops.deploy.waves import Gate, Stack, Waves
+from ops.deploy.waves import Aliases, Gate, Stack, Waves
 from ops.drill.journal import this_program
 from ops.errors import ExitCode, OpsError, UsageError
 from ops.folders import releases_folder
@@ -41,6 +41,7 @@ class Deployer:
         history: Its history.
         stack: Gives what plans and applies a stack, by its name.
         gate: Decides whether a release may continue.
+        aliases: Gives new versions of functions their requests.
         approve: Called with plans; raises an error if they are not approved.
         check: Raises an error if somebody else has taken the lock.
         on_step: Called with a line before each step.
@@ -52,6 +53,7 @@ class Deployer:
     history: History
     stack: Callable[[str], Stack]
     gate: Gate
+    aliases: Aliases
     approve: Callable[[Sequence[StackPlan]], None]
     check: Callable[[], None] = lambda: None
     on_step: Callable[[str], None] = lambda _: None
@@ -64,7 +66,13 @@ class Deployer:
         self.store = ReleaseStore(self.history.path.parent / "kept")
 
     def deploy(
-        self, names: Sequence[str], *, revision: str, bake_seconds: float, run: str = ""
+        self,
+        names: Sequence[str],
+        *,
+        revision: str,
+        bake_seconds: float,
+        share: float = 0.0,
+        run: str = "",
     ) -> Record:
         """Deploy what is synthesized.
 
@@ -72,6 +80,8 @@ class Deployer:
             names: Names of the stacks, in the order of deployment.
             revision: Git revision that was synthesized.
             bake_seconds: How long each gate lasts.
+            share: Share of a Region's requests that new versions of functions get first; 0 for
+                none.
             run: Id of the run.
 
         Returns:
@@ -84,7 +94,7 @@ class Deployer:
         stacks = [self.stack(name) for name in names]
         release = self.store.add([stack.folder for stack in stacks])
         record = self._record("deploy", release, dict.fromkeys(names, release), run)
-        record.revision, record.bake_seconds = revision, bake_seconds
+        record.revision, record.bake_seconds, record.share = revision, bake_seconds, share
         return self._begin(record, stacks)
 
     def rollback(self, *, bake_seconds: float, run: str = "") -> Record:
@@ -194,6 +204,7 @@ class Deployer:
             stacks=stacks,
             store=self.store,
             gate=self.gate,
+            aliases=self.aliases,
             plans=folder,
             planned=planned,
             approve=lambda plan: self.approve([plan]),

@@ -1,4 +1,4 @@
-"""Which Region serves customers now."""
+"""Which Region serves customers now, and which ones a stack serves."""
 
 from dataclasses import dataclass
 
@@ -31,3 +31,17 @@ def serving(environment: Environment) -> Serving:
         role = "primary" if response.region == environment.primary else "secondary"
         return Serving(response.region, f"{response.region} ({role}) serves customers now")
     return Serving(None, f"unknown which Region serves customers: GET {url}: {response.summary}")
+
+
+def regions_of(environment: Environment, stack: str) -> tuple[str, ...]:
+    """Regions that serve from a stack.
+
+    Args:
+        environment: The environment.
+        stack: Name of the stack.
+    """
+    if stack == environment.name:
+        return environment.regions
+    return tuple(
+        region for region in environment.regions if stack == f"{environment.name}-{region}"
+    )

@@ -5,6 +5,7 @@ after it were never touched.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -59,6 +60,19 @@ class Gate(Protocol):
         """Check what the stack serves."""
 
 
+class Aliases(Protocol):
+    """Decides which version of a stack's functions gets how many requests."""
+
+    def share(self, stack: str, share: float) -> int:
+        """Give new versions a share; returns of how many functions there is one."""
+
+    def release(self, stack: str) -> None:
+        """Give new versions all requests."""
+
+    def restore(self, stack: str) -> None:
+        """Give all requests to the versions that served before."""
+
+
 @dataclass
 class Waves:
     """A deployment that runs.
@@ -69,6 +83,7 @@ class Waves:
         stacks: The stacks in the order of deployment.
         store: Where releases are kept.
         gate: Decides whether it may continue.
+        aliases: Gives new versions of functions their requests.
         plans: Folder of Terraform's plans, `NAME.tfplan`, of what is in the stacks' folders.
         planned: What the operator has approved; empty if everything is to be planned again.
         approve: Called with a plan that is not as the approved one; raises an error to stop.
@@ -82,6 +97,7 @@ class Waves:
     stacks: Sequence[Stack]
     store: ReleaseStore
     gate: Gate
+    aliases: Aliases
     plans: Path
     planned: Mapping[str, StackPlan]
     approve: Callable[[StackPlan], None]
@@ -119,6 +135,10 @@ class Waves:
             self.on_step(f"Measuring before {stack.name} changes")
             self.gate.prepare(stack.name)
         self.check()
+        if self.record.kind == "rollback":
+            # What was killed may have left a share.
+            with suppress(OpsError):
+                self.aliases.restore(stack.name)
         self._note(stack, Step.APPLYING)
         if not plan.is_empty:
             self._has_new_outputs |= plan.changes_outputs
@@ -128,12 +148,33 @@ class Waves:
         except OpsError as error:
             return f"{stack.name} could not be applied: {explain(error)}"
         self._note(stack, Step.APPLIED)
-        self.on_step(f"Checking what {stack.name} serves, for {self.record.bake_seconds:g} s")
-        result = self._gated(stack, self.record.bake_seconds)
-        if not result.passed:
-            return result.found
+        if problem := self._release(stack):
+            return problem
         self._passed(stack)
         return ""
+
+    def _release(self, stack: Stack) -> str:
+        """Give what was applied its requests, a share of them first; returns why it must not."""
+        name, bake, share = stack.name, self.record.bake_seconds, self.record.share
+        self.check()
+        try:
+            functions = self.aliases.share(name, share) if share else 0
+        except OpsError as error:
+            return f"new versions of {name} could not get a share: {explain(error)}"
+        if functions:
+            new = f"{share:.0%} of the requests go to new versions of {functions} functions"
+            self.on_step(f"Checking {name} for {bake:g} s, while {new}")
+            result = self._gated(stack, bake)
+            if not result.passed:
+                return f"while {new}: {result.found}"
+            self.check()
+        try:
+            self.aliases.release(name)
+        except OpsError as error:
+            return f"new versions of {name} could not get the requests: {explain(error)}"
+        self.on_step(f"Checking what {name} serves, for {bake:g} s")
+        result = self._gated(stack, bake)
+        return "" if result.passed else result.found
 
     def _plan(self, stack: Stack) -> StackPlan:
         """The approved plan if it is still valid; else a new one, approved if it is another.
@@ -155,28 +196,35 @@ class Waves:
 
     def _roll_back(self, stack: Stack, problem: str) -> Outcome:
         before = self.record.before.get(stack.name, "")
-        if self.record.kind == "rollback" or not self.store.has(before, stack.name):
-            why = "a rollback is not rolled back" if before else "no release before is kept"
-            self._note(stack, Step.FAILED)
-            return self._end(Outcome.FAILED, f"{problem}; {why}")
+        if self.record.kind == "rollback":
+            return self._fail(stack, f"{problem}; a rollback is not rolled back")
         self.record.reason = problem
         self._note(stack, Step.ROLLING_BACK)
-        self.on_step(f"Rolling {stack.name} back to the release {before}: {problem}")
+        self.on_step(f"Rolling {stack.name} back to the release {before or 'before'}: {problem}")
         try:
             self.check()
+            # Within seconds, and whatever comes of the rest.
+            with suppress(OpsError):
+                self.aliases.restore(stack.name)
+            if not self.store.has(before, stack.name):
+                return self._fail(stack, f"{problem}; no release before is kept")
             self.store.restore(before, stack.folder)
             stack.init()
             plan = plan_stack(stack, self._file(stack))
             refuse_to_destroy_data([plan])
             self._apply(stack, plan)
+            self.aliases.release(stack.name)
         except OpsError as error:
-            self._note(stack, Step.FAILED)
-            return self._end(Outcome.FAILED, f"{problem}; not rolled back: {explain(error)}")
+            return self._fail(stack, f"{problem}; not rolled back: {explain(error)}")
         self._note(stack, Step.ROLLED_BACK)
         result = self._gated(stack, 0)
         if not result.passed:
             problem += f"; after the rollback: {result.found}"
         return self._end(Outcome.ROLLED_BACK, problem)
+
+    def _fail(self, stack: Stack, reason: str) -> Outcome:
+        self._note(stack, Step.FAILED)
+        return self._end(Outcome.FAILED, reason)
 
     def _apply(self, stack: Stack, plan: StackPlan) -> None:
         """Apply a plan, and deploy the API once more if it has lost something by it."""

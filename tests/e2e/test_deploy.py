@@ -5,14 +5,16 @@ The functions are those of a copy of the repository, which the tests change.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
-from local_api import IDLE_SPEED, Api
+from local_api import IDLE_SPEED, REGIONS, Api
 from repository_files import REPOSITORY
 
 from ops.deploy.run import history_file
@@ -21,12 +23,29 @@ from sandbox.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
+SECONDARY = REGIONS[1]
 PACKAGES = (
     *("cdktf_bindings", "constructs_lib", "environments", "lambda_src", "ops", "sandbox"),
     "weather_api",
 )
-RAISES = ("    location_id = ", '    raise RuntimeError("bad release")\n    location_id = ')
-ANSWERS_WRONGLY = ("observation.as_document()", '{"temperature_celsius": -1}')
+FUNCTION, API = "lambda_src/get_weather.py", "constructs_lib/api/regional_api.py"
+BAD = {
+    "raises": (FUNCTION, "    location_id = ", "    raise RuntimeError\n    location_id = "),
+    "answers wrongly": (FUNCTION, "observation.as_document()", '{"temperature_celsius": -1}'),
+    "is slow": (
+        FUNCTION,
+        "    location_id = ",
+        "    __import__('time').sleep(6)\n    location_id = ",
+    ),
+    "may not be called": (API, "{operation.method}{operation.path_pattern}", "GET/elsewhere"),
+}
+FOUND = {
+    "raises": "GET /weather/drill-",
+    "answers wrongly": "GET /weather/drill-",
+    # Or it responds too late.
+    "is slow": f"{SECONDARY} is slow: |GET /weather/drill-",
+    "may not be called": f"region.url of {SECONDARY}: ",
+}
 PATIENCE_SECONDS = 600
 
 
@@ -44,13 +63,36 @@ class Operator:
             shutil.copytree(REPOSITORY / package, folder / package)
         for file in ("main.py", "cdktf.json"):
             shutil.copy(REPOSITORY / file, folder)
-        self.function = folder / "lambda_src" / "get_weather.py"
+        self.function = folder / FUNCTION
         self.good = self.function.read_text()
         self.history_file = history_file(api.workspace.folder, "local")
         self.failed, self.calls = [], 0
 
     def releases(self, text):
         self.function.write_text(text)
+
+    @contextmanager
+    def spoils(self, name, old, new):
+        file = self.folder / name
+        good = file.read_text()
+        assert old in good
+        file.write_text(good.replace(old, new))
+        try:
+            yield
+        finally:
+            file.write_text(good)
+
+    def aliases(self, region):
+        """`{function: (version that its alias points to, newest version, weights)}`."""
+        client, found = self.api.client("lambda", region), {}
+        for function in client.list_functions()["Functions"]:
+            name = function["FunctionName"]
+            alias = client.get_alias(FunctionName=name, Name="live")
+            versions = client.list_versions_by_function(FunctionName=name)["Versions"]
+            newest = max(int(v["Version"]) for v in versions if v["Version"] != "$LATEST")
+            weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+            found[name] = (alias["FunctionVersion"], str(newest), weights)
+        return found
 
     def starts(self, *words):
         folder = ("--folder", str(self.api.workspace.folder))
@@ -124,29 +166,40 @@ def test_a_good_release_reaches_every_region_and_no_request_fails(operator):
     assert code == 0, document
     record = document["deployments"][-1]
     assert set(record["steps"].values()) == {"passed"}
-    assert [gate["stack"] for gate in record["gates"]] == ["local-us-west-2", "local-us-east-1"]
+    # A share of the requests first, then all.
+    gates = [gate["stack"] for gate in record["gates"]]
+    assert gates == [f"local-{region}" for region in REGIONS[::-1] for _ in range(2)]
+    for region in REGIONS:
+        found = operator.aliases(region).values()
+        assert all((version, weights) == (newest, {}) for version, newest, weights in found)
+        assert any(version != "1" for version, _, _ in found)
     assert set(document["deployed"].values()) == {record["release"]}
     assert operator.calls > 5
     assert operator.failed == []
 
 
-@pytest.mark.parametrize("change", [RAISES, ANSWERS_WRONGLY], ids=["raises", "answers wrongly"])
-def test_a_bad_release_is_rolled_back_in_the_secondary_and_no_request_fails(operator, change):
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_release_is_rolled_back_in_the_secondary_and_no_request_fails(operator, fault):
     operator.failed.clear()
     before = json.loads(operator.history_file.read_text())["deployed"]
-    operator.releases(operator.good.replace(*change))
+    primary = operator.aliases(REGIONS[0])
+    operator.releases(operator.good)
 
-    code, document = operator.deploys()
+    with operator.spoils(*BAD[fault]):
+        code, document = operator.deploys()
 
     assert code == 1, document
     record = document["deployments"][-1]
     assert record["outcome"] == "rolled back"
     assert record["steps"]["local-us-west-2"] == "rolled back"
     assert "local-us-east-1" not in record["steps"]
-    assert "GET /weather/drill-" in record["reason"]
+    assert re.search(FOUND[fault], record["reason"])
     assert record["gates"][-1]["passed"], record["gates"]
     assert document["deployed"]["local-us-west-2"] == before["local-us-west-2"]
     assert operator.failed == []
+    found = operator.aliases(SECONDARY).values()
+    assert all((version, weights) == (newest, {}) for version, newest, weights in found)
+    assert operator.aliases(REGIONS[0]) == primary
 
 
 def test_a_release_that_is_killed_is_finished_by_resume_and_undone_by_rollback(operator):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from fake_environment import EAST, WEST, environment
 
-from ops.deploy.gate import MOST_FAILED, RegionGate, failed_checks
+from ops.deploy.gate import MOST_FAILED, WATCH_SECONDS, RegionGate, failed_checks
 from ops.deploy.transaction import Transaction, Transactor
 from ops.drill.probe_location import ProbeLocation
 from ops.http_client import Response
@@ -44,10 +44,16 @@ class Scripted:
         return self.found.pop(0) if len(self.found) > 1 else self.found[0]
 
 
-def gate(*found, checks=lambda *_: (), **changes):
+def gate(*found, checks=lambda *_: (), versions=lambda _: "", alarms=lambda *_: (), **changes):
     clock, scripted = Clock(), Scripted(*found)
     made = RegionGate(
-        environment(**changes), lambda *_: scripted, checks, clock=clock, sleep=clock.sleep
+        environment(**changes),
+        lambda *_: scripted,
+        checks,
+        versions,
+        lambda *each: frozenset(alarms(*each)),
+        clock=clock,
+        sleep=clock.sleep,
     )
     return made, scripted
 
@@ -126,6 +132,32 @@ def test_the_checks_take_nothing_of_the_bake_time():
 
     assert made.check(WEST_STACK, 10).figures[f"{WEST} seconds"] == 110
     assert scripted.done == 6
+
+
+def test_an_alarm_that_goes_off_while_it_bakes_fails():
+    on = iter([["old"], ["old"], ["old", "errors"]])
+    made, _ = gate(GOOD, alarms=lambda *_: next(on))
+    made.prepare(WEST_STACK)
+
+    result = made.check(WEST_STACK, 3600)
+
+    assert (result.passed, result.found) == (False, f"{WEST}: in the state ALARM: errors")
+    assert made.clock() == 2 * WATCH_SECONDS
+
+
+def test_an_alarm_that_was_on_before_passes_and_without_time_none_is_read():
+    made, _ = gate(GOOD, alarms=lambda *_: ["old"])
+    assert made.check(WEST_STACK, 0).passed
+    assert not made.check(WEST_STACK, 1).passed
+
+    made.prepare(WEST_STACK)
+    assert made.check(WEST_STACK, 1).passed
+
+
+def test_a_version_that_ends_with_errors_fails():
+    made, _ = gate(GOOD, versions=lambda region: f"{region}: 1 of 9 invocations")
+
+    assert made.check(WEST_STACK, 1).found == f"{WEST}: 1 of 9 invocations"
 
 
 def test_a_gate_looks_at_the_regions_of_its_stack_only():

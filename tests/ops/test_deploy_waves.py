@@ -17,6 +17,8 @@ pytestmark = pytest.mark.unit
 
 NAMES = ("x-data", "x-west", "x-east", "x-routing")
 REGIONS = ("x-west", "x-east")
+FAULTS = ("faulty", "slow")
+"""A share of the requests shows the first one, all of them both."""
 NO_PROCESS = 2**31 - 1
 
 
@@ -34,6 +36,7 @@ class World:
         self.deployed = dict.fromkeys(names, "")
         self.snapshots = {}
         """What each API was deployed from: what there was before anything was deleted."""
+        self.serving, self.shared = dict.fromkeys(names, ""), {}
         self.calls = []
         self.approved = []
         self.killed_at = None
@@ -60,12 +63,13 @@ class World:
             History.read(self.history),
             lambda name: FakeStack(self, name),
             self,
+            FakeAliases(self),
             approve=self.approve,
             check=lambda: self.step("check"),
         )
 
-    def deploys(self):
-        return self.deployer().deploy(self.names, revision="abc", bake_seconds=7)
+    def deploys(self, share=0.1):
+        return self.deployer().deploy(self.names, revision="abc", bake_seconds=7, share=share)
 
     def approve(self, plans):
         self.step("approve")
@@ -78,11 +82,43 @@ class World:
 
     def check(self, stack, bake_seconds):
         self.step("gate", stack, bake_seconds)
-        faulty = "faulty" in self.deployed[stack]
-        return GateResult(not faulty, "faulty" if faulty else "well", {"seconds": 1.0})
+        found = next((f for f in FAULTS if f in self.serving[stack]), "well")
+        if "faulty" in self.shared.get(stack, ""):
+            found = "faulty"
+        return GateResult(found == "well", found, {"seconds": 1.0})
 
     def did(self, what):
         return [call[1] for call in self.calls if call[0] == what]
+
+
+class FakeAliases:
+    """The versions that Terraform has published get requests only here."""
+
+    def __init__(self, world):
+        self.world, self.before = world, {}
+
+    def share(self, stack, share):
+        world = self.world
+        world.step("share", stack, share)
+        if world.serving[stack] in ("", world.deployed[stack]):
+            world.serving[stack] = world.deployed[stack]
+            return 0
+        self.before.setdefault(stack, world.serving[stack])
+        world.shared[stack] = world.deployed[stack]
+        return 1
+
+    def release(self, stack):
+        world = self.world
+        world.step("release", stack)
+        self.before.setdefault(stack, world.serving[stack])
+        world.serving[stack] = world.deployed[stack]
+        world.shared.pop(stack, None)
+
+    def restore(self, stack):
+        world = self.world
+        world.step("restore", stack)
+        world.serving[stack] = self.before.pop(stack, world.serving[stack])
+        world.shared.pop(stack, None)
 
 
 class FakeStack:
@@ -160,11 +196,68 @@ def test_a_good_release_goes_through_every_stack_in_order(world):
     assert record.outcome is Outcome.DEPLOYED
     assert world.deployed == contents("two")
     assert world.did("apply") == ["x-west", "x-east", "x-routing"]
-    assert [c for c in world.calls if c[0] in ("applied", "gate")] == [
+    assert world.serving == contents("two")
+    seen = ("applied", "gate", "share", "release")
+    assert [c for c in world.calls if c[0] in seen] == [
         call
         for name in ("x-west", "x-east", "x-routing")
-        for call in (("applied", name), ("gate", name, 7))
+        for call in (
+            ("applied", name),
+            ("share", name, 0.1),
+            ("gate", name, 7),
+            ("release", name),
+            ("gate", name, 7),
+        )
     ]
+
+
+def test_without_a_share_new_versions_get_all_requests_at_once(world):
+    world.synthesizes("two")
+
+    assert world.deploys(share=0).outcome is Outcome.DEPLOYED
+
+    assert world.serving == contents("two")
+    assert not world.did("share")
+    assert world.did("gate") == world.did("release") == ["x-west", "x-east", "x-routing"]
+
+
+def test_what_fails_with_a_share_never_gets_all_requests(world):
+    world.synthesizes("faulty")
+
+    record = world.deploys()
+
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert record.reason.startswith("while 10% of the requests go to new versions of 1 functions: ")
+    calls = [c[0] for c in world.calls if c[0] in ("share", "restore", "applied", "release")]
+    assert calls == ["applied", "share", "restore", "applied", "release"]
+    assert (world.serving, world.shared) == (contents("one"), {})
+
+
+def test_what_only_all_requests_show_is_rolled_back_too(world):
+    world.synthesizes("slow")
+
+    record = world.deploys()
+
+    assert (record.outcome, record.reason) == (Outcome.ROLLED_BACK, "slow")
+    assert (world.serving, world.deployed) == (contents("one"), contents("one"))
+
+
+@pytest.mark.parametrize("method", ["share", "release"])
+def test_an_alias_that_cannot_be_changed_rolls_the_stack_back(world, method):
+    world.synthesizes("two")
+    deployer = world.deployer()
+    original = getattr(deployer.aliases, method)
+
+    def refuses_once(*arguments):
+        setattr(deployer.aliases, method, original)
+        raise OpsError("InvalidParameterValueException", next_step="")
+
+    setattr(deployer.aliases, method, refuses_once)
+    record = deployer.deploy(NAMES, revision="", bake_seconds=0, share=0.1)
+
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert "InvalidParameterValueException" in record.reason
+    assert (world.serving, world.shared) == (contents("one"), {})
 
 
 def test_a_stack_without_changes_is_neither_applied_nor_measured(world):
@@ -207,11 +300,13 @@ def test_a_stack_that_fails_gets_the_release_before_and_later_ones_are_untouched
 def test_without_a_release_before_it_says_so_and_stops(tmp_path):
     world = World(tmp_path)
     world.synthesizes("faulty")
+    world.serving["x-west"] = "what another tool deployed"
 
     record = world.deploys()
 
     assert record.outcome is Outcome.FAILED
     assert "no release before is kept" in record.reason
+    assert world.serving["x-west"] == "what another tool deployed"
     assert world.did("apply") == ["x-data", "x-west"]
 
 
@@ -316,7 +411,8 @@ def test_killed_at_any_moment_resume_finishes_it(tmp_path):
             assert world.deployed == contents("one")
             continue
         assert deployer.resume().outcome is Outcome.DEPLOYED
-        assert world.deployed == contents("two")
+        assert world.deployed == world.serving == contents("two")
+        assert not world.shared
         assert not (world.history.parent / "plans").exists()
 
 
@@ -371,7 +467,8 @@ def test_killed_at_any_moment_a_bad_release_ends_with_the_one_before(tmp_path):
         if deployer.history.unfinished is None:
             continue
         assert deployer.resume().outcome is Outcome.ROLLED_BACK
-        assert world.deployed == contents("one")
+        assert world.deployed == world.serving == contents("one")
+        assert not world.shared
 
 
 def test_killed_at_any_moment_rollback_undoes_it(tmp_path):
@@ -380,7 +477,8 @@ def test_killed_at_any_moment_rollback_undoes_it(tmp_path):
         if (unfinished := deployer.history.unfinished) is None or not unfinished.changed:
             continue
         assert deployer.rollback(bake_seconds=0).outcome is Outcome.DEPLOYED
-        assert world.deployed == contents("one")
+        assert world.deployed == world.serving == contents("one")
+        assert not world.shared
         assert History.read(world.history).unfinished is None
 
 

@@ -1,0 +1,206 @@
+"""Gives new versions of functions their share of a Region's requests, by the functions' aliases.
+
+Terraform publishes versions; in stacks that this tool deploys, it leaves the aliases to this tool.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ops.deploy.serving import regions_of
+from ops.environment import Environment
+from ops.errors import OpsError
+from ops.stacks import STACK_FILE
+from ops.verify.api_gateway import routes_of
+
+ERROR_SHARE = 0.01
+"""Share of a new version's invocations that may end with an exception or a timeout."""
+_ALIASES = "aws_lambda_alias"
+_HELD = ("function_version", "routing_config")
+_METRICS = ("Invocations", "Errors")
+_PERIOD_SECONDS = 60
+_LONGEST = timedelta(days=1)
+"""A bake time is no longer. A version counts as a part of an alias only while it has a weight."""
+
+_Alias = tuple[str, str, str]
+"""Region, function and name."""
+
+
+def hold_aliases(folder: Path) -> None:
+    """Let Terraform leave the aliases of a synthesized stack where they point.
+
+    Args:
+        folder: Folder of the stack.
+
+    Raises:
+        OpsError: It cannot be read or written.
+
+    Source: https://developer.hashicorp.com/terraform/language/meta-arguments/lifecycle
+    """
+    file = folder / STACK_FILE
+    try:
+        stack: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        aliases: dict[str, Any] = stack.get("resource", {}).get(_ALIASES, {})
+        for alias in aliases.values():
+            lifecycle = alias.setdefault("lifecycle", {})
+            lifecycle["ignore_changes"] = sorted({*lifecycle.get("ignore_changes", ()), *_HELD})
+        if aliases:
+            file.write_text(json.dumps(stack, indent=2), encoding="utf-8")
+    except (OSError, ValueError, AttributeError) as error:
+        raise OpsError(
+            f"{file} cannot be read as a synthesized stack, or not be written: {error}",
+            next_step="remove its folder, and run the command again",
+        ) from error
+
+
+@dataclass
+class Aliases:
+    """The aliases behind the routes of an environment's APIs.
+
+    Attributes:
+        environment: The environment.
+    """
+
+    environment: Environment
+    _before: dict[_Alias, str] = field(default_factory=dict)
+    """`{alias: the version that it pointed to}`."""
+    _shared: dict[_Alias, str] = field(default_factory=dict)
+    """`{alias: the version that it gives a share}`."""
+
+    def share(self, stack: str, share: float) -> int:
+        """Give the newest version of each function of a stack a share of the requests.
+
+        Args:
+            stack: Name of the stack.
+            share: More than 0, and less than 1.
+
+        Returns:
+            How many functions have a version that is newer than the one that serves.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+        """
+        shared = 0
+        for alias, version, _ in self._of(stack):
+            if (newest := self._newest(alias)) == version:
+                continue
+            self._before.setdefault(alias, version)
+            self._point(alias, version, {newest: share})
+            self._shared[alias] = newest
+            shared += 1
+        return shared
+
+    def release(self, stack: str) -> None:
+        """Give the newest version of each function of a stack all requests.
+
+        Args:
+            stack: Name of the stack.
+        """
+        for alias, version, weights in self._of(stack):
+            if (newest := self._newest(alias)) != version or weights:
+                self._before.setdefault(alias, version)
+                self._point(alias, newest, {})
+            self._shared.pop(alias, None)
+
+    def restore(self, stack: str) -> None:
+        """Give all requests to the version that served before; without a share if not known.
+
+        Args:
+            stack: Name of the stack.
+        """
+        for alias, version, weights in self._of(stack):
+            before = self._before.pop(alias, version)
+            if before != version or weights:
+                self._point(alias, before, {})
+            self._shared.pop(alias, None)
+
+    def problem(self, region: str) -> str:
+        """Say which new versions end with errors; empty if none does.
+
+        Args:
+            region: The Region.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+        """
+        shared = {each: version for each, version in self._shared.items() if each[0] == region}
+        if not shared:
+            return ""
+        counts = self._counts(region, shared)
+        for (alias, version), (invocations, errors) in zip(shared.items(), counts, strict=True):
+            if errors > invocations * ERROR_SHARE:
+                return (
+                    f"{region}: {errors:g} of {invocations:g} invocations of version {version} of "
+                    f"{alias[1]}, which has a share of the requests, ended with an error"
+                )
+        return ""
+
+    def _of(self, stack: str) -> Iterator[tuple[_Alias, str, dict[str, float]]]:
+        """Aliases of a stack, the version that each points to, and weights of others."""
+        for region in regions_of(self.environment, stack):
+            routes = routes_of(self.environment, region).values()
+            functions = {(r.function, r.alias) for r in routes if r.function and r.alias}
+            for name, alias in sorted(functions):
+                found = self._lambda(region).get_alias(FunctionName=name, Name=alias)
+                weights = found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+                yield (region, name, alias), found["FunctionVersion"], weights
+
+    def _newest(self, alias: _Alias) -> str:
+        region, name, _ = alias
+        pages = self._lambda(region).get_paginator("list_versions_by_function")
+        numbers = [
+            int(version["Version"])
+            for page in pages.paginate(FunctionName=name)
+            for version in page["Versions"]
+            if version["Version"].isdigit()
+        ]
+        return str(max(numbers))
+
+    def _point(self, alias: _Alias, version: str, weights: dict[str, float]) -> None:
+        region, name, qualifier = alias
+        # Weights that are left out stay as they are.
+        self._lambda(region).update_alias(
+            FunctionName=name,
+            Name=qualifier,
+            FunctionVersion=version,
+            RoutingConfig={"AdditionalVersionWeights": weights},
+        )
+
+    def _counts(self, region: str, shared: dict[_Alias, str]) -> list[list[float]]:
+        """Invocations and errors of each."""
+        now = datetime.now(UTC)
+        queries = [
+            {
+                "Id": f"m{number}",
+                "MetricStat": {
+                    "Metric": {
+                        "Namespace": "AWS/Lambda",
+                        "MetricName": metric,
+                        "Dimensions": [
+                            {"Name": "FunctionName", "Value": name},
+                            {"Name": "Resource", "Value": f"{name}:{alias}"},
+                            {"Name": "ExecutedVersion", "Value": version},
+                        ],
+                    },
+                    "Period": _PERIOD_SECONDS,
+                    "Stat": "Sum",
+                },
+            }
+            for number, ((_, name, alias), version, metric) in enumerate(
+                (each, version, metric) for each, version in shared.items() for metric in _METRICS
+            )
+        ]
+        pages = self.environment.client("cloudwatch", region).get_paginator("get_metric_data")
+        sums = dict.fromkeys((each["Id"] for each in queries), 0.0)
+        period = timedelta(seconds=_PERIOD_SECONDS)
+        for page in pages.paginate(
+            MetricDataQueries=queries, StartTime=now - _LONGEST, EndTime=now + period
+        ):
+            for result in page["MetricDataResults"]:
+                sums[result["Id"]] += sum(result["Values"])
+        values = list(sums.values())
+        return [values[i : i + len(_METRICS)] for i in range(0, len(values), len(_METRICS))]
+
+    def _lambda(self, region: str) -> Any:
+        return self.environment.client("lambda", region)
