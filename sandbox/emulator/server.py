@@ -15,6 +15,7 @@ from ops.errors import ExitCode, OpsError
 from sandbox.emulator import authorization, faults, patches, process_environment
 from sandbox.emulator.guarded import guarded
 from sandbox.emulator.strict import StrictServices
+from sandbox.emulator.throttling import ThrottledServices
 from sandbox.listener import HOST, listen, port_number
 
 _GRACE_SECONDS = 1.0
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 iam_enforced=options.iam_enforced,
                 patched=not options.unpatched,
                 strict=not (options.lenient or options.unpatched),
+                throttled=options.throttled,
             )
     except OpsError as error:
         print(f"local AWS: {error.args[0]}; next: {error.next_step}", file=sys.stderr)
@@ -66,12 +68,18 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--iam-enforced", action="store_true", help="check signatures and evaluate IAM policies"
     )
-    parser.add_argument(
+    checks = parser.add_mutually_exclusive_group()
+    checks.add_argument(
         "--lenient",
         action="store_true",
         help="take requests that do not fit AWS's service models, as MiniStack does",
     )
-    parser.add_argument(
+    checks.add_argument(
+        "--throttled",
+        action="store_true",
+        help="refuse calls to API Gateway that are over its quotas, as AWS does",
+    )
+    checks.add_argument(
         "--unpatched",
         action="store_true",
         help="MiniStack as it is, to see how it differs from AWS",
@@ -79,7 +87,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _serve(listener: socket.socket, *, iam_enforced: bool, patched: bool, strict: bool) -> None:
+def _serve(
+    listener: socket.socket, *, iam_enforced: bool, patched: bool, strict: bool, throttled: bool
+) -> None:
     host, port = listener.getsockname()
     if patched:
         patches.apply()
@@ -87,7 +97,7 @@ def _serve(listener: socket.socket, *, iam_enforced: bool, patched: bool, strict
             authorization.install()
     application = importlib.import_module("ministack.app").app
     if strict:
-        application = StrictServices(application)
+        application = StrictServices(ThrottledServices(application) if throttled else application)
     if patched:
         application = faults.install(application)
     print(f"local AWS: http://{host}:{port}", flush=True)

@@ -25,7 +25,9 @@ from moto.core.routing import PROTOCOL_ROUTERS, ProtocolRouter
 from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
-CREDENTIAL = re.compile(r"(?:Credential=|^)[^/,\s]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
+CREDENTIAL = re.compile(
+    r"(?:Credential=|^)(?P<account>[^/,\s]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request"
+)
 SERVICES = {
     "acm": "acm",
     "apigateway": "apigateway",
