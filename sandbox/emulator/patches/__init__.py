@@ -45,6 +45,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     cloudwatch.alarm_looks_at_its_own_dimensions,
     cloudwatch.alarm_watches_a_sum,
     cross_origin.services_allow_no_origin,
+    dynamodb.new_replica_is_not_active_at_once,
     dynamodb.recovery_period_is_kept,
     dynamodb.replica_has_a_key_of_its_own,
     dynamodb.protected_replica_is_not_deleted,

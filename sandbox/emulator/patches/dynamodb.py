@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from sandbox.emulator import module, replace
 
 _DEFAULT_DAYS = 35
+_CREATION_SECONDS = 1.0
 
 
 def recovery_period_is_kept() -> None:
@@ -71,6 +73,45 @@ def replica_has_a_key_of_its_own() -> None:
         return apply_replica_updates
 
     replace(dynamodb, "_apply_replica_updates", updating)
+
+
+def new_replica_is_not_active_at_once() -> None:
+    """A new replica is ``CREATING`` before it is ``ACTIVE``.
+
+    AWS: for minutes, or hours if the table is large; Terraform's provider waits, and only then
+    knows of the replica.
+    MiniStack 1.5.33: describes it as active at once. Here it takes a second.
+
+    Source: https://github.com/hashicorp/terraform-provider-aws/issues/40531
+    """
+    dynamodb = module("services.dynamodb")
+    responses = module("core.responses")
+    active_at: dict[tuple[str, str, str], float] = {}
+
+    def updating(original: Any) -> Any:
+        def apply_replica_updates(name: str, table: Any, updates: list[dict[str, Any]]) -> Any:
+            error = original(name, table, updates)
+            for region in (u["Create"]["RegionName"] for u in updates if "Create" in u):
+                if error is None:
+                    replica = (responses.get_account_id(), region, name)
+                    active_at[replica] = time.monotonic() + _CREATION_SECONDS
+            return error
+
+        return apply_replica_updates
+
+    def describing(original: Any) -> Any:
+        def table_description(name: str) -> Any:
+            described = original(name)
+            for replica in described.get("Replicas", []):
+                key = (responses.get_account_id(), replica["RegionName"], name)
+                if time.monotonic() < active_at.get(key, 0):
+                    replica["ReplicaStatus"] = "CREATING"
+            return described
+
+        return table_description
+
+    replace(dynamodb, "_apply_replica_updates", updating)
+    replace(dynamodb, "_table_description", describing)
 
 
 def protected_replica_is_not_deleted() -> None:

@@ -825,9 +825,24 @@ def see_key_of_replica(aws):
     } == keys
 
 
-@observes(dynamodb.protected_replica_is_not_deleted)
-def see_deletion_of_protected_replica(aws):
+@observes(dynamodb.new_replica_is_not_active_at_once)
+def see_a_new_replica(aws):
     client = aws.client("dynamodb", "us-east-1")
+    name = table_with_replica(client, "us-west-2")
+
+    def status():
+        (replica,) = client.describe_table(TableName=name)["Table"]["Replicas"]
+        return replica["ReplicaStatus"]
+
+    assert status() == "CREATING"
+    deadline = time.monotonic() + 60
+    while status() != "ACTIVE":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def table_with_replica(client, region):
+    """The name of a new table."""
     name = f"table-{uuid.uuid4().hex[:8]}"
     client.create_table(
         TableName=name,
@@ -835,8 +850,15 @@ def see_deletion_of_protected_replica(aws):
         AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
     )
+    client.update_table(TableName=name, ReplicaUpdates=[{"Create": {"RegionName": region}}])
+    return name
+
+
+@observes(dynamodb.protected_replica_is_not_deleted)
+def see_deletion_of_protected_replica(aws):
+    client = aws.client("dynamodb", "us-east-1")
     region = {"RegionName": "us-west-2"}
-    client.update_table(TableName=name, ReplicaUpdates=[{"Create": region}])
+    name = table_with_replica(client, region["RegionName"])
     there = aws.client("dynamodb", "us-west-2")
     there.update_table(TableName=name, DeletionProtectionEnabled=True)
 
