@@ -55,6 +55,20 @@ def state_key(key: str, part: str) -> str:
     return f"{folder}{slash}" + (f"{stem}-{part}.{suffix}" if stem else f"{file}-{part}")
 
 
+def releases_prefix(key: str) -> str:
+    """Where an environment's releases are in the bucket of its state.
+
+    Args:
+        key: The key in the environment file, such as `api/trial.tfstate`.
+
+    Returns:
+        For example `api/trial-releases/`.
+    """
+    folder, slash, file = key.rpartition("/")
+    stem = file.rpartition(".")[0] or file
+    return f"{folder}{slash}{stem}-releases/"
+
+
 def read_stacks(folders: Sequence[Path]) -> dict[str, Any]:
     """Read what is synthesized as if it were one stack.
 

@@ -14,15 +14,18 @@ from ops.cli.options import (
     stack_folders,
 )
 from ops.cli.program import Result
+from ops.environment import Environment
 from ops.errors import ExitCode, UsageError
-from ops.iam.names import names_of_outputs, names_of_stack, synthesized
-from ops.iam.operator_actions import OPERATOR
+from ops.iam.names import names_of_outputs, names_of_release, names_of_stack, synthesized
+from ops.iam.operator_actions import OPERATOR, RELEASE
 from ops.iam.policy import MAX_CHARACTERS, Document, documents
-from ops.iam.terraform_actions import terraform_grants
+from ops.iam.terraform_actions import release_grants, terraform_grants
+from ops.stacks import stacks_of
 
 PURPOSES: Mapping[str, str] = {
     "deploy": "terraform apply and destroy",
     "plan": "terraform plan",
+    "release": "ops deploy and ops rollback",
     "switch": "engage and release the failover switch",
     "drill": "run a failover drill, verify included",
     "verify": "verify",
@@ -44,7 +47,8 @@ def add_to(commands: Commands) -> None:
         description="Prints an IAM policy with the actions and the environment's own resources "
         f"that one kind of work needs: {'; '.join(f'{k}: {v}' for k, v in PURPOSES.items())}. For "
         "deploy and plan, nothing need be deployed: names are read from the synthesized stack; "
-        "otherwise from the descriptor or the outputs. More than one policy is printed as a list.",
+        "otherwise from the descriptor or the outputs, and for release from both. More than one "
+        "policy is printed as a list.",
         epilog="Exit codes: 0 printed, 2 wrong usage, or the stack is not synthesized, 3 the "
         "outputs cannot be read, or a file cannot be written.",
     )
@@ -95,6 +99,18 @@ def _policies(options: argparse.Namespace) -> tuple[Document, ...]:
     if grants := OPERATOR.get(options.purpose):
         return documents(grants, names_of_outputs(environment_from(options).outputs))
     name = environment_name(options)
+    if options.purpose == "release":
+        environment = environment_from(options)
+        stack = synthesized(_stack_folders(options, environment), name)
+        names = names_of_release(stack, environment.outputs)
+        return documents((*release_grants(stack), *RELEASE), names)
     stack = synthesized(stack_folders(options), name)
     writes = options.purpose == "deploy"
     return documents(terraform_grants(stack, writes=writes), names_of_stack(stack, name))
+
+
+def _stack_folders(options: argparse.Namespace, environment: Environment) -> tuple[Path, ...]:
+    sandbox = environment.descriptor.sandbox
+    if sandbox and sandbox.synthesized and not options.stack_folder:
+        return stacks_of(environment.name, sandbox.synthesized)
+    return stack_folders(options)

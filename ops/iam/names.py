@@ -8,7 +8,7 @@ from typing import Any
 from constructs_lib.outputs import Outputs
 from ops.errors import UsageError
 from ops.iam.policy import Names
-from ops.stacks import read_stacks
+from ops.stacks import ROUTING_SUFFIX, read_stacks, releases_prefix
 
 NAME_ATTRIBUTES = {
     "aws_acm_certificate": "domain_name",
@@ -51,8 +51,8 @@ def names_of_stack(stack: Mapping[str, Any], environment: str) -> Names:
     Returns:
         `{type of resource: names}`, `region`, `account` (`*` unless the environment file allows
         exactly one), `environment`, `record` (names of the DNS records) and, with a state bucket,
-        `state_bucket`, `state_key` and `state_region`. What AWS or Terraform completes, and names
-        that begin alike, end in `*`.
+        `state_bucket`, `state_key`, `state_region` and `releases` (their prefix). What AWS or
+        Terraform completes, and names that begin alike, end in `*`.
     """
     resources: Mapping[str, Mapping[str, Any]] = stack.get("resource", {})
     own = [str(each["name"]) for each in resources.get("aws_api_gateway_rest_api", {}).values()]
@@ -112,6 +112,23 @@ def names_of_outputs(outputs: Outputs) -> Names:
     }
 
 
+def names_of_release(stack: Mapping[str, Any], outputs: Outputs) -> Names:
+    """Read the names that a release needs: those of the stack, and what is deployed.
+
+    Args:
+        stack: The parsed JSON of the stack.
+        outputs: The outputs of the environment.
+
+    Returns:
+        Values by placeholder.
+    """
+    return {
+        **names_of_outputs(outputs),
+        **names_of_stack(stack, outputs.environment),
+        "account": [outputs.account_id],
+    }
+
+
 def _names(type: str, resources: Iterable[Mapping[str, Any]], own: list[str]) -> list[str]:
     attribute = NAME_ATTRIBUTES.get(type, "name")
     found = {str(each[attribute]) for each in resources if attribute in each}
@@ -130,10 +147,13 @@ def _backend(stack: Mapping[str, Any]) -> Names:
     if backend is None:
         return {}
     key = backend["key"]
+    # With several stacks, the key of the environment is that of the last one without its part.
+    whole = key if isinstance(key, str) else "".join(key[-1].rsplit(ROUTING_SUFFIX, 1))
     return {
         "state_bucket": [str(backend["bucket"])],
         # One for each stack.
         "state_key": [key] if isinstance(key, str) else list(key),
+        "releases": [releases_prefix(whole)],
         "state_region": [str(backend["region"])],
     }
 

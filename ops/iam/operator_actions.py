@@ -98,5 +98,19 @@ DRILL = (
     # As a publisher, at a location of its own.
     Grant("execute-api", "Invoke", ("execute-api:{invoked}/*",)),
 )
+RELEASE = (
+    # The account is checked before anything changes.
+    Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
+    Grant("dynamodb", "DescribeTable", (_SECONDARY_TABLE,)),
+    # The lock.
+    Grant("dynamodb", "GetItem UpdateItem DeleteItem", (_SECONDARY_TABLE,), _OWN_PARTITIONS),
+    _through_dynamodb("secondary"),
+    # The gate: what each Region serves, and transactions as a publisher.
+    Grant("apigateway", "GET", ("apigateway:{api}", "apigateway:{api}/*")),
+    Grant("execute-api", "Invoke", ("execute-api:{invoked}/*",)),
+    # Releases and their history, beside the state.
+    Grant("s3", "GetObject PutObject DeleteObject", ("s3:::{state_bucket}/{releases}*",)),
+)
+"""What `ops deploy` calls beside Terraform."""
 OPERATOR: Mapping[str, tuple[Grant, ...]] = {"switch": SWITCH, "verify": VERIFY, "drill": DRILL}
 """`{command: what it calls}`."""

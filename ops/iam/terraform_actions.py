@@ -10,6 +10,7 @@ permissions that the services' guides name.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ops.errors import OpsError
@@ -42,6 +43,36 @@ STATE = (
 
 Source: https://developer.hashicorp.com/terraform/language/backend/s3#permissions-required
 """
+
+NEVER_RELEASED = frozenset(
+    {
+        "dynamodb:DeleteTable",
+        "dynamodb:DeleteTableReplica",
+        "kms:ScheduleKeyDeletion",
+        "route53:DeleteHostedZone",
+    }
+)
+"""Actions that destroy data, as `ops deploy` refuses to."""
+
+
+def release_grants(stack: Mapping[str, Any]) -> list[Grant]:
+    """List what Terraform calls for a stack in a release, which destroys no data.
+
+    Args:
+        stack: The parsed JSON of the synthesized stack.
+
+    Raises:
+        OpsError: The table lacks a type of resource.
+    """
+    return [
+        replace(grant, actions=" ".join(_released(grant)))
+        for grant in terraform_grants(stack, writes=True)
+        if _released(grant)
+    ]
+
+
+def _released(grant: Grant) -> list[str]:
+    return [a for a in grant.actions.split() if f"{grant.service}:{a}" not in NEVER_RELEASED]
 
 
 def terraform_grants(stack: Mapping[str, Any], *, writes: bool) -> list[Grant]:

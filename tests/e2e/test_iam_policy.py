@@ -16,7 +16,9 @@ from repository_files import REPOSITORY
 
 import ops.aws
 from ops.__main__ import main
+from ops.deploy import workplace
 from ops.errors import ExitCode
+from ops.folders import releases_folder
 from ops.iam.policy import size
 from ops.synthesis import synthesize
 from sandbox import lifecycle
@@ -26,6 +28,7 @@ from sandbox.workspace import Workspace
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 TRIES = 3
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 RECORDING = REPOSITORY / "tests" / "recorded_actions.json"
 FIRST = {
     "rate_per_second = 5.0": "rate_per_second = 100.0",
@@ -60,13 +63,17 @@ class Roles:
         monkeypatch.setenv(RECORD_VARIABLE, str(self._record))
 
     def synthesize(self, changes, tags):
+        self.writes(changes, tags)
+        self.api.workspace.synthesized.mkdir(parents=True, exist_ok=True)
+        synthesize("local", self.api.workspace.synthesized / "cdktf.out")
+
+    def writes(self, changes, tags):
+        """The environment file."""
         text = (REPOSITORY / "tests" / "hardened" / "local.toml").read_text()
         for old, new in changes.items():
             assert old in text
             text = text.replace(old, new)
         self._file.write_text(f"{text}\n[tags]\n{tags}\n")
-        self.api.workspace.synthesized.mkdir(parents=True, exist_ok=True)
-        synthesize("local", self.api.workspace.synthesized / "cdktf.out")
 
     def assume(self, purpose):
         """Credentials of a role with the policies that the command prints, and nothing else."""
@@ -93,11 +100,10 @@ class Roles:
         return self.api.workspace.noted()
 
     def terraform(self, credentials, *arguments):
-        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
         terraform = self.api.workspace.terraform(
             lifecycle.terraform_environment(self.running)
             | lifecycle.key_variable(self.api.workspace)
-            | dict(zip(names, credentials, strict=True))
+            | dict(zip(CREDENTIALS, credentials, strict=True))
         )
         return subprocess.run(
             ["terraform", *arguments, "-input=false", "-no-color"], cwd=terraform.folder,
@@ -111,8 +117,12 @@ class Roles:
         if words[:3] in (("iam-policy", "--for", "deploy"), ("iam-policy", "--for", "plan")):
             which += ("--stack-folder", str(stack))
         self._monkeypatch.setattr(ops.aws, "SANDBOX_CREDENTIALS", credentials)
+        terraforms = dict(workplace._VARIABLES) | dict(zip(CREDENTIALS, credentials, strict=False))
         try:
-            return main([*words, *which])
+            with self._monkeypatch.context() as patch:
+                # Those of Terraform, which `deploy` runs.
+                patch.setattr(workplace, "_VARIABLES", terraforms)
+                return main([*words, *which])
         finally:
             self._monkeypatch.setattr(ops.aws, "SANDBOX_CREDENTIALS", ("test", "test"))
 
@@ -169,13 +179,31 @@ def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(r
     assert destroyed.returncode == 0, destroyed.stderr
 
     # THEN no call was denied, and none is new
-    found = {
-        purpose: roles.decisions(purpose)
-        for purpose in ("deploy", "plan", "verify", "switch", "drill")
-    }
+    check_calls(roles, "deploy", "plan", "verify", "switch", "drill")
+
+
+def test_a_role_with_the_policy_for_releases_deploys_one_and_nothing_is_denied(roles):
+    roles.writes(FIRST, 'team = "one"')
+    roles.api.up()
+    roles.api.set_speed(IDLE_SPEED)
+    release = roles.assume("release")
+    roles.writes(FIRST, 'team = "released"')
+
+    words = ("deploy", "--auto-approve", "--bake-seconds", "4")
+    assert roles.ops(*words, credentials=release) == ExitCode.PASSED
+
+    history = (releases_folder(roles.api.workspace.folder, "local") / "history.json").read_text()
+    (gate,) = json.loads(history)["deployments"][-1]["gates"]
+    assert "as a publisher and a customer" in gate["found"]
+    check_calls(roles, "release")
+
+
+def check_calls(roles, *purposes):
+    found = {purpose: roles.decisions(purpose) for purpose in purposes}
     assert {(d.action, d.resource) for ds in found.values() for d in ds if not d.allowed} == set()
     actions = {purpose: sorted({d.action for d in ds}) for purpose, ds in found.items()}
-    if os.environ.get("RECORD_ACTIONS"):
-        RECORDING.write_text(json.dumps(actions, indent=2) + "\n")
     known = json.loads(RECORDING.read_text())
+    if os.environ.get("RECORD_ACTIONS"):
+        known |= actions
+        RECORDING.write_text(json.dumps(known, indent=2) + "\n")
     assert {(p, a) for p, found in actions.items() for a in found if a not in known[p]} == set()

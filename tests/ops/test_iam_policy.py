@@ -16,9 +16,14 @@ from ops.__main__ import main
 from ops.descriptor import Descriptor, write
 from ops.errors import ExitCode, OpsError
 from ops.iam import names, policy
-from ops.iam.operator_actions import OPERATOR
+from ops.iam.operator_actions import OPERATOR, RELEASE
 from ops.iam.policy import ANYWHERE, Grant, documents, size
-from ops.iam.terraform_actions import TERRAFORM, terraform_grants
+from ops.iam.terraform_actions import (
+    NEVER_RELEASED,
+    TERRAFORM,
+    release_grants,
+    terraform_grants,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -71,6 +76,8 @@ def policies(purpose, of=None):
     if purpose in OPERATOR:
         return documents(OPERATOR[purpose], names.names_of_outputs(DEPLOYED))
     of = of or stack()
+    if purpose == "release":
+        return documents((*release_grants(of), *RELEASE), names.names_of_release(of, DEPLOYED))
     return documents(
         terraform_grants(of, writes=purpose == "deploy"), names.names_of_stack(of, "trial")
     )
@@ -91,7 +98,7 @@ def allows(purpose, action, resource):
     )
 
 
-PURPOSES = ("deploy", "plan", *OPERATOR)
+PURPOSES = ("deploy", "plan", "release", *OPERATOR)
 
 
 @pytest.mark.parametrize("file", sorted(ADDRESSES.iterdir()), ids=lambda f: f.stem)
@@ -238,6 +245,44 @@ def test_operators_write_no_item_of_the_api():
                 assert keys == ["api-key-*", "control", "operations-lock", "verify*"]
 
 
+def test_a_release_does_what_a_deployment_does_but_destroys_no_data():
+    assert actions("deploy") & NEVER_RELEASED == NEVER_RELEASED
+    assert actions("deploy") - actions("release") == NEVER_RELEASED
+
+
+@pytest.mark.parametrize(
+    ("own", "foreign"),
+    [
+        (("s3:PutObject", "s3:::state/a/b-releases/history.json"), "s3:::state/a/other"),
+        (
+            (
+                "execute-api:Invoke",
+                f"execute-api:{WEST}:{DEPLOYED.account_id}:west/v1/PUT/weather/a",
+            ),
+            f"execute-api:{WEST}:{DEPLOYED.account_id}:other/v1/PUT/weather/a",
+        ),
+        (
+            ("dynamodb:UpdateItem", f"dynamodb:{WEST}:{DEPLOYED.account_id}:table/weather"),
+            f"dynamodb:{EAST}:{DEPLOYED.account_id}:table/weather",
+        ),
+    ],
+)
+def test_a_release_keeps_itself_beside_the_state_calls_the_api_and_holds_the_lock(own, foreign):
+    action, resource = own
+    assert allows("release", action, f"arn:aws:{resource}")
+    assert not allows("release", action, f"arn:aws:{foreign}")
+
+
+@pytest.mark.parametrize(
+    "key", ["a/trial.tfstate", ["a/trial-data.tfstate", "a/trial-routing.tfstate"]]
+)
+def test_releases_have_one_place_whatever_the_layout(key):
+    backend = {"s3": {"bucket": "state", "key": key, "region": "us-east-2"}}
+    found = names.names_of_stack(stack(terraform={"backend": backend}), "trial")
+
+    assert found["releases"] == ["a/trial-releases/"]
+
+
 def test_several_allowed_accounts_are_any_account():
     of = stack()
     of["provider"]["aws"][0]["allowed_account_ids"] = [ACCOUNT, "444455556666"]
@@ -329,6 +374,16 @@ def test_a_folder_that_cannot_be_written_is_named(synthesized, tmp_path, capsys)
     assert f"{taken} cannot be written" in capsys.readouterr().err
 
 
+def test_a_release_is_named_after_the_stack_and_what_is_deployed(
+    synthesized, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("ops.cli.options.deployed_outputs", lambda *_: DEPLOYED)
+
+    assert main(["iam-policy", "--for", "release", *synthesized]) == ExitCode.PASSED
+
+    assert json.loads(capsys.readouterr().out) == list(policies("release"))
+
+
 def test_a_stack_that_is_not_synthesized_is_a_usage_error(tmp_path, capsys):
     code = main(["iam-policy", "--for", "plan", "--environment", "trial",
                  "--stack-folder", str(tmp_path)])  # fmt: skip
@@ -339,6 +394,11 @@ def test_a_stack_that_is_not_synthesized_is_a_usage_error(tmp_path, capsys):
 
 RECORDED = json.loads((REPOSITORY / "tests" / "recorded_actions.json").read_text())
 """`{purpose: actions}` that the sandbox was asked for."""
+
+
+def recorded(purpose):
+    """A release changes less in the recording than Terraform alone, and may do as much."""
+    return set(RECORDED[purpose]) | (set(RECORDED["deploy"]) if purpose == "release" else set())
 
 
 _ON_AWS_ONLY = "AWS authorizes it together with another action; the sandbox does not"
@@ -390,7 +450,7 @@ def test_every_recorded_action_is_allowed(purpose):
 def test_every_action_is_recorded_or_has_a_reason(purpose):
     unexplained = {
         action
-        for action in actions(purpose) - set(RECORDED[purpose])
+        for action in actions(purpose) - recorded(purpose)
         if not any(fnmatchcase(action, each) for each in NOT_RECORDED)
     }
 
@@ -398,6 +458,6 @@ def test_every_action_is_recorded_or_has_a_reason(purpose):
 
 
 def test_no_reason_is_left_for_what_is_recorded_everywhere():
-    everything = {(p, action) for p in PURPOSES for action in actions(p) - set(RECORDED[p])}
+    everything = {(p, action) for p in PURPOSES for action in actions(p) - recorded(p)}
 
     assert {e for e in NOT_RECORDED if not any(fnmatchcase(a, e) for _, a in everything)} == set()
