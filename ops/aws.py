@@ -139,9 +139,10 @@ def _refuse_malformed(http_response: Any, model: Any, **_: Any) -> None:
     A proxy's page, for example, would say that an item does not exist.
     """
     protocol = model.service_model.metadata["protocol"]
-    content = http_response.content
+    # The content of an S3 object can be read once only, by whoever asked for it.
     if http_response.status_code >= 300 or "json" not in protocol:
         return
+    content = http_response.content
     if not content and protocol == "rest-json":
         return
     try:

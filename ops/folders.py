@@ -49,14 +49,14 @@ def releases_folder(folder: Path, environment: str) -> Path:
     return folder / "releases" / environment
 
 
-def replace_file(path: Path, text: str, *, mode: int) -> None:
+def replace_file(path: Path, content: str | bytes, *, mode: int) -> None:
     """Replace a file in one step; it is on the disk when this returns.
 
     Only one program at a time may do it. A symbolic link is followed, so that it remains one.
 
     Args:
         path: The file.
-        text: Its content; line ends are kept as they are.
+        content: Its content; line ends are kept as they are, and a text is written in UTF-8.
         mode: Its permissions.
 
     Raises:
@@ -68,9 +68,9 @@ def replace_file(path: Path, text: str, *, mode: int) -> None:
         # Whatever a crash has left there, with whatever permissions.
         draft.unlink(missing_ok=True)
         number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(number, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(number, "wb") as file:
             os.fchmod(number, mode)
-            file.write(text)
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(number)
         draft.replace(path)

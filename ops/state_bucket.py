@@ -30,6 +30,18 @@ def on_aws(region: str) -> Any:
     return client_of(session_for(None, region), "s3", region, None)
 
 
+def in_workspace(key: str) -> str:
+    """Key in the workspace of Terraform that is chosen by `TF_WORKSPACE`.
+
+    Args:
+        key: The key in the default workspace.
+
+    Source: https://developer.hashicorp.com/terraform/language/backend/s3
+    """
+    workspace = os.environ.get("TF_WORKSPACE") or "default"
+    return key if workspace == "default" else f"env:/{workspace}/{key}"
+
+
 def refuse_without_state(
     file: EnvironmentFile, deployed: InService, s3: Callable[[str], Any]
 ) -> None:
@@ -49,13 +61,11 @@ def refuse_without_state(
     backend = file.backend
     if backend.get("type") != "s3" or not deployed.ids:
         return
-    workspace = os.environ.get("TF_WORKSPACE") or "default"
     key = backend["key"]
     if file.layout == "regional":
         # The Region that has the keys has its own state.
         key = state_key(key, deployed.region)
-    if workspace != "default":
-        key = f"env:/{workspace}/{key}"
+    key = in_workspace(key)
     try:
         s3(backend["region"]).head_object(Bucket=backend["bucket"], Key=key)
     except ClientError as error:

@@ -16,10 +16,11 @@ from ops.cli.deploy_summary import (
 )
 from ops.cli.options import Commands, add_json_option, known_descriptor
 from ops.cli.program import Result
+from ops.deploy.bucket import shelf_of
 from ops.deploy.planning import plan_stacks, refuse_to_destroy_data
 from ops.deploy.record import History
 from ops.deploy.revision import git_revision
-from ops.deploy.run import history_file, refuse_unfinished
+from ops.deploy.run import refuse_unfinished
 from ops.deploy.serving import serving
 from ops.deploy.workplace import Workplace
 from ops.environment import Environment
@@ -56,7 +57,13 @@ def add_to(commands: Commands) -> None:
     deploy.add_argument(
         "--plan-only", action="store_true", help="show the summary and change nothing"
     )
-    deploy.add_argument("--only", metavar="REGION", help="deploy the stack of this Region alone")
+    part = deploy.add_mutually_exclusive_group()
+    part.add_argument("--only", metavar="REGION", help="deploy the stack of this Region alone")
+    part.add_argument(
+        "--until",
+        metavar="REGION",
+        help="deploy the stacks up to that of this Region; deploy again for the rest",
+    )
     deploy.add_argument(
         "--share",
         metavar="PERCENT",
@@ -64,6 +71,12 @@ def add_to(commands: Commands) -> None:
         default=DEFAULT_SHARE,
         help="share of a Region's requests that new versions of functions get first; 0 gives them "
         f"all requests at once (default: {DEFAULT_SHARE * 100:g})",
+    )
+    deploy.add_argument(
+        "--bake-with-customers",
+        action="store_true",
+        help="when the secondary Region has passed, engage the failover switch, so that it serves "
+        "all customers, check it for the bake time again, and release the switch",
     )
     deploy.set_defaults(run=_deploy)
     rollback = commands.add_parser(
@@ -87,7 +100,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         type=Path,
         default=DEFAULT_FOLDER,
-        help="where descriptors and releases are kept (default: .local)",
+        help="where descriptors are kept, and releases if the state is not in a bucket (default: "
+        ".local)",
     )
     parser.add_argument(
         "--auto-approve", action="store_true", help="do not ask before anything is changed"
@@ -136,14 +150,17 @@ def _deploy(options: argparse.Namespace) -> int:
     if options.action == "resume":
         with deploy_session(options, history, console) as session:
             return session.ended(session.deployer.resume())
-    refuse_unfinished(history)
+    refuse_unfinished(options.environment, history)
     with deploy_session(options, history, console) as session:
+        names, rest = session.synthesize(options.only, options.until)
         record = session.deployer.deploy(
-            session.synthesize(options.only),
+            names,
             revision=git_revision(),
             bake_seconds=options.bake_seconds,
             share=options.share,
+            with_customers=options.bake_with_customers,
             run=session.run,
+            rest=rest,
         )
         return session.ended(record)
 
@@ -155,12 +172,15 @@ def _rollback(options: argparse.Namespace) -> int:
 
 
 def _history(options: argparse.Namespace) -> History:
-    return History.read(history_file(options.folder.resolve(), options.environment))
+    descriptor = known_descriptor(options)
+    endpoint_url = descriptor.endpoint_url if descriptor else None
+    folder = options.folder.resolve()
+    return History.read(shelf_of(options.environment, folder, endpoint_url))
 
 
 def _plan_only(options: argparse.Namespace, history: History) -> int:
     if history.unfinished and history.unfinished.is_alive:
-        refuse_unfinished(history)
+        refuse_unfinished(options.environment, history)
     name, descriptor = options.environment, known_descriptor(options)
     place = Workplace.of(name, descriptor)
     environment = Environment(descriptor) if descriptor else None
@@ -168,7 +188,7 @@ def _plan_only(options: argparse.Namespace, history: History) -> int:
         tempfile.TemporaryDirectory(prefix="plans-") as folder,
         console.status(f"Synthesizing {name}") as status,
     ):
-        stacks = synthesized(place, options.only)
+        stacks = synthesized(place, options.only, options.until)
         for terraform in stacks:
             status.update(f"Initializing Terraform in {terraform.name}")
             terraform.init()

@@ -17,6 +17,7 @@ from ops.cli.options import environment_from, identified, known_descriptor
 from ops.cli.program import Result
 from ops.deploy.aliases import Aliases, hold_aliases
 from ops.deploy.changes import StackPlan
+from ops.deploy.customers import SwitchedCustomers
 from ops.deploy.gate import RegionGate
 from ops.deploy.record import History, Outcome, Record
 from ops.deploy.run import Deployer
@@ -27,6 +28,8 @@ from ops.descriptor import descriptor_file, write
 from ops.drill.interrupts import Interrupts
 from ops.environment import Environment
 from ops.errors import ExitCode, UsageError
+from ops.folders import releases_folder
+from ops.stacks import ROUTING_SUFFIX
 from ops.synthesis import synthesize
 from ops.terraform import Progress
 
@@ -51,17 +54,20 @@ class DeploySession:
     deployer: Deployer
     run: str
 
-    def synthesize(self, only: str | None) -> list[str]:
+    def synthesize(self, only: str | None, until: str | None) -> tuple[list[str], list[str]]:
         """Synthesize.
 
         Args:
             only: Region whose stack to deploy alone.
+            until: Region after whose stack to stop.
 
         Returns:
-            Names of the stacks to deploy, in order.
+            Names of the stacks to deploy, in order, and of those that follow later.
         """
         self.deployer.on_step(f"Synthesizing {self.environment.name}")
-        return [stack.name for stack in synthesized(self.place, only)]
+        names = [stack.name for stack in synthesized(self.place, only, until)]
+        every = [stack.name for stack in self.place.terraforms()] if until else names
+        return names, [name for name in every if name not in names]
 
     def ended(self, record: Record) -> Result:
         """Report how a deployment ended, and write the descriptor if there are new outputs.
@@ -69,9 +75,11 @@ class DeploySession:
         Args:
             record: The deployment.
         """
-        last = self.place.terraforms()[-1]
-        if record.outcome is Outcome.DEPLOYED and last.name in record.targets:
-            self._write_descriptor(last)
+        name = self.environment.name
+        # Of a release that was resumed or rolled back, nothing need be synthesized here.
+        last = list(record.targets)[-1]
+        if record.outcome is Outcome.DEPLOYED and last in (name, f"{name}{ROUTING_SUFFIX}"):
+            self._write_descriptor(self.place.terraform(last))
         print_deployment(self.console, self.environment.name, record)
         passed = record.outcome is Outcome.DEPLOYED
         code = ExitCode.PASSED if passed else ExitCode.CHECK_FAILED
@@ -131,9 +139,11 @@ def deploy_session(
         deployer = Deployer(
             environment.name,
             history,
-            lambda stack: StackTerraform(place.output / "stacks" / stack, place.variables),
+            releases_folder(options.folder.resolve(), name),
+            place.terraform,
             RegionGate(environment, versions=aliases.problem),
             aliases,
+            SwitchedCustomers(environment),
             approve=partial(_approve, options, environment, console, status),
             check=check,
             on_step=partial(_show_step, console, status),
@@ -151,42 +161,60 @@ def deploy_session(
             raise
 
 
-def synthesized(place: Workplace, only: str | None) -> tuple[StackTerraform, ...]:
+def synthesized(
+    place: Workplace, only: str | None, until: str | None = None
+) -> tuple[StackTerraform, ...]:
     """Synthesize the stacks to deploy; Terraform leaves their aliases to this tool.
 
     Args:
         place: Where to.
         only: Region whose stack to deploy alone.
+        until: Region after whose stack to stop.
     """
     synthesize(place.environment, place.output)
-    stacks = chosen_stacks(place, only)
-    for stack in stacks:
+    for stack in place.terraforms():
         hold_aliases(stack.folder)
-    return stacks
+    return chosen_stacks(place, only, until)
 
 
-def chosen_stacks(place: Workplace, only: str | None) -> tuple[StackTerraform, ...]:
+def chosen_stacks(
+    place: Workplace, only: str | None, until: str | None = None
+) -> tuple[StackTerraform, ...]:
     """The stacks to deploy.
 
     Args:
         place: Where they are synthesized.
         only: Region whose stack to deploy alone.
+        until: Region after whose stack to stop.
 
     Raises:
         UsageError: That Region has no stack of its own.
     """
     stacks = place.terraforms()
-    if only is None:
+    if (region := only or until) is None:
         return stacks
-    chosen = tuple(stack for stack in stacks if stack.name == f"{place.environment}-{only}")
-    if not chosen:
+    names = [stack.name for stack in stacks]
+    if (name := f"{place.environment}-{region}") not in names:
         raise UsageError(
-            f"--only {only}: {place.environment} has no stack of this Region alone; its stacks "
-            f"are {', '.join(stack.name for stack in stacks)}",
+            f"--{'only' if only else 'until'} {region}: {place.environment} has no stack of this "
+            f"Region alone; its stacks are {', '.join(names)}",
             next_step='name one of its Regions; that needs layout = "regional" in the environment '
             "file",
         )
-    return chosen
+    position = names.index(name)
+    return stacks[position if only else 0 : position + 1]
+
+
+def is_over(history: History) -> bool:
+    """Whether the unfinished deployment is known to have ended, so that its lock is free.
+
+    Whether one of another machine runs, only its lock shows.
+
+    Args:
+        history: The history.
+    """
+    unfinished = history.unfinished
+    return unfinished is not None and not unfinished.is_alive and not history.shelf.is_shared
 
 
 @contextmanager
@@ -197,7 +225,7 @@ def _locked(
         yield lambda: None
         return
     unfinished = history.unfinished
-    replaces = unfinished.run if unfinished and not unfinished.is_alive else ""
+    replaces = unfinished.run if unfinished and is_over(history) else ""
     with locks.hold(environment, kind="deploy", run=run, replaces=replaces, notify=print) as lock:
         yield lock.check
 

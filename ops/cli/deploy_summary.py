@@ -18,6 +18,11 @@ _STYLES = {
     Action.DESTROY: "bold red",
 }
 
+_ONE_STACK = (
+    'With layout = "single", one stack holds every Region: a bad release reaches all of them at '
+    "once, until it is rolled back. Regions one after the other: docs/how-to/deploy-by-region.md"
+)
+
 
 def print_summary(
     console: Console, environment: str, plans: Sequence[StackPlan], serving: str = ""
@@ -48,6 +53,8 @@ def print_summary(
         for change in plan.changes:
             if change.action in (Action.REPLACE, Action.DESTROY):
                 console.print(f"{change.action} {change.address}", markup=False, soft_wrap=True)
+    if [plan.stack for plan in plans] == [environment]:
+        console.print(_ONE_STACK, markup=False, soft_wrap=True)
     if serving:
         console.print(serving, markup=False)
 
@@ -61,7 +68,7 @@ def print_deployment(console: Console, environment: str, record: Record | None) 
         record: The deployment; None if there was none.
     """
     if record is None:
-        console.print(f"Nothing was deployed to {environment} from this folder.", markup=False)
+        console.print(f"Nothing was deployed to {environment}.", markup=False)
         return
     table = Table("Stack", "State", "Release", "Before", "Gate", title=record.run)
     gates = {gate["stack"]: gate for gate in record.gates}

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
+from ops.deploy.shelf import Shelf
 from ops.errors import OpsError
-from ops.folders import replace_file
 from ops.processes import Program
 
 VERSION = 1
+NAME = "history.json"
 KEPT = 100
 """Deployments that history has."""
 
@@ -70,7 +70,9 @@ class Record:
         outcome: How it ended.
         reason: Why it stopped; empty if it did not.
         ended: When, ISO 8601 in UTC; empty until then.
+        rest: Stacks that get the release by another deployment, later.
         share: Share of a Region's requests that new versions of functions get first; 0 for none.
+        with_customers: Whether the secondary Region then serves all customers for a while.
     """
 
     run: str
@@ -92,7 +94,9 @@ class Record:
     outcome: Outcome = Outcome.UNFINISHED
     reason: str = ""
     ended: str = ""
+    rest: list[str] = field(default_factory=list)
     share: float = 0.0
+    with_customers: bool = False
 
     def step(self, stack: str) -> Step:
         """How far a stack has come.
@@ -152,36 +156,38 @@ class History:
     """All deployments of an environment, the last one last.
 
     Attributes:
-        path: Its file.
+        shelf: Where it is kept.
         deployed: `{stack: id of the release that it has}`, as far as this tool has deployed it.
         records: The deployments.
+        version: What is replaced when it is written; None if nothing is there.
     """
 
-    path: Path
+    shelf: Shelf
     deployed: dict[str, str] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
+    version: str | None = None
 
     @classmethod
-    def read(cls, path: Path) -> "History":
+    def read(cls, shelf: Shelf) -> "History":
         """Read it.
 
         Args:
-            path: Its file; without one, nothing was deployed.
+            shelf: Where it is kept; where none is, nothing was deployed.
 
         Raises:
             OpsError: It cannot be read.
         """
+        if (kept := shelf.read(NAME)) is None:
+            return cls(shelf)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(kept.content)
             if values["version"] != VERSION:
                 raise ValueError(f"its version is {values['version']}, not {VERSION}")
             records = [Record.from_json(each) for each in values["deployments"]]
-            return cls(path, dict(values["deployed"]), records)
-        except FileNotFoundError:
-            return cls(path)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return cls(shelf, dict(values["deployed"]), records, kept.version)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise OpsError(
-                f"the history {path} cannot be read: {type(error).__name__}: {error}",
+                f"{NAME} in {shelf} cannot be understood: {type(error).__name__}: {error}",
                 next_step="restore it from a copy, or move it away: releases before it cannot be "
                 "rolled back to then",
             ) from error
@@ -192,8 +198,8 @@ class History:
         Raises:
             OpsError: It cannot be read.
         """
-        found = History.read(self.path)
-        self.deployed, self.records = found.deployed, found.records
+        found = History.read(self.shelf)
+        self.deployed, self.records, self.version = found.deployed, found.records, found.version
 
     @property
     def last(self) -> Record | None:
@@ -205,11 +211,21 @@ class History:
         """The deployment that runs, or was killed."""
         return self.last if self.last and self.last.outcome is Outcome.UNFINISHED else None
 
+    def releases(self, number: int) -> set[str]:
+        """Ids of the releases that are needed: those that are deployed, and the last ones.
+
+        Args:
+            number: How many were deployed last.
+        """
+        ids = [id for record in reversed(self.records) for id in record.targets.values()]
+        last = self.last.before.values() if self.last else ()
+        return {*self.deployed.values(), *last, *list(dict.fromkeys(ids))[:number]}
+
     def write(self) -> None:
-        """Write it; it is on the disk when this returns.
+        """Write it; it is stored when this returns.
 
         Raises:
-            OpsError: It cannot be written.
+            OpsError: It cannot be written, or another machine has written it since it was read.
         """
         self.records = self.records[-KEPT:]
         document = {
@@ -217,15 +233,8 @@ class History:
             "deployed": self.deployed,
             "deployments": [asdict(each) for each in self.records],
         }
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(self.path, json.dumps(document, indent=2), mode=0o644)
-        except OSError as error:
-            raise OpsError(
-                f"the history {self.path} cannot be written: {error.strerror}",
-                next_step="make its folder writable and free some space, or name another one with "
-                "--folder",
-            ) from error
+        content = json.dumps(document, indent=2).encode()
+        self.version = self.shelf.write(NAME, content, self.version)
 
 
 def now() -> str:

@@ -11,25 +11,14 @@ from pathlib import Path
 from ops.deploy.changes import StackPlan
 from ops.deploy.planning import plan_stacks, refuse_to_destroy_data
 from ops.deploy.record import History, Outcome, Record, now
-from ops.deploy.store import ReleaseStore
-from ops.deploy.waves import Aliases, Gate, Stack, Waves
+from ops.deploy.store import KEPT, ReleaseStore
+from ops.deploy.waves import Aliases, Customers, Gate, Stack, Waves
 from ops.drill.journal import this_program
 from ops.errors import ExitCode, OpsError, UsageError
-from ops.folders import releases_folder
 from ops.lock import new_run, user
 from ops.terraform import Progress
 
 _POLL_SECONDS = 0.5
-
-
-def history_file(folder: Path, environment: str) -> Path:
-    """File of an environment's history.
-
-    Args:
-        folder: What `--folder` names.
-        environment: Name of the environment.
-    """
-    return releases_folder(folder, environment) / "history.json"
 
 
 @dataclass
@@ -39,9 +28,11 @@ class Deployer:
     Attributes:
         environment: Name of the environment.
         history: Its history.
+        folder: Folder on this machine for Terraform's plans.
         stack: Gives what plans and applies a stack, by its name.
         gate: Decides whether a release may continue.
         aliases: Gives new versions of functions their requests.
+        customers: Lets the secondary Region serve all customers.
         approve: Called with plans; raises an error if they are not approved.
         check: Raises an error if somebody else has taken the lock.
         on_step: Called with a line before each step.
@@ -51,9 +42,11 @@ class Deployer:
 
     environment: str
     history: History
+    folder: Path
     stack: Callable[[str], Stack]
     gate: Gate
     aliases: Aliases
+    customers: Customers
     approve: Callable[[Sequence[StackPlan]], None]
     check: Callable[[], None] = lambda: None
     on_step: Callable[[str], None] = lambda _: None
@@ -63,7 +56,7 @@ class Deployer:
 
     def __post_init__(self) -> None:
         """Find the releases beside the history."""
-        self.store = ReleaseStore(self.history.path.parent / "kept")
+        self.store = ReleaseStore(self.history.shelf)
 
     def deploy(
         self,
@@ -72,7 +65,9 @@ class Deployer:
         revision: str,
         bake_seconds: float,
         share: float = 0.0,
+        with_customers: bool = False,
         run: str = "",
+        rest: Sequence[str] = (),
     ) -> Record:
         """Deploy what is synthesized.
 
@@ -82,7 +77,9 @@ class Deployer:
             bake_seconds: How long each gate lasts.
             share: Share of a Region's requests that new versions of functions get first; 0 for
                 none.
+            with_customers: Whether the secondary Region then serves all customers for a while.
             run: Id of the run.
+            rest: Names of stacks of the same release that are deployed later.
 
         Returns:
             The deployment.
@@ -90,11 +87,19 @@ class Deployer:
         Raises:
             OpsError: It is refused, or cannot continue.
         """
-        refuse_unfinished(self.history)
+        refuse_unfinished(self.environment, self.history)
+        if with_customers and not any(map(self.customers.may_move_to, names)):
+            raise UsageError(
+                "--bake-with-customers: no stack of these is of the secondary Region alone: "
+                + ", ".join(names),
+                next_step='set layout = "regional" in the environment file, and do not leave the '
+                "secondary out with --only",
+            )
         stacks = [self.stack(name) for name in names]
-        release = self.store.add([stack.folder for stack in stacks])
+        release = self.store.add([self.stack(name).folder for name in (*names, *rest)])
         record = self._record("deploy", release, dict.fromkeys(names, release), run)
         record.revision, record.bake_seconds, record.share = revision, bake_seconds, share
+        record.with_customers, record.rest = with_customers, list(rest)
         return self._begin(record, stacks)
 
     def rollback(self, *, bake_seconds: float, run: str = "") -> Record:
@@ -113,8 +118,9 @@ class Deployer:
         last = self.history.last
         if last is None:
             raise UsageError(
-                f"nothing was deployed to {self.environment} from this folder",
-                next_step="name the folder of its releases with --folder",
+                f"nothing was deployed to {self.environment}, by what is in {self.history.shelf}",
+                next_step="name the folder of its releases with --folder; they are in a bucket if "
+                "the environment file is on this machine and its state is there",
             )
         self._await_end(last)
         targets = {name: last.before.get(name, "") for name in last.changed}
@@ -153,6 +159,7 @@ class Deployer:
         self._await_end(record)
         record.program, record.terraform = this_program(), None
         self.history.write()
+        self._take_back_customers(record)
         stacks = [self.stack(name) for name in record.targets]
         with self._plans() as folder:
             return self._run(record, stacks, folder, {})
@@ -186,6 +193,7 @@ class Deployer:
             self.check()
             record.counts = {plan.stack: plan.counts() for plan in plans}
             if replaces and replaces.outcome is Outcome.UNFINISHED:
+                self._take_back_customers(replaces)
                 replaces.end(Outcome.ROLLED_BACK, f"by {record.run}")
             self.history.records.append(record)
             self.history.write()
@@ -205,6 +213,7 @@ class Deployer:
             store=self.store,
             gate=self.gate,
             aliases=self.aliases,
+            customers=self.customers,
             plans=folder,
             planned=planned,
             approve=lambda plan: self.approve([plan]),
@@ -212,8 +221,16 @@ class Deployer:
             on_step=self.on_step,
             on_progress=self.on_progress,
         ).run()
-        self.store.prune({*self.history.deployed.values(), *record.before.values()})
+        try:
+            self.store.prune(self.history.releases(KEPT))
+        except OpsError as error:
+            self.on_step(f"Former releases were not removed: {error.args[0]}")
         return record
+
+    def _take_back_customers(self, killed: Record) -> None:
+        if killed.with_customers:
+            self.check()
+            self.customers.back(killed.run)
 
     def _await_end(self, record: Record) -> None:
         """Make sure that a deployment has ended, and Terraform, which outlives it."""
@@ -230,7 +247,7 @@ class Deployer:
     @contextmanager
     def _plans(self) -> Iterator[Path]:
         """A folder for Terraform's plans, which hold secrets; it is removed at the end."""
-        folder = self.history.path.parent / "plans"
+        folder = self.folder / "plans"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, mode=0o700)
         try:
@@ -239,10 +256,11 @@ class Deployer:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def refuse_unfinished(history: History) -> None:
+def refuse_unfinished(environment: str, history: History) -> None:
     """Refuse to deploy while another deployment is unfinished.
 
     Args:
+        environment: Name of the environment.
         history: The history.
 
     Raises:
@@ -250,13 +268,18 @@ def refuse_unfinished(history: History) -> None:
     """
     if (record := history.unfinished) is None:
         return
-    what = "runs" if record.is_alive else "was interrupted"
-    which = f"--environment {history.path.parent.name}"
+    which = f"--environment {environment}"
+    undo = (
+        f"finish it: python -m ops deploy resume {which}; or undo it: python -m ops rollback "
+        f"{which}"
+    )
+    what, next_step = "was interrupted", undo
+    if record.is_alive:
+        what, next_step = "runs", "wait for it"
+    elif record.host != socket.gethostname():
+        what, next_step = f"runs on {record.host}, or was interrupted", f"wait for it, or {undo}"
     raise OpsError(
         f"the deployment {record.run}, begun {record.begun} by {record.user}, {what}",
-        next_step="wait for it"
-        if record.is_alive
-        else f"finish it: python -m ops deploy resume {which}; or undo it: python -m ops rollback "
-        f"{which}",
+        next_step=next_step,
         exit_code=ExitCode.CHECK_FAILED,
     )

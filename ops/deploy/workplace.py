@@ -63,6 +63,14 @@ class Workplace:
             variables | _VARIABLES | (as_variable(environment, values) if values else {}),
         )
 
+    def terraform(self, stack: str) -> StackTerraform:
+        """Terraform in the folder of a stack, which need not be synthesized.
+
+        Args:
+            stack: Its name.
+        """
+        return StackTerraform(self.output / "stacks" / stack, self.variables)
+
     def terraforms(self) -> tuple[StackTerraform, ...]:
         """Terraform in the folder of each synthesized stack, in the order of deployment."""
         folders = stacks_of(self.environment, self.output)

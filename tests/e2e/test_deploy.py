@@ -17,8 +17,8 @@ import pytest
 from local_api import IDLE_SPEED, REGIONS, Api
 from repository_files import REPOSITORY
 
-from ops.deploy.run import history_file
 from ops.environment import Environment
+from ops.folders import releases_folder
 from sandbox.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
@@ -65,7 +65,7 @@ class Operator:
             shutil.copy(REPOSITORY / file, folder)
         self.function = folder / FUNCTION
         self.good = self.function.read_text()
-        self.history_file = history_file(api.workspace.folder, "local")
+        self.history_file = releases_folder(api.workspace.folder, "local") / "history.json"
         self.failed, self.calls = [], 0
 
     def releases(self, text):

@@ -13,8 +13,8 @@ from ops.cli.deploy_session import chosen_stacks
 from ops.cli.deploy_summary import print_deployment, print_summary
 from ops.deploy.changes import Action, Change, StackPlan
 from ops.deploy.record import History, Outcome, Record, Step
-from ops.deploy.run import history_file
 from ops.deploy.serving import serving
+from ops.deploy.shelf import FolderShelf
 from ops.deploy.workplace import Workplace
 from ops.errors import UsageError
 from ops.http_client import Response
@@ -55,7 +55,7 @@ def ops(tmp_path, capsys, monkeypatch):
 
 
 def wrote(tmp_path, record):
-    History(history_file(tmp_path, "x"), {"x-east": "old"}, [record]).write()
+    History(FolderShelf.of(tmp_path, "x"), {"x-east": "old"}, [record]).write()
 
 
 @pytest.mark.parametrize("command", [("deploy",), ("deploy", "resume"), ("rollback",)])
@@ -149,6 +149,13 @@ def test_the_summary_has_every_stack_and_names_what_is_replaced_or_destroyed():
     assert "us-east-1 (primary) serves customers now" in text
 
 
+def test_with_one_stack_the_summary_says_that_every_region_changes_at_once():
+    warning = "a bad release reaches all of them at once"
+
+    assert warning in printed(print_summary, "x", (StackPlan("x"),)).replace("\n", " ")
+    assert warning not in printed(print_summary, "x", (StackPlan("x-us-west-2"),))
+
+
 def test_one_region_is_deployed_alone_only_if_it_has_a_stack(tmp_path):
     stacks = {
         "x-data": [],
@@ -161,8 +168,11 @@ def test_one_region_is_deployed_alone_only_if_it_has_a_stack(tmp_path):
 
     assert [stack.name for stack in chosen_stacks(place, None)] == list(stacks)
     assert [stack.name for stack in chosen_stacks(place, "us-west-2")] == ["x-us-west-2"]
+    assert [stack.name for stack in chosen_stacks(place, None, "us-west-2")] == list(stacks)[:2]
     with pytest.raises(UsageError, match="--only eu-west-1: x has no stack of this Region"):
         chosen_stacks(place, "eu-west-1")
+    with pytest.raises(UsageError, match="--until eu-west-1: x has no stack of this Region"):
+        chosen_stacks(place, None, "eu-west-1")
 
 
 def test_who_serves_is_unknown_if_the_name_does_not_respond():

@@ -1,17 +1,16 @@
 """A release goes stack by stack; what fails gets the release before; nothing stays half."""
 
-import json
-import os
 from itertools import count
 
 import pytest
 
 from ops.deploy.changes import Action, StackPlan
 from ops.deploy.record import History, Outcome, Step
-from ops.deploy.run import Deployer, history_file, refuse_unfinished
-from ops.deploy.store import KEPT, ReleaseStore
+from ops.deploy.run import Deployer, refuse_unfinished
+from ops.deploy.shelf import FolderShelf
 from ops.deploy.waves import GateResult
 from ops.errors import ExitCode, OpsError, UsageError
+from ops.folders import releases_folder
 
 pytestmark = pytest.mark.unit
 
@@ -19,6 +18,8 @@ NAMES = ("x-data", "x-west", "x-east", "x-routing")
 REGIONS = ("x-west", "x-east")
 FAULTS = ("faulty", "slow")
 """A share of the requests shows the first one, all of them both."""
+UNDER_LOAD = "under load"
+"""A fault that only customers show."""
 NO_PROCESS = 2**31 - 1
 
 
@@ -32,11 +33,13 @@ class World:
     def __init__(self, folder, names=NAMES):
         self.names = names
         self.output = folder / "out"
-        self.history = history_file(folder, "x")
+        self.folder = releases_folder(folder, "x")
+        self.history = FolderShelf(self.folder)
         self.deployed = dict.fromkeys(names, "")
         self.snapshots = {}
         """What each API was deployed from: what there was before anything was deleted."""
         self.serving, self.shared = dict.fromkeys(names, ""), {}
+        self.switched_by = None
         self.calls = []
         self.approved = []
         self.killed_at = None
@@ -61,15 +64,23 @@ class World:
         return Deployer(
             "x",
             History.read(self.history),
+            self.folder,
             lambda name: FakeStack(self, name),
             self,
             FakeAliases(self),
+            FakeCustomers(self),
             approve=self.approve,
             check=lambda: self.step("check"),
         )
 
-    def deploys(self, share=0.1):
-        return self.deployer().deploy(self.names, revision="abc", bake_seconds=7, share=share)
+    def deploys(self, share=0.1, with_customers=False):
+        return self.deployer().deploy(
+            self.names,
+            revision="abc",
+            bake_seconds=7,
+            share=share,
+            with_customers=with_customers,
+        )
 
     def approve(self, plans):
         self.step("approve")
@@ -85,10 +96,33 @@ class World:
         found = next((f for f in FAULTS if f in self.serving[stack]), "well")
         if "faulty" in self.shared.get(stack, ""):
             found = "faulty"
+        if self.switched_by and UNDER_LOAD in self.serving[stack]:
+            found = UNDER_LOAD
         return GateResult(found == "well", found, {"seconds": 1.0})
 
     def did(self, what):
         return [call[1] for call in self.calls if call[0] == what]
+
+
+class FakeCustomers:
+    """The switch, as the first Region of the order can take over."""
+
+    def __init__(self, world):
+        self.world = world
+
+    def may_move_to(self, stack):
+        return stack == REGIONS[0]
+
+    def move(self, run):
+        self.world.step("move", run)
+        if self.world.switched_by:
+            raise OpsError("the switch is engaged", next_step="")
+        self.world.switched_by = run
+
+    def back(self, run):
+        self.world.step("back", run)
+        if self.world.switched_by == run:
+            self.world.switched_by = None
 
 
 class FakeAliases:
@@ -242,6 +276,54 @@ def test_what_only_all_requests_show_is_rolled_back_too(world):
     assert (world.serving, world.deployed) == (contents("one"), contents("one"))
 
 
+def test_the_secondary_serves_all_customers_for_a_while_before_the_primary_changes(world):
+    world.synthesizes("two")
+
+    assert world.deploys(with_customers=True).outcome is Outcome.DEPLOYED
+
+    assert world.switched_by is None
+    seen = ("release", "gate", "move", "back", "apply")
+    calls = [c[:2] for c in world.calls if c[0] in seen]
+    moved = calls.index(("move", world.deployer().history.last.run))
+    assert [c[0] for c in calls[moved - 2 : moved + 4]] == [
+        "release", "gate", "move", "gate", "back", "apply",
+    ]  # fmt: skip
+    assert calls[moved + 3] == ("apply", "x-east")
+    assert len(world.did("move")) == 1
+
+
+def test_what_only_customers_show_is_rolled_back_when_they_are_away(world):
+    world.synthesizes(UNDER_LOAD)
+
+    record = world.deploys(with_customers=True)
+
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert record.reason == f"while it served all customers: {UNDER_LOAD}"
+    assert (world.switched_by, world.deployed) == (None, contents("one"))
+    calls = [c[0] for c in world.calls]
+    assert calls.index("back") < calls.index("restore")
+
+
+def test_a_switch_that_somebody_else_has_engaged_stays_engaged(world):
+    world.synthesizes("two")
+    world.switched_by = "somebody"
+
+    record = world.deploys(with_customers=True)
+
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert "could not serve all customers: the switch is engaged" in record.reason
+    assert world.switched_by == "somebody"
+
+
+def test_customers_bake_nothing_without_a_stack_of_the_secondary(world):
+    world.synthesizes("two")
+
+    with pytest.raises(UsageError, match=r"no stack .* x-data, x-east"):
+        world.deployer().deploy(
+            ("x-data", "x-east"), revision="", bake_seconds=0, with_customers=True
+        )
+
+
 @pytest.mark.parametrize("method", ["share", "release"])
 def test_an_alias_that_cannot_be_changed_rolls_the_stack_back(world, method):
     world.synthesizes("two")
@@ -370,6 +452,22 @@ def test_a_rollback_that_would_destroy_data_is_not_applied(world):
     assert record.steps["x-west"] is Step.FAILED
 
 
+def test_a_release_that_stops_half_way_is_the_same_release_when_the_rest_is_deployed(world):
+    world.synthesizes("two")
+    first = world.deployer().deploy(NAMES[:2], revision="", bake_seconds=0, rest=NAMES[2:])
+
+    assert first.outcome is Outcome.DEPLOYED
+    assert first.rest == ["x-east", "x-routing"]
+    assert world.deployed == contents("one") | {"x-west": "x-west two"}
+    world.calls.clear()
+
+    second = world.deploys()
+
+    assert second.release == first.release
+    assert world.did("apply") == ["x-east", "x-routing"]
+    assert world.deployed == contents("two")
+
+
 def test_a_second_deployment_is_refused_while_one_is_unfinished(world):
     world.synthesizes("two")
     world.killed_at = 12
@@ -378,7 +476,7 @@ def test_a_second_deployment_is_refused_while_one_is_unfinished(world):
     world.killed_at = None
 
     with pytest.raises(OpsError, match=r"begun .* by ") as refused:
-        refuse_unfinished(History.read(world.history))
+        refuse_unfinished("x", History.read(world.history))
     with pytest.raises(OpsError):
         world.deploys()
 
@@ -395,7 +493,7 @@ def killed_runs(tmp_path, text):
         world.calls.clear()
         world.killed_at = moment
         try:
-            world.deploys()
+            world.deploys(with_customers=True)
         except KilledError:
             world.killed_at = None
             yield world
@@ -413,7 +511,8 @@ def test_killed_at_any_moment_resume_finishes_it(tmp_path):
         assert deployer.resume().outcome is Outcome.DEPLOYED
         assert world.deployed == world.serving == contents("two")
         assert not world.shared
-        assert not (world.history.parent / "plans").exists()
+        assert world.switched_by is None
+        assert not (world.folder / "plans").exists()
 
 
 def test_an_api_that_loses_a_method_is_deployed_once_more(world):
@@ -469,6 +568,7 @@ def test_killed_at_any_moment_a_bad_release_ends_with_the_one_before(tmp_path):
         assert deployer.resume().outcome is Outcome.ROLLED_BACK
         assert world.deployed == world.serving == contents("one")
         assert not world.shared
+        assert world.switched_by is None
 
 
 def test_killed_at_any_moment_rollback_undoes_it(tmp_path):
@@ -479,7 +579,41 @@ def test_killed_at_any_moment_rollback_undoes_it(tmp_path):
         assert deployer.rollback(bake_seconds=0).outcome is Outcome.DEPLOYED
         assert world.deployed == world.serving == contents("one")
         assert not world.shared
+        assert world.switched_by is None
         assert History.read(world.history).unfinished is None
+
+
+def test_another_machine_resumes_and_rolls_back_where_nothing_is_synthesized(tmp_path):
+    one, other = World(tmp_path / "one"), World(tmp_path / "other")
+    other.history, other.deployed = one.history, one.deployed
+    one.synthesizes("one")
+    one.deploys()
+    one.synthesizes("two")
+    one.calls.clear()
+    one.killed_at = 14
+    with pytest.raises(KilledError):
+        one.deploys()
+
+    assert other.deployer().resume().outcome is Outcome.DEPLOYED
+    assert one.deployed == contents("two")
+
+    assert other.deployer().rollback(bake_seconds=0).outcome is Outcome.DEPLOYED
+    assert one.deployed == contents("one")
+
+
+def test_releases_that_cannot_be_removed_fail_no_deployment(world):
+    deployer, lines = world.deployer(), []
+
+    def refuse(_):
+        raise OpsError("the bucket refuses", next_step="")
+
+    deployer.store.prune, deployer.on_step = refuse, lines.append
+    world.synthesizes("two")
+
+    record = deployer.deploy(NAMES, revision="abc", bake_seconds=0)
+
+    assert record.outcome is Outcome.DEPLOYED
+    assert lines[-1] == "Former releases were not removed: the bucket refuses"
 
 
 def test_a_release_is_rolled_back_and_forth(world):
@@ -558,46 +692,3 @@ def test_a_history_that_was_read_before_the_lock_is_read_again(world):
 
     assert early.records[-1] == record
     assert early.deployed == world.deployer().history.deployed
-
-
-def test_a_history_of_another_version_is_refused(tmp_path):
-    path = tmp_path / "history.json"
-    path.write_text(json.dumps({"version": 99}))
-
-    with pytest.raises(OpsError, match="its version is 99"):
-        History.read(path)
-
-
-def test_a_release_is_named_after_its_content_and_kept_once(tmp_path):
-    world = World(tmp_path)
-    store = ReleaseStore(tmp_path / "kept")
-    world.synthesizes("one")
-    folders = [world.output / "stacks" / name for name in NAMES]
-    one = store.add(folders)
-    (folders[1] / "terraform.tfstate").write_text("secret")
-    (folders[1] / ".terraform" / "provider").write_text("another")
-    assert store.add(folders) == one
-
-    world.synthesizes("two")
-    assert store.add(folders) != one
-    assert not [
-        p for p in (tmp_path / "kept").rglob("*") if p.name in ("provider", "terraform.tfstate")
-    ]
-
-    store.restore(one, folders[1])
-    assert (folders[1] / "cdk.tf.json").read_text() == "x-west one"
-    assert (folders[1] / "assets" / "archive.zip").read_text() == "x-west one"
-    assert (folders[1] / ".terraform" / "provider").exists()
-
-
-def test_the_oldest_releases_are_removed_but_those_that_are_needed(tmp_path):
-    world, store = World(tmp_path), ReleaseStore(tmp_path / "kept")
-    ids = []
-    for number in range(KEPT + 3):
-        world.synthesizes(str(number))
-        ids.append(store.add([world.output / "stacks" / name for name in NAMES]))
-        os.utime(tmp_path / "kept" / ids[-1], (number, number))
-
-    store.prune({ids[0]})
-
-    assert {path.name for path in (tmp_path / "kept").iterdir()} == {ids[0], *ids[-KEPT:]}
