@@ -117,9 +117,7 @@ def _enable(environment: Environment, region: str) -> str:
 def lock(environment: Environment) -> Iterator[Finding]:
     """Check that no drill on any machine has ended without restoring what it changed."""
     state = locks.read(environment)
-    # Only what this says depends on the clock, not who may take the lock.
-    is_held = state.run and not _is_past(state.expires_at)
-    if is_held:
+    if is_held(state):
         yield unknown(state.run, f"the environment is being changed: {state}")
     elif state.note:
         try:
@@ -133,6 +131,17 @@ def lock(environment: Environment) -> Iterator[Finding]:
         )
     else:
         yield passed("lock", "no drill has left anything to restore")
+
+
+def is_held(state: locks.LockState) -> bool:
+    """Whether somebody holds the lock, by the clock of this machine.
+
+    Only what findings say depends on the clock, not who may take the lock.
+
+    Args:
+        state: The lock.
+    """
+    return bool(state.run) and not _is_past(state.expires_at)
 
 
 def _is_past(expires_at: str) -> bool:
