@@ -50,7 +50,7 @@ test-failed: setup ## what failed the last time, one test after the other
 coverage: setup ## branch coverage of the unit tests, with the lines that they miss
 	$(UNIT) --cov --cov-report=term-missing:skip-covered
 
-scan: .venv/ready .venv-scans/ready ## checkov over every environment, and a client from the OpenAPI document
+scan: .venv/ready .venv-scans/ready ## checkov over every environment, linters of workflows, and an OpenAPI client
 	python -m scans
 
 audit: audit-python audit-node ## ask PyPI and npm for known vulnerabilities (-k: both, even if one has some)

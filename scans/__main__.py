@@ -1,7 +1,8 @@
-"""`python -m scans`: checkov over every environment, and a client from the OpenAPI document.
+"""`python -m scans`: linters of workflows, checkov over every environment, an OpenAPI client.
 
-A failed check must be explained in `accepted.toml`, one by one. Exit codes: 0 nothing unexplained,
-1 a failed check without explanation or an explanation without a failed check, 3 checkov cannot run.
+A failed check of checkov must be explained in `accepted.toml`, one by one. Exit codes: 0 nothing
+unexplained, 1 a finding in a workflow, a failed check without explanation or an explanation without
+a failed check, 3 a scanner cannot run.
 """
 
 import json
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scans.accepted import Accepted, FailedCheck, compare, read_accepted
+from scans.workflows import problems
 
 REPOSITORY = Path(__file__).parent.parent
 ENVIRONMENTS = (REPOSITORY / "environments", REPOSITORY / "tests" / "hardened")
@@ -33,6 +35,9 @@ def main() -> int:
         The exit code.
     """
     try:
+        if found := problems(REPOSITORY / ".github", CHECKOV.parent):
+            print(*found, sep="\n")
+            return 1
         with tempfile.TemporaryDirectory(prefix="scans-") as folder:
             failed = [
                 check
@@ -43,6 +48,9 @@ def main() -> int:
         _generate_client()
     except ScanError as error:
         print(error, file=sys.stderr)
+        return PREREQUISITE_BROKEN
+    except OSError as error:
+        print(f"a scanner cannot run: {error}; install it with: make scan", file=sys.stderr)
         return PREREQUISITE_BROKEN
     accepted = read_accepted(Path(__file__).with_name("accepted.toml"))
     return _told(*compare(failed, accepted), failed)
