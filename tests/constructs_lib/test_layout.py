@@ -204,7 +204,6 @@ def test_each_stack_has_a_state_of_its_own(tmp_path):
         (REPOSITORY / "environments" / "example.toml").read_text(),
         ('layout = "single"', 'layout = "regional"'),
         ('key = "failover-api/example.tfstate"', 'key = "apis/production.tfstate"'),
-        ('region = "us-west-2"', 'region = "us-east-2"'),
     )
 
     backends = {name: stack.json["terraform"]["backend"]["s3"] for name, stack in stacks.items()}

@@ -374,7 +374,7 @@ def test_state_is_local_or_in_a_locked_encrypted_bucket(stacks):
         "s3": {
             "bucket": "example-terraform-state",
             "key": "failover-api/example.tfstate",
-            "region": "us-west-2",
+            "region": "us-east-2",
             "encrypt": True,
             "use_lockfile": True,
         }
