@@ -73,6 +73,19 @@ class Aliases(Protocol):
         """Give all requests to the versions that served before."""
 
 
+class Customers(Protocol):
+    """Lets a Region serve all customers for a while."""
+
+    def may_move_to(self, stack: str) -> bool:
+        """Whether a stack is of the Region that can take over."""
+
+    def move(self, run: str) -> None:
+        """Let that Region take over."""
+
+    def back(self, run: str) -> None:
+        """Undo it, if this deployment did it."""
+
+
 @dataclass
 class Waves:
     """A deployment that runs.
@@ -84,6 +97,7 @@ class Waves:
         store: Where releases are kept.
         gate: Decides whether it may continue.
         aliases: Gives new versions of functions their requests.
+        customers: Lets a Region serve all customers.
         plans: Folder of Terraform's plans, `NAME.tfplan`, of what is in the stacks' folders.
         planned: What the operator has approved; empty if everything is to be planned again.
         approve: Called with a plan that is not as the approved one; raises an error to stop.
@@ -98,6 +112,7 @@ class Waves:
     store: ReleaseStore
     gate: Gate
     aliases: Aliases
+    customers: Customers
     plans: Path
     planned: Mapping[str, StackPlan]
     approve: Callable[[StackPlan], None]
@@ -148,7 +163,7 @@ class Waves:
         except OpsError as error:
             return f"{stack.name} could not be applied: {explain(error)}"
         self._note(stack, Step.APPLIED)
-        if problem := self._release(stack):
+        if problem := self._release(stack) or self._bake_with_customers(stack):
             return problem
         self._passed(stack)
         return ""
@@ -175,6 +190,22 @@ class Waves:
         self.on_step(f"Checking what {name} serves, for {bake:g} s")
         result = self._gated(stack, bake)
         return "" if result.passed else result.found
+
+    def _bake_with_customers(self, stack: Stack) -> str:
+        """Let the Region serve all customers for a while, if asked to; returns why it must not."""
+        if not (self.record.with_customers and self.customers.may_move_to(stack.name)):
+            return ""
+        self.check()
+        bake, run = self.record.bake_seconds, self.record.run
+        self.on_step(f"Checking {stack.name} for {bake:g} s, while it serves all customers")
+        try:
+            self.customers.move(run)
+            result = self._gated(stack, bake)
+        except OpsError as error:
+            return f"{stack.name} could not serve all customers: {explain(error)}"
+        finally:
+            self.customers.back(run)
+        return "" if result.passed else f"while it served all customers: {result.found}"
 
     def _plan(self, stack: Stack) -> StackPlan:
         """The approved plan if it is still valid; else a new one, approved if it is another.

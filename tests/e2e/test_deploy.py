@@ -11,12 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 
 import pytest
 from local_api import IDLE_SPEED, REGIONS, Api
 from repository_files import REPOSITORY
 
+from ops import switch
 from ops.environment import Environment
 from ops.folders import releases_folder
 from sandbox.workspace import Workspace
@@ -55,6 +57,7 @@ class Operator:
     Attributes:
         failed: What went wrong with the customer's requests.
         calls: How many there were.
+        regions: How many each Region served.
     """
 
     def __init__(self, folder, api):
@@ -66,7 +69,7 @@ class Operator:
         self.function = folder / FUNCTION
         self.good = self.function.read_text()
         self.history_file = releases_folder(api.workspace.folder, "local") / "history.json"
-        self.failed, self.calls = [], 0
+        self.failed, self.calls, self.regions = [], 0, Counter()
 
     def releases(self, text):
         self.function.write_text(text)
@@ -128,6 +131,7 @@ class Operator:
                 "GET", url, headers={"x-api-key": environment.api_key}, timeout_seconds=30
             )
             self.calls += 1
+            self.regions[response.region] += 1
             if not response.ok:
                 self.failed.append(f"{response.summary} {response.body[:200]}")
 
@@ -200,6 +204,22 @@ def test_a_bad_release_is_rolled_back_in_the_secondary_and_no_request_fails(oper
     found = operator.aliases(SECONDARY).values()
     assert all((version, weights) == (newest, {}) for version, newest, weights in found)
     assert operator.aliases(REGIONS[0]) == primary
+
+
+def test_the_secondary_serves_all_customers_for_a_while_and_no_request_fails(operator):
+    operator.failed.clear()
+    operator.regions.clear()
+    operator.good += "# with customers\n"
+    operator.releases(operator.good)
+
+    code, document = operator.deploys("--bake-with-customers")
+
+    assert code == 0, document
+    gates = [gate["stack"] for gate in document["deployments"][-1]["gates"]]
+    assert gates.count(f"local-{SECONDARY}") == 3
+    assert operator.failed == []
+    assert operator.regions[SECONDARY] > 3
+    assert not switch.status(operator.api.local.environment).engaged
 
 
 def test_a_release_that_is_killed_is_finished_by_resume_and_undone_by_rollback(operator):
