@@ -15,13 +15,12 @@ from collections import Counter
 from contextlib import contextmanager
 
 import pytest
-from local_api import IDLE_SPEED, REGIONS, Api
+from local_api import REGIONS
 from repository_files import REPOSITORY
 
 from ops import switch
 from ops.environment import Environment
 from ops.folders import releases_folder
-from sandbox.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
@@ -141,23 +140,11 @@ class Operator:
 
 
 @pytest.fixture(scope="module")
-def operator(tmp_path_factory):
-    environments = tmp_path_factory.mktemp("environments")
-    text = (REPOSITORY / "environments" / "local.toml").read_text()
-    (environments / "local.toml").write_text(f'layout = "regional"\n{text}')
-    variables = {"FAILOVER_ENVIRONMENTS": str(environments)}
-    api = Api(Workspace(tmp_path_factory.mktemp("sandbox")), variables=variables)
-    try:
-        api.up()
-        # At full speed, a busy machine makes a healthy Region miss its checks: a failover, here to
-        # the Region that has the bad release.
-        api.set_speed(IDLE_SPEED)
-        found = Operator(tmp_path_factory.mktemp("checkout"), api)
-        code, document = found.deploys()
-        assert code == 0, document
-        yield found
-    finally:
-        api.down()
+def operator(regional, tmp_path_factory):
+    found = Operator(tmp_path_factory.mktemp("checkout"), regional)
+    code, document = found.deploys()
+    assert code == 0, document
+    return found
 
 
 def test_a_good_release_reaches_every_region_and_no_request_fails(operator):
