@@ -102,12 +102,16 @@ RELEASE = (
     # The account is checked before anything changes.
     Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
     Grant("dynamodb", "DescribeTable", (_SECONDARY_TABLE,)),
-    # The lock.
+    # The lock, and the switch if the secondary serves all customers for a while.
     Grant("dynamodb", "GetItem UpdateItem DeleteItem", (_SECONDARY_TABLE,), _OWN_PARTITIONS),
     _through_dynamodb("secondary"),
     # The gate: what each Region serves, and transactions as a publisher.
     Grant("apigateway", "GET", ("apigateway:{api}", "apigateway:{api}/*")),
     Grant("execute-api", "Invoke", ("execute-api:{invoked}/*",)),
+    # Shares of requests for new versions; the names end in `*`, as above.
+    Grant("lambda", "GetAlias ListVersionsByFunction UpdateAlias", ("lambda:{function}",)),
+    # Alarms, and errors of new versions.
+    Grant("cloudwatch", "DescribeAlarms GetMetricData", (ANYWHERE,)),
     # Releases and their history, beside the state.
     Grant("s3", "GetObject PutObject DeleteObject", ("s3:::{state_bucket}/{releases}*",)),
 )
