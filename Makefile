@@ -5,6 +5,8 @@ PORT ?= 4566
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PIPENV_VERBOSITY := -1
+# Container images set it, and then each of the hundreds of processes of a run compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 # CI holds the unit suite to the coverage that pyproject.toml requires.
 UNIT = python -m pytest -m "unit and not exhaustive" -n auto --dist worksteal -q $(if $(CI),--cov --cov-report=)
