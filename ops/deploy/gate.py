@@ -7,9 +7,9 @@ from statistics import median
 from typing import Protocol
 
 from ops.deploy.alarms import alarms_on
+from ops.deploy.parts import GateResult
 from ops.deploy.serving import regions_of, serving
 from ops.deploy.transaction import Transaction, Transactor
-from ops.deploy.waves import GateResult
 from ops.environment import Environment
 from ops.stacks import ROUTING_SUFFIX
 from ops.verify import certificates, regions, verify

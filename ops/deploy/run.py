@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.deploy.changes import StackPlan
+from ops.deploy.parts import Aliases, Customers, Gate, Stack
 from ops.deploy.planning import plan_stacks, refuse_to_destroy_data
 from ops.deploy.record import History, Outcome, Record, now
 from ops.deploy.store import KEPT, ReleaseStore
-from ops.deploy.waves import Aliases, Customers, Gate, Stack, Waves
+from ops.deploy.waves import Waves
 from ops.drill.journal import this_program
 from ops.errors import ExitCode, OpsError, UsageError
 from ops.lock import new_run, user

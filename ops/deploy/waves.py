@@ -8,82 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ops.deploy.changes import StackPlan
-from ops.deploy.planning import Planner, plan_stack, refuse_to_destroy_data
+from ops.deploy.parts import Aliases, Customers, Gate, GateResult, Stack
+from ops.deploy.planning import plan_stack, refuse_to_destroy_data
 from ops.deploy.record import History, Outcome, Record, Step
 from ops.deploy.store import ReleaseStore
 from ops.errors import OpsError, explain
 from ops.processes import program
 from ops.terraform import Progress
-
-
-class Stack(Planner, Protocol):
-    """What plans and applies a stack."""
-
-    @property
-    def folder(self) -> Path:
-        """Folder of the synthesized stack."""
-
-    def init(self) -> None:
-        """Install the provider and open the backend."""
-
-    def apply_plan(
-        self, file: Path, on_progress: Callable[[Progress], None], on_start: Callable[[int], None]
-    ) -> None:
-        """Apply a plan."""
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """What a gate found.
-
-    Attributes:
-        passed: Whether the release may continue.
-        found: What was found, for people.
-        figures: `{name with unit: number}`.
-    """
-
-    passed: bool
-    found: str
-    figures: Mapping[str, float]
-
-
-class Gate(Protocol):
-    """Decides whether a release may continue after a stack."""
-
-    def prepare(self, stack: str) -> None:
-        """Measure what there is before the stack changes."""
-
-    def check(self, stack: str, bake_seconds: float) -> GateResult:
-        """Check what the stack serves."""
-
-
-class Aliases(Protocol):
-    """Decides which version of a stack's functions gets how many requests."""
-
-    def share(self, stack: str, share: float) -> int:
-        """Give new versions a share; returns of how many functions there is one."""
-
-    def release(self, stack: str) -> None:
-        """Give new versions all requests."""
-
-    def restore(self, stack: str) -> None:
-        """Give all requests to the versions that served before."""
-
-
-class Customers(Protocol):
-    """Lets a Region serve all customers for a while."""
-
-    def may_move_to(self, stack: str) -> bool:
-        """Whether a stack is of the Region that can take over."""
-
-    def move(self, run: str) -> None:
-        """Let that Region take over."""
-
-    def back(self, run: str) -> None:
-        """Undo it, if this deployment did it."""
 
 
 @dataclass

@@ -5,10 +5,10 @@ from itertools import count
 import pytest
 
 from ops.deploy.changes import Action, StackPlan
+from ops.deploy.parts import GateResult
 from ops.deploy.record import History, Outcome, Step
 from ops.deploy.run import Deployer, refuse_unfinished
 from ops.deploy.shelf import FolderShelf
-from ops.deploy.waves import GateResult
 from ops.errors import ExitCode, OpsError, UsageError
 from ops.folders import releases_folder
 
