@@ -94,6 +94,16 @@ def test_a_replacement_that_would_lose_something_is_refused(protected, kind):
     assert f"Resource {address} has lifecycle.prevent_destroy set" in refusal
 
 
+def test_an_integration_that_is_replaced_without_protection_is_put_by_the_next_apply(deployed):
+    """It is put over the old one, which is then deleted: docs/reference/limitations.md."""
+    deployed.apply(f"-replace={deployed.address('aws_api_gateway_integration')}")
+    assert "1 to add, 0 to change, 0 to destroy" in deployed.changes()
+
+    deployed.apply()
+
+    assert deployed.changes() is None
+
+
 def test_a_destroy_is_refused_while_the_table_is_protected(protected):
     assert "has lifecycle.prevent_destroy set" in protected.refusal("-destroy")
 
