@@ -173,7 +173,8 @@ def test_what_an_up_that_was_killed_has_left_is_found_and_ended(applying):
     up.kill()
     up.communicate()
     running.programs["aws"].process().kill()
-    assert workspace.processes()
+    # Terraform may have ended by then, for want of anybody who reads what it prints.
+    assert left_of(workspace)
 
     # WHEN the sandbox is taken down, and that is interrupted
     down = start_sandbox("down", "--folder", str(workspace.folder))
