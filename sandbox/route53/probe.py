@@ -14,7 +14,9 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import astuple, dataclass
 from functools import lru_cache
+from typing import Any
 
+from sandbox.listener import CLOSING_SECONDS, HANDSHAKE_SECONDS
 from sandbox.route53.exchange import (
     BODY_BYTES,
     HEADER_BYTES,
@@ -136,18 +138,20 @@ async def _request(
     Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
     """
     secure = check.type.startswith("HTTPS")
+    server_name = (check.enable_sni and check.domain_name) or ""
+    tls: dict[str, Any] = {
+        "ssl": _tls(),
+        "server_hostname": server_name,
+        "ssl_handshake_timeout": HANDSHAKE_SECONDS,
+        "ssl_shutdown_timeout": CLOSING_SECONDS,
+    }
     try:
+        # From here on asyncio closes the socket, whatever happens: it may still wait for it.
         reader, writer = await asyncio.open_connection(
-            sock=connection,
-            ssl=_tls() if secure else None,
-            server_hostname=((check.enable_sni and check.domain_name) or "") if secure else None,
-            limit=HEADER_BYTES,
+            sock=connection, limit=HEADER_BYTES, **(tls if secure else {})
         )
-    except BaseException as error:
-        connection.close()
-        if isinstance(error, ssl.SSLError):
-            raise UnhealthyError(f"TLS handshake failed: {error.reason or error}") from None
-        raise
+    except ssl.SSLError as error:
+        raise UnhealthyError(f"TLS handshake failed: {error.reason or error}") from None
     try:
         writer.write(request_bytes(check))
         yield reader

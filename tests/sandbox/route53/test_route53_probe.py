@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -293,3 +294,26 @@ def test_limits_are_those_of_the_developer_guide() -> None:
 )
 def test_a_sped_up_run_keeps_limits_that_loopback_can_meet(speed: float, expected: Limits) -> None:
     assert Limits().divided(speed) == expected
+
+
+def test_a_check_that_is_given_up_as_its_handshake_ends_closes_nothing_under_the_event_loop(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop would never read what gets the same file descriptor next."""
+    complete = SSLProtocol._on_handshake_complete
+
+    async def run() -> Observation:
+        async with serving(saying(reply("200 OK"))) as plain, serving(saying(), tls) as secure:
+            given_up = asyncio.create_task(observe(SECURE, Target("127.0.0.1", secure), PATIENT))
+
+            def end(protocol: SSLProtocol, error: BaseException | None) -> None:
+                complete(protocol, error)
+                if not protocol._server_side:
+                    given_up.cancel()
+
+            monkeypatch.setattr(SSLProtocol, "_on_handshake_complete", end)
+            with pytest.raises(asyncio.CancelledError):
+                await given_up
+            return await observe(PLAIN, Target("127.0.0.1", plain), Limits(2, 2, 2, 2))
+
+    assert asyncio.run(run()).healthy
