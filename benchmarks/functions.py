@@ -23,7 +23,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -31,9 +30,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-REPOSITORY = Path(__file__).parent.parent
-REPORT = REPOSITORY / "docs" / "reference" / "benchmarks.md"
-HEADING = "# Benchmarks of the functions\n"
+from benchmarks.document import REPORT, REPOSITORY, paragraph, write_section
 
 TARGET = 1.3
 """The heaviest function's import, in times a bare client's."""
@@ -92,16 +89,8 @@ def main() -> int:
             return 1
     print(text)
     if options.report:
-        others = options.report.read_text("utf-8") if options.report.exists() else ""
-        before = others.partition(HEADING)[0].rstrip()
-        options.report.write_text(f"{before}\n\n{text}".lstrip(), encoding="utf-8")
+        write_section(text, options.report)
     return 0
-
-
-def section_of(report: Path) -> str:
-    """What a file holds of this benchmark, for whoever rewrites the rest of it."""
-    _, heading, section = report.read_text("utf-8").partition(HEADING)
-    return f"\n{heading}{section}" if heading else ""
 
 
 def _options() -> argparse.Namespace:
@@ -318,8 +307,9 @@ def _report(
     ratio = times[ZIP][heaviest]
     return "\n".join(
         [
-            HEADING,
-            _paragraph(
+            "# Benchmarks of the functions",
+            "",
+            paragraph(
                 f"Written by `python -m benchmarks.functions` on {datetime.date.today():%Y-%m-%d}, "
                 f"CPython {platform.python_version()}, boto3 {version('boto3')}, "
                 f"{os.cpu_count()} cores. {rounds} rounds after one that does not count, in each "
@@ -327,7 +317,7 @@ def _report(
                 "ratios are medians of the ratios within a round."
             ),
             "",
-            _paragraph(
+            paragraph(
                 "Cold is the import of the module in a new process, without the start of Python, "
                 "against boto3 with one DynamoDB client of the same configuration. The functions "
                 "have no bytecode, as in their zip; boto3 and the standard library have. Warm is a "
@@ -342,10 +332,6 @@ def _report(
             "",
         ]
     )
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(text, width=110, break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

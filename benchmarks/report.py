@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import subprocess
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import typescript_stack
+from benchmarks.document import paragraph, ratio, seconds
 from benchmarks.programs import Program, Run, Runs
 
 SERIES = (((2, 8), (4, 8), (8, 8)), ((2, 10), (2, 50), (2, 200)))
@@ -30,21 +30,17 @@ class Target:
     of: Callable[[Run], float]
 
 
-def _seconds(run: Run) -> float:
-    return run.seconds
-
-
 def _peak(run: Run) -> float:
     return run.peak_bytes
 
 
 TARGETS = (
-    Target("at most 1.8 times an empty app", "local", "empty", 1.8, _seconds),
-    Target("at most 1/8 of the stock import", "local", "stock", 1 / 8, _seconds),
-    Target("at most 0.7 times TypeScript through ts-node", "local", "ts-node", 0.7, _seconds),
+    Target("at most 1.8 times an empty app", "local", "empty", 1.8, seconds),
+    Target("at most 1/8 of the stock import", "local", "stock", 1 / 8, seconds),
+    Target("at most 0.7 times TypeScript through ts-node", "local", "ts-node", 0.7, seconds),
     Target("peak memory at most 1/5 of the stock import", "local", "stock", 1 / 5, _peak),
-    Target("a stack for each Region: at most 1.3 times one", "regional", "local", 1.3, _seconds),
-    Target("first run at most the stock import", "first", "stock", 1.0, _seconds),
+    Target("a stack for each Region: at most 1.3 times one", "regional", "local", 1.3, seconds),
+    Target("first run at most the stock import", "first", "stock", 1.0, seconds),
 )
 
 
@@ -65,7 +61,7 @@ def write(
     """
     blocks = [
         "# Benchmarks of synthesis",
-        _paragraph(
+        paragraph(
             f"Written by `make bench` on {datetime.date.today():%Y-%m-%d}. Whole processes, from "
             f"start to end. {len(runs['empty'])} rounds, in each of which every program ran once, "
             "after a run that does not count; the stock import was in "
@@ -75,7 +71,7 @@ def write(
         _machine(runs),
         "## Programs",
         _programs(programs, runs),
-        _paragraph(
+        paragraph(
             f"The environment `local` is {size} resources and data sources. Memory is that "
             "of the largest process: Python programs are two, Python and Node; TypeScript is one. "
             "The first run makes the cache of the bindings; Python's bytecode and jsii's own cache "
@@ -88,16 +84,6 @@ def write(
         _growth(growth, sizes),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
-
-
-def _ratio(runs: Runs, measured: str, against: str, of: Callable[[Run], float] = _seconds) -> float:
-    """Median of the ratios within the rounds that both programs were in."""
-    pairs = zip(runs[measured], runs[against], strict=False)
-    return median(of(ours) / of(theirs) for ours, theirs in pairs)
-
-
-def _paragraph(text: str) -> str:
-    return textwrap.fill(text, width=110, break_long_words=False, break_on_hyphens=False)
 
 
 def _machine(runs: Runs) -> str:
@@ -142,8 +128,8 @@ def _programs(programs: Sequence[Program], runs: Runs) -> str:
         peak = median(run.peak_bytes for run in runs[program.name]) / 1e6
         lines.append(
             f"| {program.label} | {median(seconds):.2f} | {min(seconds):.2f} to {max(seconds):.2f} "
-            f"| {_ratio(runs, program.name, 'empty'):.2f} "
-            f"| {_ratio(runs, program.name, 'stock'):.1%} | {peak:.0f} |"
+            f"| {ratio(runs, program.name, 'empty'):.2f} "
+            f"| {ratio(runs, program.name, 'stock'):.1%} | {peak:.0f} |"
         )
     return "\n".join(lines)
 
@@ -151,12 +137,12 @@ def _programs(programs: Sequence[Program], runs: Runs) -> str:
 def _about_typescript(runs: Runs) -> str:
     if "ts-node" not in runs:
         return ""
-    return _paragraph(
+    return paragraph(
         "The TypeScript program is the same resources in one file, with imports of the submodules "
         "that are used, checked to synthesize the same JSON; it neither validates an environment "
         "file nor makes the functions' zip, as `main.py` does. `main.py` takes "
-        f"{_ratio(runs, 'local', 'ts-node'):.2f} times as long as ts-node, and "
-        f"{_ratio(runs, 'local', 'compiled'):.2f} times as long as the compiled program, whose "
+        f"{ratio(runs, 'local', 'ts-node'):.2f} times as long as ts-node, and "
+        f"{ratio(runs, 'local', 'compiled'):.2f} times as long as the compiled program, whose "
         "compiling is not counted."
     )
 
@@ -165,9 +151,9 @@ def _targets(runs: Runs) -> str:
     lines = ["| target | measured | limit | |", "|---|--:|--:|---|"]
     for target in TARGETS:
         if target.measured in runs and target.against in runs:
-            ratio = _ratio(runs, target.measured, target.against, target.of)
-            met = "met" if ratio <= target.limit else "**not met**"
-            lines.append(f"| {target.claim} | {ratio:.3f} | {target.limit:.3f} | {met} |")
+            found = ratio(runs, target.measured, target.against, target.of)
+            met = "met" if found <= target.limit else "**not met**"
+            lines.append(f"| {target.claim} | {found:.3f} | {target.limit:.3f} | {met} |")
     return "\n".join(lines)
 
 
@@ -178,7 +164,7 @@ def _growth(growth: Runs, sizes: Mapping[str, int]) -> str:
     lines = [
         "## Growth",
         "",
-        _paragraph(
+        paragraph(
             "`benchmarks/growing_stack.py`: `FailoverApiStack` with latency routing. Resources are "
             "resources and data sources; the empty app's time is taken off before time is divided. "
             "Added resources are those that the row has more than the one above."

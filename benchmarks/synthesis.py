@@ -1,4 +1,4 @@
-"""Measures whole syntheses and writes docs/reference/benchmarks.md.
+"""Measures whole syntheses and writes a section of docs/reference/benchmarks.md.
 
 Every program is run once before it counts, and then once in every round, one program after the
 other, so that a slow minute of the machine falls on all of them; ratios are medians of the ratios
@@ -16,11 +16,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks import functions, report, typescript_stack
+from benchmarks import report, typescript_stack
+from benchmarks.document import REPORT, REPOSITORY, write_section
 from benchmarks.programs import Bench, BenchmarkError, Program
-
-REPOSITORY = Path(__file__).parent.parent
-REPORT = REPOSITORY / "docs" / "reference" / "benchmarks.md"
 
 ENVIRONMENT = "local"
 MOST_ROUNDS_STOCK = 5
@@ -55,9 +53,7 @@ def main() -> int:
                 f"{error}: run `make setup`, and see that npm reaches a registry", file=sys.stderr
             )
             return 3
-    # The functions' figures are below, and are another benchmark's.
-    kept = functions.section_of(options.report) if options.report.exists() else ""
-    options.report.write_text(text + kept, encoding="utf-8")
+    write_section(text, options.report)
     print(text)
     return 0
 
