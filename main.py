@@ -1,4 +1,4 @@
-"""Synthesizes Terraform JSON: one stack for every file in environments/.
+"""Synthesizes Terraform JSON: the stacks of every file in environments/.
 
 `FAILOVER_ENVIRONMENT=<name>` synthesizes that environment only; `FAILOVER_ENVIRONMENTS=<folder>`
 takes the files from another folder. Exit codes: 0 synthesized, 2 an environment file is
@@ -35,7 +35,7 @@ ENVIRONMENTS = Path(
 
 
 def main() -> int:
-    """Read the environments and synthesize each as one stack.
+    """Read the environments and synthesize the stacks of each.
 
     Returns:
         The exit code.

@@ -3,9 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from cdktf import App, TerraformStack, Testing
 from cdktf_cdktf_provider_aws.provider import AwsProvider
+
+from constructs_lib.settings import Settings, load
 
 
 class Synthesized:
@@ -51,6 +54,14 @@ class Synthesized:
             for part in (*expressions, *depends_on)
             for reference in re.findall(pattern, part)
         }
+
+
+def in_one_stack(path: Path) -> Settings:
+    """An environment file as one stack, whatever its layout: every resource has the same address.
+
+    `tests/constructs_lib/test_layout.py` compares the layouts.
+    """
+    return load(path).model_copy(update={"layout": "single"})
 
 
 def new_stack(name: str = "test") -> TerraformStack:

@@ -8,6 +8,9 @@ import sys
 import pytest
 from repository_files import ENVIRONMENTS, REPOSITORY
 
+from constructs_lib.settings import load
+from constructs_lib.settings.stack_names import parts, stack_name
+
 pytestmark = pytest.mark.program
 
 SOURCES = (
@@ -84,7 +87,8 @@ def test_the_same_inputs_give_the_same_bytes_in_any_folder_at_any_time(tmp_path)
 
     # THEN every environment is synthesized, to the same bytes, without a path of this machine
     files = synthesized_files(one / "cdktf.out")
-    assert {f"stacks/{path.stem}/cdk.tf.json" for path in ENVIRONMENTS} <= files.keys()
+    stacks = {stack_name(each, part) for each in map(load, ENVIRONMENTS) for part in parts(each)}
+    assert {f"stacks/{stack}/cdk.tf.json" for stack in stacks} <= files.keys()
     assert files == synthesized_files(other / "cdktf.out")
     assert not [name for name, content in files.items() if str(tmp_path).encode() in content]
 

@@ -1,4 +1,4 @@
-"""The environment file: one `environments/<name>.toml` is one stack.
+"""The environment file: one `environments/<name>.toml`.
 
 Reads and validates a file without importing cdktf or the provider bindings, in a fraction of a
 second. All errors of a file are reported together, each with what is allowed and the fix.
@@ -388,7 +388,7 @@ def _not_reserved(tag_key: str) -> str:
 class Settings(_Section):
     """One validated environment file.
 
-    `name` is the file's name without `.toml`; it names the stack.
+    `name` is the file's name without `.toml`; it names the stacks.
     """
 
     name: str
@@ -503,7 +503,7 @@ def load(path: Path) -> Settings:
     """Read one environment file.
 
     Args:
-        path: The TOML file; its name without `.toml` becomes the name of the stack.
+        path: The TOML file; its name without `.toml` becomes the name of the environment.
 
     Returns:
         The validated settings.

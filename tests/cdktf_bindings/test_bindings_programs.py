@@ -48,9 +48,15 @@ def test_environments_are_the_same_to_the_byte_as_with_the_stock_import(tmp_path
 
     assert (fast.returncode, stock.returncode) == (0, 0), fast.stderr + stock.stderr
     assert "as a whole" not in fast.stderr
-    for path in ENVIRONMENTS:
-        name = Path("cdktf.out", "stacks", path.stem, "cdk.tf.json")
-        assert (tmp_path / "fast" / name).read_bytes() == (tmp_path / "stock" / name).read_bytes()
+    synthesized = [
+        {
+            file.parent.name: file.read_bytes()
+            for file in folder.glob("cdktf.out/stacks/*/cdk.tf.json")
+        }
+        for folder in (tmp_path / "fast", tmp_path / "stock")
+    ]
+    assert len(synthesized[0]) >= len(ENVIRONMENTS)
+    assert synthesized[0] == synthesized[1]
 
 
 @pytest.mark.exhaustive

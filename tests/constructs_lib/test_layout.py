@@ -202,7 +202,6 @@ def test_each_stack_has_a_state_of_its_own(tmp_path):
     stacks = synthesized(
         tmp_path,
         (REPOSITORY / "environments" / "example.toml").read_text(),
-        ('layout = "single"', 'layout = "regional"'),
         ('key = "failover-api/example.tfstate"', 'key = "apis/production.tfstate"'),
     )
 

@@ -7,11 +7,10 @@ import pytest
 from cdktf import App
 from provider_schema import arguments, configuration, paths, references, version, violations
 from repository_files import REPOSITORY, SHIPPED
-from synthesis import Synthesized
+from synthesis import Synthesized, in_one_stack
 
 import weather_api.stack
 from constructs_lib import FailoverApiStack, Key
-from constructs_lib.settings import load
 from examples.minimal import main as minimal
 from examples.shop import main as shop
 
@@ -31,7 +30,7 @@ DEPRECATED = dict(
 
 def stack_of(name):
     if name in FILES:
-        return weather_api.stack.build_stack(App(), load(FILES[name]))
+        return weather_api.stack.build_stack(App(), in_one_stack(FILES[name]))
     if name == "shop":
         return shop.build(App())
     return FailoverApiStack(

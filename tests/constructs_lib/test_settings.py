@@ -53,6 +53,14 @@ def test_every_shipped_environment_is_valid(path):
     assert settings.primary_region == settings.regions[0]
 
 
+def test_example_teaches_the_layout_for_production_and_the_default_is_the_one_for_trials(tmp_path):
+    example = REPOSITORY / "environments" / "example.toml"
+    (tmp_path / "trial.toml").write_text(text_of())
+
+    assert load(example).layout == "regional"
+    assert load(tmp_path / "trial.toml").layout == "single"
+
+
 def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
     # GIVEN the example, and a file with only what has no default
     example = load(REPOSITORY / "environments" / "example.toml")

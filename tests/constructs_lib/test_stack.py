@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from cdktf import App
 from repository_files import REPOSITORY, SHIPPED
-from synthesis import Synthesized
+from synthesis import Synthesized, in_one_stack
 
 import weather_api.operations
 import weather_api.stack
@@ -26,7 +26,7 @@ STACKS = [*SHIPPED, "hardened", "orders"]
 
 
 def failover_stack(path):
-    return weather_api.stack.build_stack(App(), load(path))
+    return weather_api.stack.build_stack(App(), in_one_stack(path))
 
 
 @pytest.fixture(scope="module")

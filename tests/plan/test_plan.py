@@ -12,10 +12,9 @@ import boto3
 import pytest
 from cdktf import App
 from repository_files import ENVIRONMENTS, REPOSITORY
-from synthesis import Synthesized
+from synthesis import Synthesized, in_one_stack
 
 import weather_api.stack
-from constructs_lib.settings import load
 from examples.shop import main as shop
 from ops.key_values import VARIABLE
 
@@ -44,7 +43,7 @@ def stack(request, tmp_path_factory, aws):
     if request.param == "orders":
         built = shop.build(app)
     else:
-        settings = load(FILES[request.param])
+        settings = in_one_stack(FILES[request.param])
         account = next(iter(settings.allowed_account_ids), account)
         built = weather_api.stack.build_stack(app, settings)
     synthesized = Synthesized(built)

@@ -5,10 +5,9 @@ import re
 import pytest
 from cdktf import App
 from repository_files import REPOSITORY
-from synthesis import Synthesized
+from synthesis import Synthesized, in_one_stack
 
 import weather_api.stack
-from constructs_lib.settings import load
 from examples.shop import main as shop
 from ops.diagram.reading import read
 
@@ -44,7 +43,7 @@ def latency_file(tmp_path_factory):
 def stacks(latency_file):
     """`{name: parsed JSON}`."""
     built = {
-        name: Synthesized(weather_api.stack.build_stack(App(), load(path))).json
+        name: Synthesized(weather_api.stack.build_stack(App(), in_one_stack(path))).json
         for name, path in (FILES | {"latency": latency_file}).items()
     }
     return built | {"orders": Synthesized(shop.build(App())).json}
