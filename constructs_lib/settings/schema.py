@@ -117,7 +117,8 @@ class ApiSettings(_Section):
     manage_account_log_role: bool = _setting(
         "Create the role that lets API Gateway write logs and set it for the whole account in "
         "each Region. It belongs to the account: leave it false where something else sets it. From "
-        "version 6 of the provider on, destroying the stack clears it for every API of the Region.",
+        "version 6 of the provider on, destroying the environment clears it for every API of the "
+        "Region.",
         allowed="true or false",
         fix="write manage_account_log_role = true or = false, without quotes",
         default=False,
@@ -291,7 +292,7 @@ class EncryptionSettings(_Section):
         "Encrypt the table, its replicas, the log groups and the functions' code with a KMS key of "
         "this account: a multi-Region key with a replica in each Region. With false, with keys "
         "that AWS owns. A replica that cannot use its key for 20 hours becomes a separate table.",
-        allowed="true or false; fixed once the stack is deployed",
+        allowed="true or false; fixed once it is deployed",
         fix="write customer_managed_key = true or = false, without quotes",
         default=False,
     )

@@ -23,7 +23,7 @@ from ops.verify.reach import FIX, can_reach_a_region
 
 RECORD_TYPES = ("A", "AAAA")
 MAX_RECORDS = "100"
-_FIX_RECORDS = "deploy the stack again: it restores the records"
+_FIX_RECORDS = "deploy again: it restores the records"
 _FIX_PORT = "allow UDP port 53 to the zone's name servers, or run this on another machine"
 _FIX_ANSWERS = "see the findings of dns.records and health_check.state"
 

@@ -17,7 +17,7 @@ from ops.verify.finding import (
 
 MIN_CHECKER_REGIONS = 3
 """Source: https://docs.aws.amazon.com/Route53/latest/APIReference/API_HealthCheckConfig.html"""
-_FIX = "deploy the stack again: it restores the health check"
+_FIX = "deploy again: it restores the health check"
 
 
 @region_check("health_check.target")

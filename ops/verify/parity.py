@@ -13,7 +13,7 @@ from ops.verify.api_gateway import listed, routes_of, stage_name
 from ops.verify.comparison import Hidden, Settings, compared
 from ops.verify.finding import Finding, check, passed_unless, read_regions
 
-_FIX = "deploy the stack again: it deploys the same to every Region"
+_FIX = "deploy again: it deploys the same to every Region"
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def api_key(environment: Environment, region: str) -> Iterator[Finding]:
             region,
             f"GET {path} rejects the customer's API key (403): a failover to this Region locks "
             "out every customer with this key",
-            "see parity.api_keys; deploy the stack again, so that every Region has every key",
+            "see parity.api_keys; deploy again, so that every Region has every key",
         )
         return
     problems = []

@@ -18,7 +18,7 @@ _REASONS = {
     "REPLICATION_NOT_AUTHORIZED": "a policy denies replication",
 }
 _FIX = (
-    "wait if it is being created or updated; deploy the stack again if it does not exist. Make the "
+    "wait if it is being created or updated; deploy again if it does not exist. Make the "
     "key, the Region or the permission available again: a replica that has been inaccessible for "
     "20 hours leaves the global table for good"
 )

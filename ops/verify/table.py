@@ -32,7 +32,7 @@ TIMEOUT_SECONDS = 8.0
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
 """
 PARTITION = "control"
-_FIX = "deploy the stack again; these are settings of each replica"
+_FIX = "deploy again; these are settings of each replica"
 
 
 class NotReplicatedError(Exception):
