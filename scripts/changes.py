@@ -26,7 +26,7 @@ REFUSED_BY_SETTINGS = "refused by the settings"
 REFUSED_BY_PLAN = "refused by the plan"
 NEEDS_STEPS = "needs steps"
 OUTCOMES = {
-    APPLIED: "One apply. Nothing that customers use is out of service.",
+    APPLIED: "One deployment. Nothing that customers use is out of service.",
     REFUSED_BY_SETTINGS: "Synthesis reports it, with what is allowed and the fix.",
     REFUSED_BY_PLAN: "Terraform plans nothing and changes nothing.",
     NEEDS_STEPS: "The linked page has them.",
@@ -135,8 +135,10 @@ def page(results: Sequence[Result]) -> str:
         "Terraform and the AWS provider: one change at a time, while a customer called the API "
         f"through DNS, {requests:,} requests in all. Terraform shares the machine with the "
         "functions there, so it changed two resources at a time, without a refresh; a plan with "
-        "one found nothing to change after the last change. Not tried on AWS. How to deploy a "
-        "change: [Deploy changes](../how-to/deploy-changes.md).",
+        "one found nothing to change after the last change. The environment was one stack; with [a "
+        "stack for each Region](../how-to/deploy-by-region.md), the same changes, each part in its "
+        "stack, one Region after the other. Not tried on AWS. How to deploy a change: [Deploy "
+        "changes](../how-to/deploy-changes.md).",
         "",
         "| outcome | meaning |",
         "|---|---|",

@@ -230,6 +230,8 @@ _DOMAIN = (
     Change(
         setting="domain.regional_names", change="`true` to `false`",
         after={"domain.regional_names": False}, before={"domain.regional_names": True},
+        note="With a stack for each Region, deploy in reverse order: "
+        "[Deploy by Region](../how-to/deploy-by-region.md#remove-something-that-two-stacks-share).",
     ),
     Change(
         setting="domain.regional_names", change="`false` to `true`",
