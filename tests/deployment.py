@@ -93,9 +93,9 @@ class Deployment:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def refusal(self, *arguments):
+    def refusal(self, *arguments, folder=None):
         """What a plan is refused with, in one line."""
-        done = self.terraform("plan", "-input=false", *arguments)
+        done = self.terraform("plan", "-input=false", *arguments, folder=folder)
         assert done.returncode == 1, done.stdout
         return " ".join(done.stderr.replace("│", " ").split())
 

@@ -220,6 +220,25 @@ def test_addresses_are_those_of_the_example(block):
 
 
 @each_how_to_block
+def test_addresses_are_in_the_stack_whose_folder_the_command_names(block):
+    golden = REPOSITORY / "tests" / "constructs_lib" / "addresses" / "regional.txt"
+    found = golden.read_text().splitlines()
+
+    for folder, *words in block.words("terraform"):
+        if stack := re.fullmatch(r"-chdir=cdktf\.out/stacks/trial-([a-z0-9-]+)", folder):
+            for address in re.findall(r"\baws_[a-z0-9_]+\.[A-Za-z0-9_-]+", " ".join(words)):
+                assert f"{address} local-{stack[1]}" in found
+
+
+def test_commands_are_for_the_stacks_of_the_example_unless_the_page_compares_layouts():
+    one_stack = {
+        each.document for each in IN_HOW_TO if re.search(r"stacks/trial\b(?!-)", each.text)
+    }
+
+    assert one_stack == {"deploy-by-region.md", "regional-outage.md"}
+
+
+@each_how_to_block
 def test_calls_of_the_aws_command_line_exist_with_these_parameters(block):
     for service, operation, *words in block.words("aws"):
         if operation == "wait":

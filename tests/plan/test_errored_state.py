@@ -17,8 +17,8 @@ terraform {{
 resource "terraform_data" "keys" {{ input = "value of a key" }}
 """
 BLOCK = """\
-terraform -chdir=cdktf.out/stacks/trial state push errored.tfstate
-rm cdktf.out/stacks/trial/errored.tfstate
+terraform -chdir=cdktf.out/stacks/trial-us-west-2 state push errored.tfstate
+rm cdktf.out/stacks/trial-us-west-2/errored.tfstate
 """
 
 
@@ -59,7 +59,7 @@ def backend():
 
 
 def test_state_that_could_not_be_written_is_pushed_and_nothing_is_created_again(backend, tmp_path):
-    folder = tmp_path / "cdktf.out" / "stacks" / "trial"
+    folder = tmp_path / "cdktf.out" / "stacks" / "trial-us-west-2"
     folder.mkdir(parents=True)
     (folder / "main.tf").write_text(CONFIGURATION.format(port=backend.server_port))
 
@@ -70,7 +70,7 @@ def test_state_that_could_not_be_written_is_pushed_and_nothing_is_created_again(
         )  # fmt: skip
 
     def terraform(*words):
-        return run("terraform", "-chdir=cdktf.out/stacks/trial", *words)
+        return run("terraform", "-chdir=cdktf.out/stacks/trial-us-west-2", *words)
 
     # GIVEN an apply that has created something, and may no longer write the state
     assert terraform("init").returncode == 0

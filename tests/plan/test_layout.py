@@ -35,9 +35,9 @@ def checkout(folder, aws, text, account):
     return Checkout(folder, aws, text, account=account)
 
 
-def types(deployment, *markers, **variables):
+def types(deployment, *markers, page=PAGE, **variables):
     """Somebody types a block of the page, where every question is answered with yes."""
-    (block,) = [text for text in blocks_of(PAGE) if all(marker in text for marker in markers)]
+    (block,) = [text for text in blocks_of(page) if all(marker in text for marker in markers)]
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", block.replace("trial", "local")],
         cwd=deployment.folder, env=deployment.environment | WITHOUT_QUESTIONS | variables,
@@ -107,6 +107,8 @@ def test_a_region_is_deployed_while_the_other_one_is_lost(aws, deployed, lost, l
     # WHEN every endpoint of a Region resets connections, and the other one is deployed
     with without(lost, aws.endpoint_url, ELSEWHERE) as (url, refused):
         (block,) = [text for text in blocks_of(PAGE) if "us-west-2 init" in text]
+        # AND whoever has the other page in hand types the same
+        assert block in blocks_of("regional-outage.md")
         for command in block.splitlines():
             words = command.split()[2:]
             deployed.runs(BY_REGION[living], *words, AWS_ENDPOINT_URL=url, **WITHOUT_QUESTIONS)
@@ -126,6 +128,25 @@ def test_a_region_is_deployed_while_iam_is_lost_too(aws, deployed):
 
     assert refused == []
     assert bursts(deployed) == {primary: before[primary], secondary: 303}
+
+
+def test_the_states_move_to_a_bucket_by_the_documented_steps(deployed):
+    region, bucket, page = "us-east-2", f"states-{deployed.account}", "deploy-changes.md"
+    deployed.client("s3", region).create_bucket(
+        Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region}
+    )
+    # GIVEN states that were pulled, and a file with another backend
+    deployed.synthesize()
+    deployed.deploys()
+    types(deployed, "state pull", page=page)
+    backend = f'type = "s3"\nbucket = "{bucket}"\nkey = "api/local.tfstate"\nregion = "{region}"'
+    deployed.text = deployed.text.replace('type = "local"', backend)
+    deployed.synthesize()
+
+    # WHEN Terraform opens the new backends and gets the states, THEN it knows all that is deployed
+    planned = types(deployed, "state push", page=page)
+
+    assert planned.count("No changes.") == len(STACKS)
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """What a plan refuses, done step by step: the runbooks' own commands, with the real Terraform."""
 
+import json
+import re
 import subprocess
 import sys
 
 import pytest
-from deployment import REGIONS, SHIPPED, Deployment, aliases, zone_of
+from deployment import REGIONS, SHIPPED, Checkout, aliases, zone_of
 from table import TABLE
 from test_runbooks import blocks_of
 
@@ -18,55 +20,55 @@ WITHOUT_QUESTIONS = {
 
 @pytest.fixture
 def trial(aws, tmp_path, request):
-    """An environment in an account of its own, applied."""
+    """An environment with a stack for each Region, in an account of its own, applied."""
     names = [each for each in dir(sys.modules[__name__]) if each.startswith("test_")]
     account = f"{names.index(request.function.__name__) + 1:012}"
-    text = SHIPPED.replace("000000000000", account)
-    deployment = Deployment(tmp_path / "trial", aws, text, account=account)
+    text = 'layout = "regional"\n' + SHIPPED.replace("000000000000", account)
+    deployment = Checkout(tmp_path, aws, text, name="trial", account=account)
     deployment.synthesize()
-    assert deployment.terraform("init", "-input=false").returncode == 0
-    deployment.apply()
+    deployment.deploys()
     return deployment
 
 
 class Operator:
     """Somebody who types the commands of a page, one block after the other."""
 
-    def __init__(self, folder, page, marker, **deployments):
-        self._folder, self._deployments = folder, deployments
+    def __init__(self, page, marker):
         self._blocks = [text for text in blocks_of(page) if marker in text]
 
-    def runs_the_next_block(self, *replaced):
+    def runs_the_next_block(self, deployment, *replaced):
         text = self._blocks.pop(0)
-        for name, deployment in self._deployments.items():
-            text = text.replace(f"cdktf.out/stacks/{name}", str(deployment.stack))
         for old, new in replaced:
             assert old in text
             text = text.replace(old, new)
-        first = next(iter(self._deployments.values()))
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", text],
-            cwd=self._folder, env=first.environment | WITHOUT_QUESTIONS,
+            cwd=deployment.folder, env=deployment.environment | WITHOUT_QUESTIONS,
             capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
 
-def test_the_second_region_is_replaced(trial, tmp_path):
+def destroyed_by(applied):
+    """How many resources each apply in the output destroyed."""
+    return [int(number) for number in re.findall(r" (\d+) destroyed\.", applied)]
+
+
+def test_the_second_region_is_replaced(trial):
     zone = zone_of(trial)
     before = aliases(trial, zone)
-    page = "replace-the-second-region.md"
-    operator = Operator(tmp_path, page, "old-region", trial=trial)
-    operator.runs_the_next_block()
+    operator = Operator("replace-the-second-region.md", "old-region.txt")
+    operator.runs_the_next_block(trial)
     trial.synthesize(('"us-east-1", "us-west-2"', f'"us-east-1", "{NEW}"'))
-    assert "regions is us-east-1, us-west-2 where" in trial.refusal()
+    folder = trial.stacks["trial-data"]
+    assert "regions is us-east-1, us-west-2 where" in trial.refusal(folder=folder)
 
     # WHEN the new Region takes the place of the old one
-    applied = operator.runs_the_next_block()
+    applied = operator.runs_the_next_block(trial)
 
     # THEN the primary is as it was, and nothing is destroyed but what noted the Regions
-    assert " 1 destroyed." in applied
+    assert destroyed_by(applied) == [1, 0, 1, 1]
     after = aliases(trial, zone)
     assert {key for key in before if before[key] == after[key]} == {
         ("primary", "A"),
@@ -75,7 +77,7 @@ def test_the_second_region_is_replaced(trial, tmp_path):
     assert all(f".{NEW}." in after["secondary", type] for type in ("A", "AAAA"))
 
     # WHEN the old Region is destroyed
-    operator.runs_the_next_block()
+    operator.runs_the_next_block(trial)
 
     # THEN nothing is left there, and the environment is whole
     old = REGIONS[1]
@@ -83,63 +85,65 @@ def test_the_second_region_is_replaced(trial, tmp_path):
     assert trial.client("lambda", old).list_functions()["Functions"] == []
     table = trial.client("dynamodb").describe_table(TableName="weather-observations")["Table"]
     assert [each["RegionName"] for each in table["Replicas"]] == [NEW]
-    assert trial.changes() is None
+    assert trial.changes_by_stack() == {}
 
 
-def test_a_restored_table_is_put_into_service(trial, tmp_path):
+def test_a_restored_table_is_put_into_service(trial):
     restored = "weather-observations-restored"
     trial.client("dynamodb").create_table(TableName=restored, **TABLE)
     trial.synthesize(('name = "weather-observations"', f'name = "{restored}"'))
-    assert "table.name is weather-observations where" in trial.refusal()
-    page = "restore-to-a-point-in-time.md"
-    operator = Operator(tmp_path, page, "import aws_dynamodb_table.table", trial=trial)
+    for name in ("trial-data", "trial-us-east-1"):
+        refusal = trial.refusal(folder=trial.stacks[name])
+        assert "table.name is weather-observations where" in refusal, name
+    operator = Operator("restore-to-a-point-in-time.md", "import aws_dynamodb_table.table")
 
-    applied = operator.runs_the_next_block()
+    applied = operator.runs_the_next_block(trial)
 
-    assert " 1 destroyed." in applied
-    functions = trial.client("lambda").list_functions()["Functions"]
-    assert {f["Environment"]["Variables"]["TABLE_NAME"] for f in functions} == {restored}
-    assert trial.changes() is None
+    assert destroyed_by(applied) == [1, 1, 1, 1]
+    for region in REGIONS:
+        functions = trial.client("lambda", region).list_functions()["Functions"]
+        assert {f["Environment"]["Variables"]["TABLE_NAME"] for f in functions} == {restored}
+    assert trial.changes_by_stack() == {}
 
 
-def test_a_domain_moves_to_another_stack(trial, aws, tmp_path):
+def test_a_domain_moves_to_another_environment(trial, aws, tmp_path):
     zone = zone_of(trial)
     before = aliases(trial, zone)
     text = trial.text.replace('"us-east-1", "us-west-2"', f'"{NEW}", "eu-central-1"')
-    following = Deployment(
-        tmp_path / "next",
+    following = Checkout(
+        tmp_path,
         aws,
         text.replace("create_zone = true", "create_zone = false"),
         name="next",
         account=trial.account,
     )
     following.synthesize()
-    operator = Operator(tmp_path, "move-the-domain.md", "terraform", next=following, trial=trial)
+    operator = Operator("move-the-domain.md", "terraform")
 
-    # WHEN the other stack is deployed without the records
-    operator.runs_the_next_block()
+    # WHEN the other environment is deployed without the records
+    operator.runs_the_next_block(following)
 
-    # THEN customers are where they were
+    # THEN customers are where they were, and it says where its Regions are
     assert aliases(trial, zone) == before
+    urls = json.loads(following.runs("next-routing", "output", "-json", "region_urls"))
+    assert urls.keys() == {NEW, "eu-central-1"}
 
     # WHEN it imports the records
-    moving = [text for text in operator._blocks if "import.tf.json" in text]
-    assert len(moving) == 1
-    applied = operator.runs_the_next_block(("Z123", zone))
+    applied = operator.runs_the_next_block(following, ("Z123", zone))
 
     # THEN customers are there
     assert "4 imported" in applied
-    assert " 0 destroyed." in applied
+    assert destroyed_by(applied) == [0]
     after = aliases(trial, zone)
     assert after.keys() == before.keys()
     assert all(f".{NEW}." in after["primary", type] for type in ("A", "AAAA"))
 
-    # WHEN the first stack is destroyed
-    operator.runs_the_next_block()
-    destroyed = trial.terraform("destroy", "-auto-approve", "-input=false")
+    # WHEN the first environment is destroyed
+    operator.runs_the_next_block(trial)
+    for name in reversed(trial.stacks):
+        trial.runs(name, "destroy", "-auto-approve", "-input=false")
 
     # THEN it has taken nothing with it
-    assert destroyed.returncode == 0, destroyed.stderr
     assert aliases(following, zone) == after
-    (following.stack / "import.tf.json").unlink()
-    assert following.changes() is None
+    (following.stacks["next-routing"] / "import.tf.json").unlink()
+    assert following.changes_by_stack() == {}
