@@ -93,7 +93,7 @@ class Block:
 
 def blocks_in(path):
     return [
-        Block(path.name, match["before"].strip(), textwrap.dedent(match["indent"] + match["text"]))
+        Block(path.name, match["before"].strip(), textwrap.dedent(match["text"]))
         for match in FENCE.finditer(path.read_text())
     ]
 

@@ -144,7 +144,7 @@ def test_the_states_move_to_a_bucket_by_the_documented_steps(deployed):
     deployed.synthesize()
 
     # WHEN Terraform opens the new backends and gets the states, THEN it knows all that is deployed
-    planned = types(deployed, "state push", page=page)
+    planned = types(deployed, "-reconfigure", page=page)
 
     assert planned.count("No changes.") == len(STACKS)
 
