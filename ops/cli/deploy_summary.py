@@ -81,9 +81,8 @@ def print_deployment(console: Console, environment: str, record: Record | None) 
     outcome: str = record.outcome
     if record.is_alive:
         outcome = f"runs as process {record.program.pid}"
-    reason = f": {record.reason}" if record.reason else ""
     console.print(
-        f"{record.kind} of {environment}, begun {record.begun}: {outcome}{reason}",
+        f"{record.kind} of {environment}, begun {record.begun}: {outcome}{_why(record)}",
         style="red" if record.outcome in (Outcome.FAILED, Outcome.ROLLED_BACK) else "",
         markup=False,
         soft_wrap=True,
@@ -100,17 +99,28 @@ def print_history(console: Console, history: History) -> None:
     begun, release = Column("Begun", no_wrap=True), Column("Release", no_wrap=True)
     table = Table(begun, "What", release, "Revision", "By", "Outcome")
     for record in reversed(history.records):
-        outcome = f"{record.outcome}: {record.reason}" if record.reason else record.outcome
         cells = (
             record.begun[:19],
             record.kind,
             record.release or "\n".join(dict.fromkeys(record.targets.values())),
             record.revision,
             f"{record.user} on {record.host}",
-            outcome,
+            f"{record.outcome}{_why(record)}",
         )
         table.add_row(*map(Text, cells))
     console.print(table)
+
+
+def _why(record: Record) -> str:
+    """Why a deployment stopped, and how long that took; empty if it did not."""
+    if not record.reason:
+        return ""
+    found, rolled_back = record.found_after_seconds, record.rolled_back_after_seconds
+    took = [
+        *([] if found is None else [f"found after {found:.0f} s"]),
+        *([] if rolled_back is None else [f"rolled back in {rolled_back:.0f} s"]),
+    ]
+    return f": {record.reason}" + (f" ({', '.join(took)})" if took else "")
 
 
 def history_json(history: History) -> dict[str, Any]:

@@ -46,6 +46,19 @@ class Outcome(StrEnum):
     """A gate failed, and the stack could not be rolled back."""
 
 
+class Moment(StrEnum):
+    """What a deployment notes the time of, besides the steps of its stacks."""
+
+    FOUND = "found"
+    """An apply or a gate has failed."""
+    FORMER_VERSIONS = "former versions serve"
+    """The functions' versions before have all requests again."""
+    CUSTOMERS_MOVED = "customers moved"
+    """The failover switch is about to be engaged."""
+    CUSTOMERS_BACK = "customers back"
+    """The switch is released, and the primary Region serves, or does not for other reasons."""
+
+
 @dataclass
 class Record:
     """One deployment.
@@ -66,7 +79,8 @@ class Record:
         steps: `{stack: how far it has come}`.
         counts: `{stack: {Region: {action: number}}}` of what was planned.
         outdated: `{stack: addresses of deployments of its API that are to be replaced once more}`.
-        gates: Results of gates.
+        times: `{stack: {Step or Moment: when, last, ISO 8601 in UTC}}`.
+        gates: Results of gates, each with when it began and ended.
         outcome: How it ended.
         reason: Why it stopped; empty if it did not.
         ended: When, ISO 8601 in UTC; empty until then.
@@ -97,6 +111,7 @@ class Record:
     rest: list[str] = field(default_factory=list)
     share: float = 0.0
     with_customers: bool = False
+    times: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def step(self, stack: str) -> Step:
         """How far a stack has come.
@@ -116,6 +131,47 @@ class Record:
             or (self.step(name) is Step.PASSED and self.before.get(name) == target)
         ]
         return tuple(name for name in self.targets if name not in same)
+
+    def note(self, stack: str, what: Step | Moment) -> None:
+        """Note that a stack has come to a step or a moment, now.
+
+        Args:
+            stack: Its name.
+            what: Which one.
+        """
+        if isinstance(what, Step):
+            self.steps[stack] = what
+        if what is Step.APPLYING:
+            # A resumed deployment begins the stack once more.
+            self.times[stack] = {}
+        self.times.setdefault(stack, {})[what] = now("milliseconds")
+
+    def has_come_to(self, stack: str, what: Step | Moment) -> bool:
+        """Whether a stack has come to a step or a moment since its last apply began.
+
+        Args:
+            stack: Its name.
+            what: Which one.
+        """
+        return what in self.times.get(stack, {})
+
+    @property
+    def found_after_seconds(self) -> float | None:
+        """How long what was applied served until a gate failed; None if none did."""
+        return self._seconds(Step.APPLIED, Moment.FOUND)
+
+    @property
+    def rolled_back_after_seconds(self) -> float | None:
+        """How long it took from then, or from a failed apply; None if nothing was rolled back."""
+        return self._seconds(Moment.FOUND, Step.ROLLED_BACK)
+
+    def _seconds(self, first: Step | Moment, second: Step | Moment) -> float | None:
+        """Time between two moments of the stack at which the deployment stopped."""
+        for times in self.times.values():
+            if Moment.FOUND in times and first in times and second in times:
+                begin, end = (datetime.fromisoformat(times[each]) for each in (first, second))
+                return (end - begin).total_seconds()
+        return None
 
     @property
     def is_alive(self) -> bool:
@@ -237,6 +293,10 @@ class History:
         self.version = self.shelf.write(NAME, content, self.version)
 
 
-def now() -> str:
-    """The time, ISO 8601 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def now(timespec: str = "seconds") -> str:
+    """The time, ISO 8601 in UTC.
+
+    Args:
+        timespec: How precise, as `datetime.isoformat` takes it.
+    """
+    return datetime.now(UTC).isoformat(timespec=timespec)

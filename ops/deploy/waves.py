@@ -12,7 +12,7 @@ from pathlib import Path
 from ops.deploy.changes import StackPlan
 from ops.deploy.parts import Aliases, Customers, Gate, GateResult, Stack
 from ops.deploy.planning import plan_stack, refuse_to_destroy_data
-from ops.deploy.record import History, Outcome, Record, Step
+from ops.deploy.record import History, Moment, Outcome, Record, Step, now
 from ops.deploy.store import ReleaseStore
 from ops.errors import OpsError, explain
 from ops.processes import program
@@ -131,6 +131,7 @@ class Waves:
         self.check()
         bake, run = self.record.bake_seconds, self.record.run
         self.on_step(f"Checking {stack.name} for {bake:g} s, while it serves all customers")
+        self._note(stack, Moment.CUSTOMERS_MOVED)
         try:
             self.customers.move(run)
             result = self._gated(stack, bake)
@@ -138,6 +139,7 @@ class Waves:
             return f"{stack.name} could not serve all customers: {explain(error)}"
         finally:
             self.customers.back(run)
+            self._note(stack, Moment.CUSTOMERS_BACK)
         return "" if result.passed else f"while it served all customers: {result.found}"
 
     def _plan(self, stack: Stack) -> StackPlan:
@@ -163,6 +165,8 @@ class Waves:
         if self.record.kind == "rollback":
             return self._fail(stack, f"{problem}; a rollback is not rolled back")
         self.record.reason = problem
+        if not self.record.has_come_to(stack.name, Moment.FOUND):
+            self._note(stack, Moment.FOUND)
         self._note(stack, Step.ROLLING_BACK)
         self.on_step(f"Rolling {stack.name} back to the release {before or 'before'}: {problem}")
         try:
@@ -170,6 +174,7 @@ class Waves:
             # Within seconds, and whatever comes of the rest.
             with suppress(OpsError):
                 self.aliases.restore(stack.name)
+                self.record.note(stack.name, Moment.FORMER_VERSIONS)
             if not self.store.has(before, stack.name):
                 return self._fail(stack, f"{problem}; no release before is kept")
             self.store.restore(before, stack.folder)
@@ -211,6 +216,7 @@ class Waves:
         self.record.terraform = None
 
     def _gated(self, stack: Stack, bake_seconds: float) -> GateResult:
+        begun = now("milliseconds")
         try:
             result = self.gate.check(stack.name, bake_seconds)
         except OpsError as error:
@@ -218,20 +224,24 @@ class Waves:
         self.record.gates.append(
             {
                 "stack": stack.name,
+                "begun": begun,
+                "ended": now("milliseconds"),
                 "passed": result.passed,
                 "found": result.found,
                 "figures": dict(result.figures),
             }
         )
         self.history.write()
+        if not result.passed and self.record.step(stack.name) is Step.APPLIED:
+            self._note(stack, Moment.FOUND)
         return result
 
     def _passed(self, stack: Stack) -> None:
         self.history.deployed[stack.name] = self.record.targets[stack.name]
         self._note(stack, Step.PASSED)
 
-    def _note(self, stack: Stack, step: Step) -> None:
-        self.record.steps[stack.name] = step
+    def _note(self, stack: Stack, what: Step | Moment) -> None:
+        self.record.note(stack.name, what)
         self.history.write()
 
     def _end(self, outcome: Outcome, reason: str = "") -> Outcome:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ops import __main__ as program
 from ops.cli.deploy_session import chosen_stacks
-from ops.cli.deploy_summary import print_deployment, print_summary
+from ops.cli.deploy_summary import print_deployment, print_history, print_summary
 from ops.deploy.changes import Action, Change, StackPlan
 from ops.deploy.record import History, Outcome, Record, Step
 from ops.deploy.serving import serving
@@ -125,6 +125,19 @@ def test_a_deployment_is_shown_stack_by_stack_with_the_reason():
     assert "x-west │ rolled back │ abc     │ old" in text
     assert "x-east │ pending" in text
     assert "deploy of x, begun 2026-01-01T00:00:00+00:00: rolled back: 3 of 3 failed" in text
+
+
+def test_history_and_status_say_how_long_a_fault_took(tmp_path):
+    times = {"applied": "00:00:10.500", "found": "00:00:17.600", "rolled back": "00:00:48.000"}
+    at = {what: f"2026-01-01T{time}+00:00" for what, time in times.items()}
+    record = replace(RECORD, times={"x-west": at})
+    history = History(FolderShelf.of(tmp_path, "x"), {}, [record])
+
+    took = "rolled back: 3 of 3 failed (found after 7 s, rolled back in 30 s)"
+    assert took in printed(print_deployment, "x", record)
+    assert took in printed(print_history, history)
+    del at["applied"]
+    assert "3 of 3 failed (rolled back in 30 s)" in printed(print_deployment, "x", record)
 
 
 def test_the_summary_has_every_stack_and_names_what_is_replaced_or_destroyed():

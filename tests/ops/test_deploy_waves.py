@@ -1,12 +1,14 @@
 """A release goes stack by stack; what fails gets the release before; nothing stays half."""
 
+from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
 
+from ops.deploy import record as records
 from ops.deploy.changes import Action, StackPlan
 from ops.deploy.parts import GateResult
-from ops.deploy.record import History, Outcome, Step
+from ops.deploy.record import History, Moment, Outcome, Step
 from ops.deploy.run import Deployer, refuse_unfinished
 from ops.deploy.shelf import FolderShelf
 from ops.errors import ExitCode, OpsError, UsageError
@@ -374,7 +376,8 @@ def test_a_stack_that_fails_gets_the_release_before_and_later_ones_are_untouched
     assert world.deployed == contents("one") | {n: contents("two")[n] for n in earlier}
     assert set(world.did("apply")) == {*earlier, region} - {"x-data"}
     assert "faulty" in record.reason or "BadRequestException" in record.reason
-    assert record.gates[-1] == {
+    last = record.gates[-1]
+    assert {name: last[name] for name in last if name not in ("begun", "ended")} == {
         "stack": region, "passed": True, "found": "well", "figures": {"seconds": 1.0},
     }  # fmt: skip
 
@@ -681,6 +684,77 @@ def test_history_says_who_when_and_what(world):
     assert record.counts["x-west"]["global"][Action.CHANGE] == 1
     assert all((record.user, record.host))
     assert set(record.targets.values()) == {record.release}
+
+
+class TimeOfDay(datetime):
+    """One second later whenever it is read."""
+
+    seconds = count()
+
+    @classmethod
+    def now(cls, zone=None):
+        return datetime(2026, 1, 1, tzinfo=zone) + timedelta(seconds=next(cls.seconds))
+
+
+def times(record, stack):
+    """What a stack came to, in order of time."""
+    return [what for what, _ in sorted(record.times[stack].items(), key=lambda each: each[1])]
+
+
+def test_history_says_when_a_stack_came_to_each_step(world, monkeypatch):
+    monkeypatch.setattr(records, "datetime", TimeOfDay)
+    world.synthesizes("two")
+    world.deploys(with_customers=True)
+
+    (*_, record) = History.read(world.history).records
+
+    assert times(record, "x-east") == [Step.APPLYING, Step.APPLIED, Step.PASSED]
+    assert times(record, "x-west") == [
+        Step.APPLYING, Step.APPLIED, Moment.CUSTOMERS_MOVED, Moment.CUSTOMERS_BACK, Step.PASSED,
+    ]  # fmt: skip
+    assert (record.found_after_seconds, record.rolled_back_after_seconds) == (None, None)
+    for gate in record.gates:
+        assert gate["begun"] < gate["ended"]
+
+
+def test_history_says_how_long_it_took_to_find_a_fault_and_to_roll_it_back(world, monkeypatch):
+    monkeypatch.setattr(records, "datetime", TimeOfDay)
+    world.synthesizes(UNDER_LOAD)
+    world.deploys(with_customers=True)
+
+    (*_, record) = History.read(world.history).records
+
+    assert times(record, "x-west")[2:] == [
+        Moment.CUSTOMERS_MOVED,
+        Moment.FOUND,
+        Moment.CUSTOMERS_BACK,
+        Step.ROLLING_BACK,
+        Moment.FORMER_VERSIONS,
+        Step.ROLLED_BACK,
+    ]
+    at = {what: datetime.fromisoformat(when) for what, when in record.times["x-west"].items()}
+    assert record.found_after_seconds == (at["found"] - at["applied"]).total_seconds() > 0
+    rolled_back = (at["rolled back"] - at["found"]).total_seconds()
+    assert record.rolled_back_after_seconds == rolled_back > 0
+
+
+def test_what_an_apply_finds_has_got_no_requests(world):
+    world.synthesizes("refused")
+
+    record = world.deploys()
+
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert record.found_after_seconds is None
+    assert record.rolled_back_after_seconds is not None
+
+
+def test_a_history_without_times_is_read(world):
+    (record,) = History.read(world.history).records
+    record.times.clear()
+    for gate in record.gates:
+        del gate["begun"], gate["ended"]
+
+    assert (record.found_after_seconds, record.rolled_back_after_seconds) == (None, None)
 
 
 def test_a_history_that_was_read_before_the_lock_is_read_again(world):
