@@ -77,7 +77,7 @@ class DeploySession:
         """
         name = self.environment.name
         # Of a release that was resumed or rolled back, nothing need be synthesized here.
-        last = list(record.targets)[-1]
+        last = next(reversed(record.targets), "")
         if record.outcome is Outcome.DEPLOYED and last in (name, f"{name}{ROUTING_SUFFIX}"):
             self._write_descriptor(self.place.terraform(last))
         print_deployment(self.console, self.environment.name, record)

@@ -106,6 +106,8 @@ class Deployer:
     def rollback(self, *, bake_seconds: float, run: str = "") -> Record:
         """Give every stack that the last deployment has changed the release before.
 
+        One that was killed before it changed anything is over then.
+
         Args:
             bake_seconds: How long each gate lasts.
             run: Id of the run.
@@ -126,7 +128,7 @@ class Deployer:
         self._await_end(last)
         targets = {name: last.before.get(name, "") for name in last.changed}
         missing = [name for name, id in targets.items() if not self.store.has(id, name)]
-        if missing or not targets:
+        if missing or not (targets or last.outcome is Outcome.UNFINISHED):
             what = "the last deployment has changed nothing, or was rolled back"
             if missing:
                 what = f"no release before is kept of {', '.join(missing)}"
@@ -190,7 +192,8 @@ class Deployer:
                 stack.init()
             plans = plan_stacks(stacks, folder, self.on_step)
             refuse_to_destroy_data(plans)
-            self.approve(plans)
+            if plans:
+                self.approve(plans)
             self.check()
             record.counts = {plan.stack: plan.counts() for plan in plans}
             if replaces and replaces.outcome is Outcome.UNFINISHED:

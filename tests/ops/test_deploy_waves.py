@@ -577,13 +577,35 @@ def test_killed_at_any_moment_a_bad_release_ends_with_the_one_before(tmp_path):
 def test_killed_at_any_moment_rollback_undoes_it(tmp_path):
     for world in killed_runs(tmp_path, "two"):
         deployer = world.deployer()
-        if (unfinished := deployer.history.unfinished) is None or not unfinished.changed:
+        if deployer.history.unfinished is None:
             continue
         assert deployer.rollback(bake_seconds=0).outcome is Outcome.DEPLOYED
         assert world.deployed == world.serving == contents("one")
         assert not world.shared
         assert world.switched_by is None
         assert History.read(world.history).unfinished is None
+
+
+def test_a_deployment_that_was_killed_before_it_changed_anything_is_undone(world):
+    world.synthesizes("two")
+    deployer = world.deployer()
+
+    def killed(_):
+        raise KilledError
+
+    deployer.gate = Measuring(world, killed)
+    with pytest.raises(KilledError):
+        deployer.deploy(("x-west",), revision="", bake_seconds=0)
+    world.approved.clear()
+
+    record = world.deployer().rollback(bake_seconds=0)
+
+    assert (record.outcome, record.targets, world.approved) == (Outcome.DEPLOYED, {}, [])
+    history = History.read(world.history)
+    assert history.unfinished is None
+    assert history.records[-2].outcome is Outcome.ROLLED_BACK
+    assert world.deployed == contents("one")
+    assert world.deploys().outcome is Outcome.DEPLOYED
 
 
 def test_another_machine_resumes_and_rolls_back_where_nothing_is_synthesized(tmp_path):
