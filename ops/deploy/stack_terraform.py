@@ -8,6 +8,9 @@ from typing import Any
 from ops.errors import OpsError
 from ops.terraform import Progress, Terraform
 
+_LOCK_TIMEOUT = "-lock-timeout=60s"
+"""A plan may still hold the state's lock, if the command that began it was killed."""
+
 
 def _ignore(_: Any) -> None:
     pass
@@ -24,7 +27,8 @@ class StackTerraform(Terraform):
     def plan(self, file: Path, replace: Sequence[str] = ()) -> dict[str, Any]:
         """Plan the stack.
 
-        If interrupted, it waits until Terraform has released the lock of the state.
+        If interrupted, it waits until Terraform has released the lock of the state. If this program
+        is killed, Terraform finishes, and releases it.
 
         Args:
             file: Where to write the plan; it holds secrets, as the state does.
@@ -36,9 +40,9 @@ class StackTerraform(Terraform):
         Raises:
             OpsError: Terraform reports an error.
         """
-        arguments = ["plan", "-input=false", "-json", f"-out={file}"]
+        arguments = ["plan", "-input=false", "-json", f"-out={file}", _LOCK_TIMEOUT]
         arguments += [f"-replace={address}" for address in replace]
-        self._stream(arguments, _ignore, _ignore)
+        self._stream(arguments, _ignore, _ignore, file.with_suffix(".log"))
         file.chmod(0o600)
         printed = self._run(["show", "-json", "-no-color", str(file)])
         try:
@@ -67,5 +71,5 @@ class StackTerraform(Terraform):
         Raises:
             OpsError: Terraform reports an error.
         """
-        arguments = ["apply", "-input=false", "-json", str(file)]
+        arguments = ["apply", "-input=false", "-json", _LOCK_TIMEOUT, str(file)]
         self._stream(arguments, on_progress, on_start, file.with_suffix(".log"))

@@ -221,9 +221,9 @@ def test_a_plan_is_readable_by_its_owner_only_and_applied_as_it_is(tmp_path):
 
     assert file.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "calls").read_text().splitlines() == [
-        f"plan -input=false -json -out={file} -replace=aws_x.y -replace=aws_x.z",
+        f"plan -input=false -json -out={file} -lock-timeout=60s -replace=aws_x.y -replace=aws_x.z",
         f"show -json -no-color {file}",
-        f"apply -input=false -json {file}",
+        f"apply -input=false -json -lock-timeout=60s {file}",
     ]
 
 
@@ -259,23 +259,26 @@ def test_terraform_works_on_aws_with_the_operators_credentials_and_no_sandboxs(m
     assert place.output == OUTPUT_FOLDER
 
 
-APPLIES = """
+RUNS = """
 import sys
 from pathlib import Path
 from ops.deploy.stack_terraform import StackTerraform
 folder = Path(sys.argv[1])
 terraform = StackTerraform(folder, {"PATH": f"{folder}:/usr/bin:/bin"})
-terraform.apply_plan(folder / "x.tfplan", lambda _: None, lambda _: None)
+file = folder / "x.tfplan"
+terraform.{call}
 """
 
 
-def test_terraform_finishes_although_the_command_is_killed(tmp_path):
+@pytest.mark.parametrize("call", ["plan(file)", "apply_plan(file, lambda _: None, lambda _: None)"])
+def test_terraform_finishes_although_the_command_is_killed(tmp_path, call):
+    """A plan, too: it would leave the state locked."""
     (tmp_path / "terraform").write_text(
         "#!/bin/sh\n: > started\nwhile [ ! -e killed ]; do sleep 0.05; done\n"
         "echo one; echo two; : > finished\n"
     )
     (tmp_path / "terraform").chmod(0o755)
-    command = [sys.executable, "-c", APPLIES, str(tmp_path)]
+    command = [sys.executable, "-c", RUNS.replace("{call}", call), str(tmp_path)]
     with subprocess.Popen(command, cwd=REPOSITORY) as process:
         until_exists(tmp_path / "started")
         process.kill()
