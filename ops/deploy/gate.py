@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Protocol
@@ -10,7 +11,9 @@ from ops.deploy.alarms import alarms_on
 from ops.deploy.parts import GateResult
 from ops.deploy.serving import regions_of, serving
 from ops.deploy.transaction import Transaction, Transactor
+from ops.drill.probe_location import probe_locations
 from ops.environment import Environment
+from ops.errors import OpsError
 from ops.stacks import ROUTING_SUFFIX
 from ops.verify import certificates, regions, verify
 from ops.verify.finding import Check, Outcome
@@ -128,6 +131,20 @@ class RegionGate:
                 return GateResult(False, result.found, figures)
             found.append(result.found)
         return GateResult(True, "; ".join(found) or "nothing of it serves", figures)
+
+    def clean(self) -> None:
+        """Remove what transactions have left that were killed, from the first Region that does it.
+
+        `ops verify` names what is left.
+        """
+        if not self.environment.outputs.customers:
+            return
+        with suppress(OpsError):
+            for location in probe_locations(self.environment, retry_seconds=0):
+                for region in self.environment.regions:
+                    with suppress(OpsError):
+                        location.empty(region)
+                        break
 
     def _check_region(self, region: str, bake_seconds: float) -> GateResult:
         begun = self.clock()

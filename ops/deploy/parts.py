@@ -49,6 +49,9 @@ class Gate(Protocol):
     def check(self, stack: str, bake_seconds: float) -> GateResult:
         """Check what the stack serves."""
 
+    def clean(self) -> None:
+        """Remove what the gates of a deployment that was killed have left, if possible."""
+
 
 class Aliases(Protocol):
     """Decides which version of a stack's functions gets how many requests."""

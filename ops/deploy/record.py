@@ -158,15 +158,23 @@ class Record:
     @property
     def found_after_seconds(self) -> float | None:
         """How long what was applied served until a gate failed; None if none did."""
-        return self._seconds(Step.APPLIED, Moment.FOUND)
+        return self.seconds_between(Step.APPLIED, Moment.FOUND)
 
     @property
     def rolled_back_after_seconds(self) -> float | None:
         """How long it took from then, or from a failed apply; None if nothing was rolled back."""
-        return self._seconds(Moment.FOUND, Step.ROLLED_BACK)
+        return self.seconds_between(Moment.FOUND, Step.ROLLED_BACK)
 
-    def _seconds(self, first: Step | Moment, second: Step | Moment) -> float | None:
-        """Time between two moments of the stack at which the deployment stopped."""
+    def seconds_between(self, first: Step | Moment, second: Step | Moment) -> float | None:
+        """Time between two moments of the stack at which the deployment stopped.
+
+        Args:
+            first: The earlier one.
+            second: The later one.
+
+        Returns:
+            Seconds; None if it did not stop, or did not come to one of them.
+        """
         for times in self.times.values():
             if Moment.FOUND in times and first in times and second in times:
                 begin, end = (datetime.fromisoformat(times[each]) for each in (first, second))

@@ -162,7 +162,7 @@ class Deployer:
         self._await_end(record)
         record.program, record.terraform = this_program(), None
         self.history.write()
-        self._take_back_customers(record)
+        self._clean_up(record)
         stacks = [self.stack(name) for name in record.targets]
         with self._plans() as folder:
             return self._run(record, stacks, folder, {})
@@ -197,7 +197,7 @@ class Deployer:
             self.check()
             record.counts = {plan.stack: plan.counts() for plan in plans}
             if replaces and replaces.outcome is Outcome.UNFINISHED:
-                self._take_back_customers(replaces)
+                self._clean_up(replaces)
                 replaces.end(Outcome.ROLLED_BACK, f"by {record.run}")
             self.history.records.append(record)
             self.history.write()
@@ -231,10 +231,11 @@ class Deployer:
             self.on_step(f"Former releases were not removed: {error.args[0]}")
         return record
 
-    def _take_back_customers(self, killed: Record) -> None:
+    def _clean_up(self, killed: Record) -> None:
         if killed.with_customers:
             self.check()
             self.customers.back(killed.run)
+        self.gate.clean()
 
     def _await_end(self, record: Record) -> None:
         """Make sure that a deployment has ended, and Terraform, which outlives it."""

@@ -11,7 +11,7 @@ from fake_environment import EAST, WEST, environment
 
 from ops.deploy.gate import MOST_FAILED, WATCH_SECONDS, RegionGate, failed_checks
 from ops.deploy.transaction import Transaction, Transactor
-from ops.drill.probe_location import ProbeLocation
+from ops.drill.probe_location import ProbeLocation, key_of
 from ops.http_client import Response
 from ops.verify.finding import failed, region_check
 
@@ -249,7 +249,10 @@ class Api:
             return 200, {"locations": named, "next_cursor": None}
         if operation == "weather":
             return 200, {"temperature_celsius": self.observations[max(self.observations)]}
-        listed = [{"temperature_celsius": each} for each in self.observations.values()]
+        listed = [
+            {"observed_at": key, "temperature_celsius": value}
+            for key, value in self.observations.items()
+        ]
         return 200, {"observations": listed, "next_cursor": None}
 
 
@@ -266,6 +269,21 @@ def test_a_transaction_reads_what_it_wrote_in_its_own_region_and_removes_it():
     assert transactor(api).run() == Transaction(1.0, published=True)
     assert api.observations == {}
     assert api.hosts == {f"west.execute-api.{WEST}.amazonaws.com"}
+
+
+def test_what_a_killed_transaction_has_left_is_removed():
+    api = Api()
+    api.observations[key_of(5)] = 1
+    made = RegionGate(environment(network=api))
+
+    made.clean()
+
+    assert api.observations == {}
+
+
+def test_a_region_that_does_not_list_what_is_left_keeps_nobody_from_resuming():
+    RegionGate(environment(network=Api(locations=Response(503)))).clean()
+    RegionGate(environment(network=Api(), outputs={"customers": []})).clean()
 
 
 WRONG = {

@@ -102,6 +102,9 @@ class World:
             found = UNDER_LOAD
         return GateResult(found == "well", found, {"seconds": 1.0})
 
+    def clean(self):
+        self.step("clean", "")
+
     def did(self, what):
         return [call[1] for call in self.calls if call[0] == what]
 
@@ -560,7 +563,7 @@ def test_resume_leaves_what_has_passed_alone(world):
 
 class Measuring:
     def __init__(self, world, prepare):
-        self.prepare, self.check = prepare, world.check
+        self.prepare, self.check, self.clean = prepare, world.check, world.clean
 
 
 def test_killed_at_any_moment_a_bad_release_ends_with_the_one_before(tmp_path):
@@ -584,6 +587,25 @@ def test_killed_at_any_moment_rollback_undoes_it(tmp_path):
         assert not world.shared
         assert world.switched_by is None
         assert History.read(world.history).unfinished is None
+
+
+@pytest.mark.parametrize("undo", [True, False])
+def test_what_gates_of_a_killed_deployment_have_left_is_removed_before_it_continues(world, undo):
+    world.synthesizes("two")
+    world.killed_at = 20
+    with pytest.raises(KilledError):
+        world.deploys()
+    world.killed_at = None
+    world.calls.clear()
+
+    deployer = world.deployer()
+    deployer.rollback(bake_seconds=0) if undo else deployer.resume()
+
+    assert len(world.did("clean")) == 1
+    names = [call[0] for call in world.calls]
+    assert names.index("clean") < names.index("gate")
+    world.deployer().rollback(bake_seconds=0)
+    assert len(world.did("clean")) == 1
 
 
 def test_a_deployment_that_was_killed_before_it_changed_anything_is_undone(world):
@@ -668,7 +690,7 @@ def test_a_rollback_whose_gate_fails_is_not_rolled_back_to_what_was_bad(world):
 
 class Refusing:
     def __init__(self, world):
-        self.prepare = world.prepare
+        self.prepare, self.clean = world.prepare, world.clean
 
     def check(self, stack, bake_seconds):
         return GateResult(False, "still bad", {})
