@@ -97,7 +97,7 @@ def refuse_to_destroy_data(plans: Sequence[StackPlan]) -> None:
         for plan, change in lost
     )
     raise OpsError(
-        f"this release would destroy data, nothing was changed:\n{listed}",
+        f"this release would destroy data, and this plan was not applied:\n{listed}",
         next_step="undo the change of the environment file that causes it (tables, replicas, keys "
         "and zones must stay); to remove one on purpose, apply the stack with Terraform itself",
         exit_code=ExitCode.CHECK_FAILED,

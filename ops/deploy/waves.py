@@ -203,7 +203,7 @@ class Waves:
             self._apply_file(stack)
         if addresses := self.record.outdated.get(stack.name):
             self.on_step(f"Deploying the API of {stack.name} again, without what was removed")
-            plan_stack(stack, self._file(stack), addresses)
+            refuse_to_destroy_data([plan_stack(stack, self._file(stack), addresses)])
             self._apply_file(stack)
             self.record.outdated.pop(stack.name)
 

@@ -542,6 +542,41 @@ def test_killed_at_any_moment_resume_leaves_no_api_with_a_method_that_was_remove
             assert all(world.snapshots[name] == world.deployed[name] for name in NAMES[1:])
 
 
+def test_a_second_plan_that_would_destroy_data_is_not_applied(world):
+    world.synthesizes("removes put")
+    deployer = world.deployer()
+    stack = deployer.stack
+    table = {
+        "address": "aws_dynamodb_table.data",
+        "mode": "managed",
+        "type": "aws_dynamodb_table",
+        "change": {"actions": ["delete", "create"]},
+    }
+
+    replaced = []
+
+    def destroys_data_the_second_time(name):
+        found = stack(name)
+        plan = found.plan
+
+        def planned(file, replace=()):
+            document = plan(file, replace)
+            replaced.extend(replace)
+            return {"resource_changes": [table]} if replace and len(replaced) == 1 else document
+
+        found.plan = planned
+        return found
+
+    deployer.stack = destroys_data_the_second_time
+    record = deployer.deploy(NAMES, revision="", bake_seconds=0)
+
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert "x-west could not be applied: this release would destroy data" in record.reason
+    applied = [c[0] for c in world.calls if c[0] in ("plan", "applied")][len(NAMES) :]
+    # Not the second plan of the release, but both of the rollback.
+    assert applied == ["applied", "plan", "plan", "applied", "plan", "applied"]
+
+
 def test_resume_leaves_what_has_passed_alone(world):
     world.synthesizes("two")
     deployer = world.deployer()
