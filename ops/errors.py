@@ -60,6 +60,8 @@ _NO_CREDENTIALS = (
     LoginError,
 )
 _CONFIGURATION = (ProfileNotFound, ConfigParseError, ConfigNotFound)
+FAILURES = (BotoCoreError, ClientError, ResponseParserError)
+"""What a client of AWS raises."""
 
 
 class ExitCode(IntEnum):
@@ -162,7 +164,7 @@ def next_step_for(error: Exception) -> str:
         return "unset AWS_CA_BUNDLE if it is a sandbox's; behind a proxy, trust its authority"
     if isinstance(error, ProxyConnectionError):
         return "check HTTPS_PROXY and NO_PROXY"
-    if isinstance(error, BotoCoreError | ClientError | ResponseParserError):
+    if isinstance(error, FAILURES):
         return "check that the Region is reachable and that these credentials allow this request"
     if isinstance(error, TimeoutError | builtins.ConnectionError | socket.gaierror):
         return "check that the Region responds, and that this machine can reach it"

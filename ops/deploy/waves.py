@@ -14,7 +14,7 @@ from ops.deploy.parts import Aliases, Customers, Gate, GateResult, Stack
 from ops.deploy.planning import plan_stack, refuse_to_destroy_data
 from ops.deploy.record import History, Moment, Outcome, Record, Step, now
 from ops.deploy.store import ReleaseStore
-from ops.errors import OpsError, explain
+from ops.errors import FAILURES, OpsError, explain
 from ops.processes import program
 from ops.terraform import Progress
 
@@ -85,7 +85,7 @@ class Waves:
         self.check()
         if self.record.kind == "rollback":
             # What was killed may have left a share.
-            with suppress(OpsError):
+            with suppress(OpsError, *FAILURES):
                 self.aliases.restore(stack.name)
         self._note(stack, Step.APPLYING)
         if not plan.is_empty:
@@ -93,7 +93,7 @@ class Waves:
             self.on_step(f"Applying {stack.name}")
         try:
             self._apply(stack, plan)
-        except OpsError as error:
+        except (OpsError, *FAILURES) as error:
             return f"{stack.name} could not be applied: {explain(error)}"
         self._note(stack, Step.APPLIED)
         if problem := self._release(stack) or self._bake_with_customers(stack):
@@ -107,7 +107,7 @@ class Waves:
         self.check()
         try:
             functions = self.aliases.share(name, share) if share else 0
-        except OpsError as error:
+        except (OpsError, *FAILURES) as error:
             return f"new versions of {name} could not get a share: {explain(error)}"
         if functions:
             new = f"{share:.0%} of the requests go to new versions of {functions} functions"
@@ -118,7 +118,7 @@ class Waves:
             self.check()
         try:
             self.aliases.release(name)
-        except OpsError as error:
+        except (OpsError, *FAILURES) as error:
             return f"new versions of {name} could not get the requests: {explain(error)}"
         self.on_step(f"Checking what {name} serves, for {bake:g} s")
         result = self._gated(stack, bake)
@@ -135,7 +135,7 @@ class Waves:
         try:
             self.customers.move(run)
             result = self._gated(stack, bake)
-        except OpsError as error:
+        except (OpsError, *FAILURES) as error:
             return f"{stack.name} could not serve all customers: {explain(error)}"
         finally:
             self.customers.back(run)
@@ -172,7 +172,7 @@ class Waves:
         try:
             self.check()
             # Within seconds, and whatever comes of the rest.
-            with suppress(OpsError):
+            with suppress(OpsError, *FAILURES):
                 self.aliases.restore(stack.name)
                 self.record.note(stack.name, Moment.FORMER_VERSIONS)
             if not self.store.has(before, stack.name):
@@ -183,7 +183,7 @@ class Waves:
             refuse_to_destroy_data([plan])
             self._apply(stack, plan)
             self.aliases.release(stack.name)
-        except OpsError as error:
+        except (OpsError, *FAILURES) as error:
             return self._fail(stack, f"{problem}; not rolled back: {explain(error)}")
         self._note(stack, Step.ROLLED_BACK)
         result = self._gated(stack, 0)
@@ -219,7 +219,7 @@ class Waves:
         begun = now("milliseconds")
         try:
             result = self.gate.check(stack.name, bake_seconds)
-        except OpsError as error:
+        except (OpsError, *FAILURES) as error:
             result = GateResult(False, explain(error), {})
         self.record.gates.append(
             {

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from ops.deploy import record as records
 from ops.deploy.changes import Action, StackPlan
@@ -329,15 +330,26 @@ def test_customers_bake_nothing_without_a_stack_of_the_secondary(world):
         )
 
 
+REFUSAL = {"Error": {"Code": "InvalidParameterValueException", "Message": "two roles"}}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OpsError("InvalidParameterValueException", next_step=""),
+        ClientError(REFUSAL, "UpdateAlias"),
+        EndpointConnectionError(endpoint_url="InvalidParameterValueException"),
+    ],
+)
 @pytest.mark.parametrize("method", ["share", "release"])
-def test_an_alias_that_cannot_be_changed_rolls_the_stack_back(world, method):
+def test_an_alias_that_cannot_be_changed_rolls_the_stack_back(world, method, error):
     world.synthesizes("two")
     deployer = world.deployer()
     original = getattr(deployer.aliases, method)
 
     def refuses_once(*arguments):
         setattr(deployer.aliases, method, original)
-        raise OpsError("InvalidParameterValueException", next_step="")
+        raise error
 
     setattr(deployer.aliases, method, refuses_once)
     record = deployer.deploy(NAMES, revision="", bake_seconds=0, share=0.1)
