@@ -13,7 +13,7 @@ from ops.deploy.gate import MOST_FAILED, WATCH_SECONDS, RegionGate, failed_check
 from ops.deploy.transaction import Transaction, Transactor
 from ops.drill.probe_location import ProbeLocation, key_of
 from ops.http_client import Response
-from ops.verify.finding import failed, region_check
+from ops.verify.finding import failed, region_check, unreadable
 
 pytestmark = pytest.mark.unit
 
@@ -201,12 +201,47 @@ def test_after_the_routing_the_domain_name_must_be_served():
     assert not serves(Response(None, error="no address")).passed
 
 
-def test_without_customers_nobody_can_do_a_transaction():
-    made, scripted = gate(GOOD, outputs={"customers": []})
+NO_CUSTOMERS = {"outputs": {"customers": []}}
+
+
+def test_without_customers_the_checks_are_repeated_for_the_whole_time():
+    made, scripted = gate(GOOD, **NO_CUSTOMERS)
     made.prepare(WEST_STACK)
 
-    assert made.check(WEST_STACK, 9).passed
+    result = made.check(WEST_STACK, 9)
+
+    assert result.passed
+    assert result.found == f"{WEST}: 6 of 6 rounds of checks passed; without a customer, no " + (
+        "transaction"
+    )
+    assert made.clock() == 10
     assert scripted.done == 0
+
+
+def test_without_customers_what_fails_while_it_bakes_is_found():
+    found = iter([()] * 9 + [("region.url: 500",)] * 9)
+    made, _ = gate(GOOD, checks=lambda *_: next(found), **NO_CUSTOMERS)
+
+    result = made.check(WEST_STACK, 3600)
+
+    assert (result.passed, "region.url: 500" in result.found) == (False, True)
+
+    on = iter([["old"], ["old"], ["old", "errors"]])
+    made, _ = gate(GOOD, alarms=lambda *_: next(on), **NO_CUSTOMERS)
+    made.prepare(WEST_STACK)
+    assert made.check(WEST_STACK, 3600).found == f"{WEST}: in the state ALARM: errors"
+
+    made, _ = gate(GOOD, versions=lambda region: f"{region}: 1 of 9 invocations", **NO_CUSTOMERS)
+    assert made.check(WEST_STACK, 3600).found == f"{WEST}: 1 of 9 invocations"
+
+
+@pytest.mark.parametrize(("changes", "passes"), [({}, True), (NO_CUSTOMERS, False)])
+def test_without_customers_a_region_that_cannot_be_reached_has_failed(changes, passes):
+    @region_check("region.sample")
+    def sample(_, region):
+        yield unreadable(region, "no Region can be reached", "")
+
+    assert (failed_checks(environment(**changes), WEST, [sample]) == ()) is passes
 
 
 class Api:
