@@ -19,8 +19,9 @@ _STYLES = {
 }
 
 _ONE_STACK = (
-    'With layout = "single", one stack holds every Region: a bad release reaches all of them at '
-    "once, until it is rolled back. Regions one after the other: docs/how-to/deploy-by-region.md"
+    'With layout = "single", one stack holds every Region: only new versions of functions get '
+    "requests Region by Region; all else changes in every Region at once, until it is rolled back. "
+    "Everything Region by Region: docs/how-to/deploy-by-region.md"
 )
 
 

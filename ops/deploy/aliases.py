@@ -70,11 +70,19 @@ class Aliases:
     _shared: dict[_Alias, str] = field(default_factory=dict)
     """`{alias: the version that it gives a share}`."""
 
-    def share(self, stack: str, share: float) -> int:
-        """Give the newest version of each function of a stack a share of the requests.
+    def regions(self, stack: str) -> tuple[str, ...]:
+        """Regions of the functions of a stack, in the order of release: the primary last.
 
         Args:
             stack: Name of the stack.
+        """
+        return regions_of(self.environment, stack)[::-1]
+
+    def share(self, region: str, share: float) -> int:
+        """Give the newest version of each function in a Region a share of its requests.
+
+        Args:
+            region: The Region.
             share: More than 0, and less than 1.
 
         Returns:
@@ -83,7 +91,7 @@ class Aliases:
         Source: https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
         """
         shared = 0
-        for alias, version, _ in self._of(stack):
+        for alias, version, _ in self._in(region):
             if (newest := self._newest(alias)) == version:
                 continue
             self._before.setdefault(alias, version)
@@ -92,13 +100,13 @@ class Aliases:
             shared += 1
         return shared
 
-    def release(self, stack: str) -> None:
-        """Give the newest version of each function of a stack all requests.
+    def release(self, region: str) -> None:
+        """Give the newest version of each function in a Region all requests.
 
         Args:
-            stack: Name of the stack.
+            region: The Region.
         """
-        for alias, version, weights in self._of(stack):
+        for alias, version, weights in self._in(region):
             if (newest := self._newest(alias)) != version or weights:
                 self._before.setdefault(alias, version)
                 self._point(alias, newest, {})
@@ -110,11 +118,12 @@ class Aliases:
         Args:
             stack: Name of the stack.
         """
-        for alias, version, weights in self._of(stack):
-            before = self._before.pop(alias, version)
-            if before != version or weights:
-                self._point(alias, before, {})
-            self._shared.pop(alias, None)
+        for region in regions_of(self.environment, stack):
+            for alias, version, weights in self._in(region):
+                before = self._before.pop(alias, version)
+                if before != version or weights:
+                    self._point(alias, before, {})
+                self._shared.pop(alias, None)
 
     def problem(self, region: str) -> str:
         """Say which new versions end with errors; empty if none does.
@@ -136,15 +145,14 @@ class Aliases:
                 )
         return ""
 
-    def _of(self, stack: str) -> Iterator[tuple[_Alias, str, dict[str, float]]]:
-        """Aliases of a stack, the version that each points to, and weights of others."""
-        for region in regions_of(self.environment, stack):
-            routes = routes_of(self.environment, region).values()
-            functions = {(r.function, r.alias) for r in routes if r.function and r.alias}
-            for name, alias in sorted(functions):
-                found = self._lambda(region).get_alias(FunctionName=name, Name=alias)
-                weights = found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
-                yield (region, name, alias), found["FunctionVersion"], weights
+    def _in(self, region: str) -> Iterator[tuple[_Alias, str, dict[str, float]]]:
+        """Aliases in a Region, the version that each points to, and weights of others."""
+        routes = routes_of(self.environment, region).values()
+        functions = {(r.function, r.alias) for r in routes if r.function and r.alias}
+        for name, alias in sorted(functions):
+            found = self._lambda(region).get_alias(FunctionName=name, Name=alias)
+            weights = found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+            yield (region, name, alias), found["FunctionVersion"], weights
 
     def _newest(self, alias: _Alias) -> str:
         region, name, _ = alias

@@ -128,19 +128,20 @@ class RegionGate:
             if good := [each.seconds for each in done if not each.problem]:
                 self._before[region] = median(good)
 
-    def check(self, stack: str, bake_seconds: float) -> GateResult:
+    def check(self, stack: str, bake_seconds: float, region: str = "") -> GateResult:
         """Check the Regions of a stack.
 
         Args:
             stack: Name of the stack.
             bake_seconds: How long to do transactions in each.
+            region: The one to check; all by default.
         """
         if stack == f"{self.environment.name}{ROUTING_SUFFIX}":
             return self._check_routing()
         found, figures = [], dict[str, float]()
-        for region in regions_of(self.environment, stack):
-            result = self._check_region(region, bake_seconds)
-            figures |= {f"{region} {name}": value for name, value in result.figures.items()}
+        for each in (region,) if region else regions_of(self.environment, stack):
+            result = self._check_region(each, bake_seconds)
+            figures |= {f"{each} {name}": value for name, value in result.figures.items()}
             if not result.passed:
                 return GateResult(False, result.found, figures)
             found.append(result.found)

@@ -1,6 +1,6 @@
 """What a deployment works with: stacks, a gate, aliases and customers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -46,20 +46,23 @@ class Gate(Protocol):
     def prepare(self, stack: str) -> None:
         """Measure what there is before the stack changes."""
 
-    def check(self, stack: str, bake_seconds: float) -> GateResult:
-        """Check what the stack serves."""
+    def check(self, stack: str, bake_seconds: float, region: str = "") -> GateResult:
+        """Check what the stack serves, in one Region alone if it is given."""
 
     def clean(self) -> None:
         """Remove what the gates of a deployment that was killed have left, if possible."""
 
 
 class Aliases(Protocol):
-    """Decides which version of a stack's functions gets how many requests."""
+    """Decides which version of functions gets how many requests."""
 
-    def share(self, stack: str, share: float) -> int:
+    def regions(self, stack: str) -> Sequence[str]:
+        """Regions of the functions of a stack, in the order of release."""
+
+    def share(self, region: str, share: float) -> int:
         """Give new versions a share; returns of how many functions there is one."""
 
-    def release(self, stack: str) -> None:
+    def release(self, region: str) -> None:
         """Give new versions all requests."""
 
     def restore(self, stack: str) -> None:

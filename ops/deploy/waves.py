@@ -102,26 +102,37 @@ class Waves:
         return ""
 
     def _release(self, stack: Stack) -> str:
-        """Give what was applied its requests, a share of them first; returns why it must not."""
-        name, bake, share = stack.name, self.record.bake_seconds, self.record.share
+        """Give what was applied its requests, Region by Region; returns why it must not."""
+        regions = self.aliases.regions(stack.name)
+        if len(regions) != 1:
+            # What has no versions has changed in all of them.
+            self.on_step(f"Checking what {stack.name} serves")
+            result = self._gated(stack, 0)
+            if not result.passed:
+                return result.found
+        return next(filter(None, (self._release_in(region, stack) for region in regions)), "")
+
+    def _release_in(self, region: str, stack: Stack) -> str:
+        """Give new versions in a Region a share of its requests, then all."""
+        bake, share = self.record.bake_seconds, self.record.share
         self.check()
         try:
-            functions = self.aliases.share(name, share) if share else 0
+            functions = self.aliases.share(region, share) if share else 0
         except (OpsError, *FAILURES) as error:
-            return f"new versions of {name} could not get a share: {explain(error)}"
+            return f"new versions in {region} could not get a share: {explain(error)}"
         if functions:
             new = f"{share:.0%} of the requests go to new versions of {functions} functions"
-            self.on_step(f"Checking {name} for {bake:g} s, while {new}")
-            result = self._gated(stack, bake)
+            self.on_step(f"Checking {region} for {bake:g} s, while {new}")
+            result = self._gated(stack, bake, region)
             if not result.passed:
                 return f"while {new}: {result.found}"
             self.check()
         try:
-            self.aliases.release(name)
+            self.aliases.release(region)
         except (OpsError, *FAILURES) as error:
-            return f"new versions of {name} could not get the requests: {explain(error)}"
-        self.on_step(f"Checking what {name} serves, for {bake:g} s")
-        result = self._gated(stack, bake)
+            return f"new versions in {region} could not get the requests: {explain(error)}"
+        self.on_step(f"Checking {region} for {bake:g} s")
+        result = self._gated(stack, bake, region)
         return "" if result.passed else result.found
 
     def _bake_with_customers(self, stack: Stack) -> str:
@@ -182,7 +193,8 @@ class Waves:
             plan = plan_stack(stack, self._file(stack))
             refuse_to_destroy_data([plan])
             self._apply(stack, plan)
-            self.aliases.release(stack.name)
+            for region in self.aliases.regions(stack.name):
+                self.aliases.release(region)
         except (OpsError, *FAILURES) as error:
             return self._fail(stack, f"{problem}; not rolled back: {explain(error)}")
         self._note(stack, Step.ROLLED_BACK)
@@ -215,10 +227,10 @@ class Waves:
         stack.apply_plan(self._file(stack), self.on_progress, started)
         self.record.terraform = None
 
-    def _gated(self, stack: Stack, bake_seconds: float) -> GateResult:
+    def _gated(self, stack: Stack, bake_seconds: float, region: str = "") -> GateResult:
         begun = now("milliseconds")
         try:
-            result = self.gate.check(stack.name, bake_seconds)
+            result = self.gate.check(stack.name, bake_seconds, region)
         except (OpsError, *FAILURES) as error:
             result = GateResult(False, explain(error), {})
         self.record.gates.append(

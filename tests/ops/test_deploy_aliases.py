@@ -78,10 +78,10 @@ def test_new_versions_get_a_share_and_then_all_requests():
     functions = Functions(read=10, write=9)
     aliases = Aliases(functions.environment())
 
-    assert aliases.share(STACK, 0.1) == 1
+    assert aliases.share(WEST, 0.1) == 1
     assert functions.aliases == {"read": weights("9", **{"10": 0.1}), "write": weights("9")}
 
-    aliases.release(STACK)
+    aliases.release(WEST)
     assert functions.aliases == {"read": weights("10"), "write": weights("9")}
 
 
@@ -90,19 +90,19 @@ def test_the_former_versions_get_all_requests_again_at_any_moment():
     aliases = Aliases(functions.environment())
     former = {"read": weights("9"), "write": weights("9")}
 
-    aliases.share(STACK, 0.5)
+    aliases.share(WEST, 0.5)
     aliases.restore(STACK)
     assert functions.aliases == former
 
-    aliases.share(STACK, 0.5)
-    aliases.release(STACK)
+    aliases.share(WEST, 0.5)
+    aliases.release(WEST)
     aliases.restore(STACK)
     assert functions.aliases == former
 
 
 def test_whoever_has_not_begun_a_release_takes_its_share_away():
     functions = Functions(read=10, write=10)
-    Aliases(functions.environment()).share(STACK, 0.5)
+    Aliases(functions.environment()).share(WEST, 0.5)
 
     Aliases(functions.environment()).restore(STACK)
 
@@ -110,7 +110,12 @@ def test_whoever_has_not_begun_a_release_takes_its_share_away():
 
 
 def test_a_stack_without_functions_has_no_aliases():
-    assert Aliases(environment()).share("production-data", 0.1) == 0
+    assert Aliases(environment()).regions("production-data") == ()
+
+
+def test_the_primary_is_the_last_one_whether_it_has_a_stack_of_its_own_or_not():
+    assert Aliases(environment()).regions(STACK) == (WEST,)
+    assert Aliases(environment()).regions("production") == (WEST, EAST)
 
 
 @pytest.mark.parametrize(("errors", "invocations", "fails"), [(1, 99, True), (1, 100, False)])
@@ -125,7 +130,7 @@ def test_a_new_version_may_end_one_invocation_of_a_hundred_with_an_error(
         ("read", "9", "Errors"): [50.0],
     }
     assert aliases.problem(WEST) == ""
-    aliases.share(STACK, 0.1)
+    aliases.share(WEST, 0.1)
 
     problem = aliases.problem(WEST)
 

@@ -162,8 +162,8 @@ def test_the_summary_has_every_stack_and_names_what_is_replaced_or_destroyed():
     assert "us-east-1 (primary) serves customers now" in text
 
 
-def test_with_one_stack_the_summary_says_that_every_region_changes_at_once():
-    warning = "a bad release reaches all of them at once"
+def test_with_one_stack_the_summary_says_what_changes_in_every_region_at_once():
+    warning = "all else changes in every Region at once"
 
     assert warning in printed(print_summary, "x", (StackPlan("x"),)).replace("\n", " ")
     assert warning not in printed(print_summary, "x", (StackPlan("x-us-west-2"),))

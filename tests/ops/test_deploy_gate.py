@@ -244,6 +244,14 @@ def test_without_customers_a_region_that_cannot_be_reached_has_failed(changes, p
     assert (failed_checks(environment(**changes), WEST, [sample]) == ()) is passes
 
 
+def test_of_a_stack_with_several_regions_one_alone_can_be_checked():
+    looked = []
+    made, _ = gate(GOOD, checks=lambda _, region: looked.append(region) or ())
+
+    assert made.check("production", 0, WEST).found.startswith(f"{WEST}: ")
+    assert looked == [WEST]
+
+
 class Api:
     """The API of one Region."""
 

@@ -31,17 +31,24 @@ class KilledError(BaseException):
 
 
 class World:
-    """What is deployed, and the stacks, gates and operator that a deployer meets."""
+    """What is deployed, and the stacks, gates and operator that a deployer meets.
 
-    def __init__(self, folder, names=NAMES):
-        self.names = names
+    Attributes:
+        regions: `{stack: its Regions}`; most have one, which is called as the stack.
+        deployed: `{stack: what Terraform has applied}`.
+        serving: `{Region: the version that its requests get}`.
+    """
+
+    def __init__(self, folder, regions=None):
+        self.regions = regions or {name: (name,) for name in NAMES}
+        self.names = names = tuple(self.regions)
         self.output = folder / "out"
         self.folder = releases_folder(folder, "x")
         self.history = FolderShelf(self.folder)
         self.deployed = dict.fromkeys(names, "")
         self.snapshots = {}
         """What each API was deployed from: what there was before anything was deleted."""
-        self.serving, self.shared = dict.fromkeys(names, ""), {}
+        self.serving, self.shared = dict.fromkeys(sum(self.regions.values(), ()), ""), {}
         self.switched_by = None
         self.calls = []
         self.approved = []
@@ -94,13 +101,15 @@ class World:
     def prepare(self, stack):
         self.step("prepare", stack)
 
-    def check(self, stack, bake_seconds):
-        self.step("gate", stack, bake_seconds)
-        found = next((f for f in FAULTS if f in self.serving[stack]), "well")
-        if "faulty" in self.shared.get(stack, ""):
-            found = "faulty"
-        if self.switched_by and UNDER_LOAD in self.serving[stack]:
-            found = UNDER_LOAD
+    def check(self, stack, bake_seconds, region=""):
+        self.step("gate", region or stack, bake_seconds)
+        found = "well"
+        for each in [region] if region else self.regions[stack]:
+            found = next((f for f in FAULTS if f in self.serving[each]), found)
+            if "faulty" in self.shared.get(each, ""):
+                found = "faulty"
+            if self.switched_by and UNDER_LOAD in self.serving[each]:
+                found = UNDER_LOAD
         return GateResult(found == "well", found, {"seconds": 1.0})
 
     def clean(self):
@@ -137,28 +146,36 @@ class FakeAliases:
     def __init__(self, world):
         self.world, self.before = world, {}
 
-    def share(self, stack, share):
-        world = self.world
-        world.step("share", stack, share)
-        if world.serving[stack] in ("", world.deployed[stack]):
-            world.serving[stack] = world.deployed[stack]
+    def regions(self, stack):
+        return self.world.regions[stack]
+
+    def share(self, region, share):
+        world, newest = self.world, self._newest(region)
+        world.step("share", region, share)
+        if world.serving[region] in ("", newest):
+            world.serving[region] = newest
             return 0
-        self.before.setdefault(stack, world.serving[stack])
-        world.shared[stack] = world.deployed[stack]
+        self.before.setdefault(region, world.serving[region])
+        world.shared[region] = newest
         return 1
 
-    def release(self, stack):
+    def release(self, region):
         world = self.world
-        world.step("release", stack)
-        self.before.setdefault(stack, world.serving[stack])
-        world.serving[stack] = world.deployed[stack]
-        world.shared.pop(stack, None)
+        world.step("release", region)
+        self.before.setdefault(region, world.serving[region])
+        world.serving[region] = self._newest(region)
+        world.shared.pop(region, None)
 
     def restore(self, stack):
         world = self.world
-        world.step("restore", stack)
-        world.serving[stack] = self.before.pop(stack, world.serving[stack])
-        world.shared.pop(stack, None)
+        for region in world.regions[stack]:
+            world.step("restore", region)
+            world.serving[region] = self.before.pop(region, world.serving[region])
+            world.shared.pop(region, None)
+
+    def _newest(self, region):
+        world = self.world
+        return next(world.deployed[s] for s, regions in world.regions.items() if region in regions)
 
 
 class FakeStack:
@@ -589,6 +606,79 @@ def test_a_second_plan_that_would_destroy_data_is_not_applied(world):
     assert applied == ["applied", "plan", "plan", "applied", "plan", "applied"]
 
 
+ONE_STACK = {"x": REGIONS}
+"""The layout `single`."""
+
+
+def one_stack(folder, text):
+    """An environment of one stack, with the release "one" and another one to deploy."""
+    world = World(folder, ONE_STACK)
+    world.synthesizes("one")
+    world.deploys()
+    world.calls.clear()
+    world.synthesizes(text)
+    return world
+
+
+def test_one_stack_gives_new_versions_their_requests_region_by_region(tmp_path):
+    world = one_stack(tmp_path, "two")
+
+    assert world.deploys().outcome is Outcome.DEPLOYED
+
+    assert world.serving == dict.fromkeys(REGIONS, "x two")
+    seen = ("applied", "gate", "share", "release")
+    assert [c for c in world.calls if c[0] in seen] == [
+        ("applied", "x"),
+        # What has no versions has changed everywhere.
+        ("gate", "x", 0),
+        *(
+            call
+            for region in REGIONS
+            for call in (
+                ("share", region, 0.1),
+                ("gate", region, 7),
+                ("release", region),
+                ("gate", region, 7),
+            )
+        ),
+    ]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_a_function_in_one_stack_never_serves_in_the_primary(tmp_path, fault):
+    world = one_stack(tmp_path, fault)
+
+    assert world.deploys().outcome is Outcome.ROLLED_BACK
+
+    assert not {"x-east"} & {*world.did("share")}
+    calls = [c for c in world.calls if c[0] in ("gate", "restore")]
+    assert calls.index(("restore", "x-east")) < calls.index(("gate", "x", 0), 1)
+    assert (world.serving, world.deployed) == (dict.fromkeys(REGIONS, "x one"), {"x": "x one"})
+    assert not world.shared
+
+
+def test_killed_at_any_moment_one_stack_is_finished_or_undone(tmp_path):
+    for moment in count():
+        finished, undone = (one_stack(tmp_path / f"{moment}{n}", "two") for n in "ab")
+        for world in finished, undone:
+            world.killed_at = moment
+            try:
+                world.deploys()
+            except KilledError:
+                world.killed_at = None
+            else:
+                assert moment > 15
+                return
+        if finished.deployer().history.unfinished is None:
+            continue
+        assert finished.deployer().resume().outcome is Outcome.DEPLOYED
+        assert finished.serving == dict.fromkeys(REGIONS, "x two")
+        if undone.deployer().history.unfinished.changed:
+            assert undone.deployer().rollback(bake_seconds=0).outcome is Outcome.DEPLOYED
+            assert undone.serving == dict.fromkeys(REGIONS, "x one")
+        assert not finished.shared | undone.shared
+
+
 def test_resume_leaves_what_has_passed_alone(world):
     world.synthesizes("two")
     deployer = world.deployer()
@@ -739,7 +829,7 @@ class Refusing:
     def __init__(self, world):
         self.prepare, self.clean = world.prepare, world.clean
 
-    def check(self, stack, bake_seconds):
+    def check(self, stack, bake_seconds, region=""):
         return GateResult(False, "still bad", {})
 
 
