@@ -117,7 +117,9 @@ class Transactor:
 
     def _known_location(self) -> ProbeLocation | None:
         """A location of drills; registered if there is none and these credentials may."""
-        if found := probe_locations(self.environment, retry_seconds=0):
+        # Another Region may be lost, or have one that this Region does not know.
+        found = probe_locations(self.environment, regions=[self.region], retry_seconds=0)
+        if found:
             return found[0]
         location = ProbeLocation(self.environment, f"drill-{secrets.token_hex(4)}")
         with suppress(OpsError):

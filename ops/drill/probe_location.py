@@ -8,7 +8,7 @@ import re
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -225,19 +225,23 @@ class ProbeLocation:
 
 
 def probe_locations(
-    environment: Environment, *, retry_seconds: float = RETRY_SECONDS
+    environment: Environment,
+    *,
+    regions: Sequence[str] = (),
+    retry_seconds: float = RETRY_SECONDS,
 ) -> list[ProbeLocation]:
     """List every location that drills have registered, as the first Region that responds has them.
 
     Args:
         environment: The environment.
+        regions: The Regions to ask, in order; all of them by default, the primary first.
         retry_seconds: How long a temporary refusal is retried.
 
     Raises:
         OpsError: No Region lists its locations.
     """
     refusals = []
-    for region in environment.regions:
+    for region in regions or environment.regions:
         try:
             ids = list(
                 listed(

@@ -329,6 +329,13 @@ def test_a_region_that_does_not_list_what_is_left_keeps_nobody_from_resuming():
     RegionGate(environment(network=Api(), outputs={"customers": []})).clean()
 
 
+def test_a_transaction_needs_no_other_region_to_know_the_location_of_drills():
+    api = Api()
+
+    assert transactor(api, _location=None).run().published
+    assert api.hosts == {f"west.execute-api.{WEST}.amazonaws.com"}
+
+
 WRONG = {
     "weather": Response(200, body='{"temperature_celsius": -273.15}'),
     "observations": Response(200, body='{"observations": [], "next_cursor": null}'),
