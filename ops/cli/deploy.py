@@ -150,7 +150,8 @@ def _deploy(options: argparse.Namespace) -> int:
     if options.action == "resume":
         with deploy_session(options, history, console) as session:
             return session.ended(session.deployer.resume())
-    refuse_unfinished(options.environment, history)
+    names = [f"{options.environment}-{options.only}"] if options.only else []
+    refuse_unfinished(options.environment, history, names)
     with deploy_session(options, history, console) as session:
         names, rest = session.synthesize(options.only, options.until)
         record = session.deployer.deploy(
@@ -180,7 +181,7 @@ def _history(options: argparse.Namespace) -> History:
 
 def _plan_only(options: argparse.Namespace, history: History) -> int:
     if history.unfinished and history.unfinished.is_alive:
-        refuse_unfinished(options.environment, history)
+        refuse_unfinished(options.environment, history, [])
     name, descriptor = options.environment, known_descriptor(options)
     place = Workplace.of(name, descriptor)
     environment = Environment(descriptor) if descriptor else None

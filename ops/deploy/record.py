@@ -34,6 +34,10 @@ class Step(StrEnum):
     """It could not be rolled back."""
 
 
+SETTLED = (Step.PENDING, Step.PASSED, Step.ROLLED_BACK)
+"""Nothing of a stack is half done."""
+
+
 class Outcome(StrEnum):
     """How a deployment ended."""
 

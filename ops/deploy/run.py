@@ -11,7 +11,7 @@ from pathlib import Path
 from ops.deploy.changes import StackPlan
 from ops.deploy.parts import Aliases, Customers, Gate, Stack
 from ops.deploy.planning import plan_stacks, refuse_to_destroy_data
-from ops.deploy.record import History, Outcome, Record, now
+from ops.deploy.record import SETTLED, History, Outcome, Record, now
 from ops.deploy.store import KEPT, ReleaseStore
 from ops.deploy.waves import Waves
 from ops.drill.journal import this_program
@@ -88,7 +88,7 @@ class Deployer:
         Raises:
             OpsError: It is refused, or cannot continue.
         """
-        refuse_unfinished(self.environment, self.history)
+        left = refuse_unfinished(self.environment, self.history, names)
         if with_customers and not any(map(self.customers.may_move_to, names)):
             raise UsageError(
                 "--bake-with-customers: no stack of these is of the secondary Region alone: "
@@ -101,7 +101,7 @@ class Deployer:
         record = self._record("deploy", release, dict.fromkeys(names, release), run)
         record.revision, record.bake_seconds, record.share = revision, bake_seconds, share
         record.with_customers, record.rest = with_customers, list(rest)
-        return self._begin(record, stacks)
+        return self._begin(record, stacks, replaces=left)
 
     def rollback(self, *, bake_seconds: float, run: str = "") -> Record:
         """Give every stack that the last deployment has changed the release before.
@@ -197,8 +197,12 @@ class Deployer:
             self.check()
             record.counts = {plan.stack: plan.counts() for plan in plans}
             if replaces and replaces.outcome is Outcome.UNFINISHED:
-                self._clean_up(replaces)
-                replaces.end(Outcome.ROLLED_BACK, f"by {record.run}")
+                if record.kind == "rollback":
+                    self._clean_up(replaces)
+                    replaces.end(Outcome.ROLLED_BACK, f"by {record.run}")
+                else:
+                    # A switch stays as it is: the primary may be the Region that is lost.
+                    replaces.end(Outcome.FAILED, f"left unfinished by {record.run}")
             self.history.records.append(record)
             self.history.write()
             return self._run(record, stacks, folder, {plan.stack: plan for plan in plans})
@@ -261,22 +265,32 @@ class Deployer:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def refuse_unfinished(environment: str, history: History) -> None:
+def refuse_unfinished(environment: str, history: History, names: Sequence[str]) -> Record | None:
     """Refuse to deploy while another deployment is unfinished.
+
+    One that was interrupted in the stack of a Region that is lost can be neither finished nor
+    undone, so the stack of another Region may be deployed alone.
 
     Args:
         environment: Name of the environment.
         history: The history.
+        names: Names of the stacks to deploy; empty if not known yet.
+
+    Returns:
+        One that was interrupted elsewhere, and is to be left as it is; None if there is none.
 
     Raises:
-        OpsError: One is.
+        OpsError: There is one.
     """
     if (record := history.unfinished) is None:
-        return
+        return None
+    is_one_of_several = len(names) == 1 and len(record.targets) > 1
+    if is_one_of_several and record.step(names[0]) in SETTLED and not record.is_alive:
+        return record
     which = f"--environment {environment}"
     undo = (
         f"finish it: python -m ops deploy resume {which}; or undo it: python -m ops rollback "
-        f"{which}"
+        f"{which}; if one of its Regions is lost, deploy only another one with --only"
     )
     what, next_step = "was interrupted", undo
     if record.is_alive:

@@ -274,7 +274,7 @@ def test_whether_a_deployment_of_another_machine_runs_only_its_lock_shows(s3, tm
     assert not is_over(shared)
     assert is_over(local)
     with pytest.raises(OpsError, match="runs on elsewhere, or was interrupted") as refused:
-        refuse_unfinished("x", shared)
+        refuse_unfinished("x", shared, [])
     assert "wait for it, or finish it: python -m ops deploy resume" in str(refused.value)
 
 

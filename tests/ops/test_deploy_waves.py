@@ -14,6 +14,7 @@ from ops.deploy.run import Deployer, refuse_unfinished
 from ops.deploy.shelf import FolderShelf
 from ops.errors import ExitCode, OpsError, UsageError
 from ops.folders import releases_folder
+from ops.processes import Program
 
 pytestmark = pytest.mark.unit
 
@@ -511,11 +512,74 @@ def test_a_second_deployment_is_refused_while_one_is_unfinished(world):
     world.killed_at = None
 
     with pytest.raises(OpsError, match=r"begun .* by ") as refused:
-        refuse_unfinished("x", History.read(world.history))
+        refuse_unfinished("x", History.read(world.history), NAMES)
     with pytest.raises(OpsError):
         world.deploys()
 
     assert refused.value.exit_code is ExitCode.CHECK_FAILED
+
+
+def dead(world):
+    """The interrupted deployment of another process."""
+    history = History.read(world.history)
+    history.last.program = Program(NO_PROCESS, 0.0)
+    history.write()
+    return history.last
+
+
+def test_what_was_interrupted_in_one_region_keeps_nobody_from_deploying_another(world):
+    world.synthesizes("two")
+    deployer = world.deployer()
+
+    def killed(name):
+        if name == "x-east":
+            raise KilledError
+
+    deployer.gate = Measuring(world, killed)
+    with pytest.raises(KilledError):
+        deployer.deploy(NAMES, revision="", bake_seconds=0, with_customers=True)
+    world.synthesizes("three")
+    world.switched_by = dead(world).run
+
+    # It may be finished as long as that Region is there.
+    for names in NAMES, ("x-west", "x-east"):
+        with pytest.raises(OpsError, match="was interrupted") as refused:
+            world.deployer().deploy(names, revision="", bake_seconds=0)
+    assert "deploy only another one with --only" in refused.value.next_step
+
+    record = world.deployer().deploy(["x-west"], revision="", bake_seconds=0)
+
+    assert record.outcome is Outcome.DEPLOYED
+    assert world.serving["x-west"] == "x-west three"
+    left, last = History.read(world.history).records[-2:]
+    assert (left.outcome, left.reason) == (Outcome.FAILED, f"left unfinished by {last.run}")
+    assert world.switched_by == left.run
+    # When it is back, a release of everything brings what it has missed.
+    world.deploys()
+    assert world.deployed == contents("three")
+
+
+def test_what_was_interrupted_in_the_stack_itself_is_finished_or_undone_first(world):
+    world.synthesizes("two")
+    world.killed_at = 16
+    with pytest.raises(KilledError):
+        world.deploys()
+    world.killed_at = None
+    assert dead(world).step("x-west") is Step.APPLIED
+
+    with pytest.raises(OpsError, match="was interrupted"):
+        world.deployer().deploy(["x-west"], revision="", bake_seconds=0)
+
+
+def test_what_was_interrupted_is_not_left_while_it_runs(world):
+    world.synthesizes("two")
+    world.killed_at = 16
+    with pytest.raises(KilledError):
+        world.deploys()
+    world.killed_at = None
+
+    with pytest.raises(OpsError, match="runs"):
+        world.deployer().deploy(["x-east"], revision="", bake_seconds=0)
 
 
 def killed_runs(tmp_path, text):
