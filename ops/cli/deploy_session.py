@@ -27,7 +27,7 @@ from ops.deploy.workplace import Workplace
 from ops.descriptor import descriptor_file, write
 from ops.drill.interrupts import Interrupts
 from ops.environment import Environment
-from ops.errors import ExitCode, UsageError
+from ops.errors import ExitCode, OpsError, UsageError, explain
 from ops.folders import releases_folder
 from ops.stacks import ROUTING_SUFFIX
 from ops.synthesis import synthesize
@@ -127,7 +127,12 @@ def deploy_session(
     if environment.outputs.customers:
         # Asked for now, as every gate needs it.
         _ = environment.api_key
-    identified(environment, refuse_unknown=not options.without_lock)
+    identified(
+        environment,
+        refuse_unknown=not options.without_lock,
+        otherwise=f"if it is lost, deploy only another Region: --without-lock --only "
+        f"{environment.primary}",
+    )
     run = locks.new_run("deploy")
     with (
         Interrupts(),
@@ -227,7 +232,23 @@ def _locked(
     unfinished = history.unfinished
     replaces = unfinished.run if unfinished and is_over(history) else ""
     with locks.hold(environment, kind="deploy", run=run, replaces=replaces, notify=print) as lock:
-        yield lock.check
+        yield partial(_check, lock)
+
+
+def _check(lock: locks.Lock) -> None:
+    """Make sure that the lock is still held."""
+    try:
+        lock.check()
+    except locks.LockedError:
+        raise
+    except OpsError as error:
+        environment = lock.environment
+        raise OpsError(
+            explain(error),
+            next_step=f"when it responds again: python -m ops deploy resume --environment "
+            f"{environment.name}; if {environment.secondary} is lost, and nobody else changes the "
+            "environment: the same with --without-lock",
+        ) from error
 
 
 def _approve(

@@ -197,6 +197,7 @@ def identified(
     environment: Environment,
     *,
     refuse_unknown: bool = True,
+    otherwise: str = "only switch engage works without it",
     limit: Limit | None = None,
     keep_seconds: float = 0.0,
 ) -> Identity:
@@ -205,6 +206,7 @@ def identified(
     Args:
         environment: The environment.
         refuse_unknown: Whether to stop if the account cannot be determined.
+        otherwise: What the operator can do then if the secondary Region is lost.
         limit: What is left of the command's time.
         keep_seconds: So much of it is left for what follows.
 
@@ -226,8 +228,8 @@ def identified(
         raise OpsError(
             f"the account of these credentials cannot be determined, nothing was changed: "
             f"{identity.unknown}",
-            next_step=f"check that STS or DynamoDB in {environment.secondary} is reachable; only "
-            "switch engage works without it",
+            next_step=f"check that STS or DynamoDB in {environment.secondary} is reachable; "
+            f"{otherwise}",
         )
     return identity
 
