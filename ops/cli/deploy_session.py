@@ -232,11 +232,18 @@ def _locked(
     unfinished = history.unfinished
     replaces = unfinished.run if unfinished and is_over(history) else ""
     with locks.hold(environment, kind="deploy", run=run, replaces=replaces, notify=print) as lock:
-        yield partial(_check, lock)
+        yield partial(check_lock, lock)
 
 
-def _check(lock: locks.Lock) -> None:
-    """Make sure that the lock is still held."""
+def check_lock(lock: locks.Lock) -> None:
+    """Make sure that a deployment still holds its lock.
+
+    Args:
+        lock: The lock.
+
+    Raises:
+        OpsError: Somebody has taken it, or the secondary Region does not respond.
+    """
     try:
         lock.check()
     except locks.LockedError:

@@ -5,19 +5,21 @@ import json
 from dataclasses import replace
 
 import pytest
-from fake_environment import environment
+from botocore.exceptions import EndpointConnectionError
+from fake_environment import WEST, environment
 from rich.console import Console
 
 from ops import __main__ as program
-from ops.cli.deploy_session import chosen_stacks
+from ops.cli.deploy_session import check_lock, chosen_stacks
 from ops.cli.deploy_summary import print_deployment, print_history, print_summary
 from ops.deploy.changes import Action, Change, StackPlan
 from ops.deploy.record import History, Outcome, Record, Step
 from ops.deploy.serving import serving
 from ops.deploy.shelf import FolderShelf
 from ops.deploy.workplace import Workplace
-from ops.errors import UsageError
+from ops.errors import OpsError, UsageError
 from ops.http_client import Response
+from ops.lock import Lock, LockedError
 from ops.processes import Program
 
 pytestmark = pytest.mark.unit
@@ -186,6 +188,35 @@ def test_one_region_is_deployed_alone_only_if_it_has_a_stack(tmp_path):
         chosen_stacks(place, "eu-west-1")
     with pytest.raises(UsageError, match="--until eu-west-1: x has no stack of this Region"):
         chosen_stacks(place, None, "eu-west-1")
+
+
+class DeadRegion:
+    """DynamoDB of a Region that is lost."""
+
+    def update_item(self, **_):
+        raise EndpointConnectionError(endpoint_url="https://dynamodb.us-west-2.amazonaws.com")
+
+
+def test_a_deployment_that_loses_the_region_of_its_lock_says_how_to_finish_it():
+    lost = environment({("dynamodb", WEST): DeadRegion()})
+
+    with pytest.raises(OpsError, match="lock of production could not be renewed") as stopped:
+        check_lock(Lock(lost, "deploy", "deploy-1"))
+
+    assert "deploy resume --environment production" in stopped.value.next_step
+    assert f"if {WEST} is lost" in stopped.value.next_step
+    assert "--without-lock" in stopped.value.next_step
+
+
+def test_a_lock_that_somebody_has_taken_is_no_reason_to_go_on_without_it():
+    class Taken:
+        def check(self):
+            raise LockedError("somebody else has taken the lock", next_step="ask them")
+
+    with pytest.raises(LockedError) as stopped:
+        check_lock(Taken())
+
+    assert "--without-lock" not in stopped.value.next_step
 
 
 def test_who_serves_is_unknown_if_the_name_does_not_respond():
