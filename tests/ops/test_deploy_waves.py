@@ -377,6 +377,24 @@ def test_an_alias_that_cannot_be_changed_rolls_the_stack_back(world, method, err
     assert (world.serving, world.shared) == (contents("one"), {})
 
 
+def test_a_gate_that_aws_refuses_to_answer_does_not_pass(world):
+    world.synthesizes("two")
+    deployer = world.deployer()
+    check, refusals = world.check, [ClientError(REFUSAL, "DescribeAlarms")]
+
+    def refused_once(*arguments):
+        if refusals:
+            raise refusals.pop()
+        return check(*arguments)
+
+    world.check = refused_once
+    record = deployer.deploy(["x-west"], revision="", bake_seconds=0)
+
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert "DescribeAlarms" in record.reason
+    assert world.serving == contents("one")
+
+
 def test_a_stack_without_changes_is_neither_applied_nor_measured(world):
     record = world.deploys()
 
