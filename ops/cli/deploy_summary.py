@@ -43,6 +43,8 @@ def print_summary(
             table.add_row(Text(plan.stack), Text(waits, style="yellow"))
         elif not plan.changes:
             what = "outputs only" if plan.changes_outputs else "no changes"
+            if plan.has_unserved:
+                what = "new versions of functions, which do not serve yet"
             table.add_row(Text(plan.stack), Text(what, style="dim"))
         for place, counts in plan.counts().items():
             numbers = (

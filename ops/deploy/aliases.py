@@ -78,6 +78,18 @@ class Aliases:
         """
         return regions_of(self.environment, stack)[::-1]
 
+    def has_unserved(self, stack: str) -> bool:
+        """Whether the newest version of a function of a stack does not get all of its requests.
+
+        Args:
+            stack: Name of the stack.
+        """
+        return any(
+            weights or self._newest(alias) != version
+            for region in regions_of(self.environment, stack)
+            for alias, version, weights in self._in(region)
+        )
+
     def share(self, region: str, share: float) -> int:
         """Give the newest version of each function in a Region a share of its requests.
 

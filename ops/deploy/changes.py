@@ -79,17 +79,20 @@ class StackPlan:
         changes: What it would change.
         waits_for: Stacks that must be applied before this one can be planned; empty if it is.
         changes_outputs: Whether it would change outputs, which other stacks may read.
+        has_unserved: Whether there are versions of functions that have no requests yet, as a
+            deployment before has published them and failed.
     """
 
     stack: str
     changes: tuple[Change, ...] = ()
     waits_for: tuple[str, ...] = ()
     changes_outputs: bool = False
+    has_unserved: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether it is planned, and changes nothing."""
-        return not (self.changes or self.waits_for or self.changes_outputs)
+        return not (self.changes or self.waits_for or self.changes_outputs or self.has_unserved)
 
     @property
     def destroyed_data(self) -> tuple[Change, ...]:

@@ -1,10 +1,11 @@
 """What a deployment works with: stacks, a gate, aliases and customers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from ops.deploy.changes import StackPlan
 from ops.deploy.planning import Planner
 from ops.terraform import Progress
 
@@ -59,6 +60,9 @@ class Aliases(Protocol):
     def regions(self, stack: str) -> Sequence[str]:
         """Regions of the functions of a stack, in the order of release."""
 
+    def has_unserved(self, stack: str) -> bool:
+        """Whether there are new versions that do not get all requests."""
+
     def share(self, region: str, share: float) -> int:
         """Give new versions a share; returns of how many functions there is one."""
 
@@ -80,3 +84,15 @@ class Customers(Protocol):
 
     def back(self, run: str) -> None:
         """Undo it, if this deployment did it."""
+
+
+def with_unserved(plan: StackPlan, aliases: Aliases) -> StackPlan:
+    """Let a plan without changes of resources know of versions that have no requests yet.
+
+    Args:
+        plan: The plan.
+        aliases: Knows them.
+    """
+    if plan.changes or plan.waits_for:
+        return plan
+    return replace(plan, has_unserved=aliases.has_unserved(plan.stack))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.deploy.changes import StackPlan
-from ops.deploy.parts import Aliases, Customers, Gate, Stack
+from ops.deploy.parts import Aliases, Customers, Gate, Stack, with_unserved
 from ops.deploy.planning import plan_stacks, refuse_to_destroy_data
 from ops.deploy.record import SETTLED, History, Outcome, Record, now
 from ops.deploy.store import KEPT, ReleaseStore
@@ -190,7 +190,8 @@ class Deployer:
             for stack in stacks:
                 self.on_step(f"Initializing Terraform in {stack.name}")
                 stack.init()
-            plans = plan_stacks(stacks, folder, self.on_step)
+            planned = plan_stacks(stacks, folder, self.on_step)
+            plans = [with_unserved(plan, self.aliases) for plan in planned]
             refuse_to_destroy_data(plans)
             if plans:
                 self.approve(plans)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.deploy.changes import StackPlan
-from ops.deploy.parts import Aliases, Customers, Gate, GateResult, Stack
+from ops.deploy.parts import Aliases, Customers, Gate, GateResult, Stack, with_unserved
 from ops.deploy.planning import plan_stack, refuse_to_destroy_data
 from ops.deploy.record import History, Moment, Outcome, Record, Step, now
 from ops.deploy.store import ReleaseStore
@@ -164,7 +164,7 @@ class Waves:
         self.on_step(f"Planning {stack.name}")
         self.store.restore(self.record.targets[stack.name], stack.folder)
         stack.init()
-        plan = plan_stack(stack, self._file(stack))
+        plan = with_unserved(plan_stack(stack, self._file(stack)), self.aliases)
         refuse_to_destroy_data([plan])
         self.record.counts[stack.name] = plan.counts()
         if not plan.is_empty and (approved is None or plan.changes != approved.changes):

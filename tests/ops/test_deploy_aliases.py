@@ -85,6 +85,12 @@ def test_new_versions_get_a_share_and_then_all_requests():
     assert functions.aliases == {"read": weights("10"), "write": weights("9")}
 
 
+def test_versions_that_have_not_all_requests_are_known():
+    assert Aliases(Functions(read=10, write=9).environment()).has_unserved(STACK)
+    assert not Aliases(Functions(read=9, write=9).environment()).has_unserved(STACK)
+    assert not Aliases(environment()).has_unserved("production-data")
+
+
 def test_the_former_versions_get_all_requests_again_at_any_moment():
     functions = Functions(read=10, write=10)
     aliases = Aliases(functions.environment())

@@ -150,6 +150,7 @@ def test_the_summary_has_every_stack_and_names_what_is_replaced_or_destroyed():
         StackPlan("x-west", (lost, kept)),
         StackPlan("x-east", waits_for=("x-west",)),
         StackPlan("x-routing", changes_outputs=True),
+        StackPlan("x-south", has_unserved=True),
     )
 
     text = printed(print_summary, "x", plans, "us-east-1 (primary) serves customers now")
@@ -159,6 +160,7 @@ def test_the_summary_has_every_stack_and_names_what_is_replaced_or_destroyed():
     assert ["x-west", "us-west-2", "0", "1", "0", "1"] in rows
     assert "can be planned after x-west" in text
     assert "outputs only" in text
+    assert "new versions of functions, which do not serve yet" in text
     assert "destroy aws_lambda_function.old" in text
     assert "kept" not in text
     assert "us-east-1 (primary) serves customers now" in text

@@ -150,6 +150,10 @@ class FakeAliases:
     def regions(self, stack):
         return self.world.regions[stack]
 
+    def has_unserved(self, stack):
+        served = {self.world.serving[region] for region in self.world.regions[stack]}
+        return self.world.deployed[stack] != "" and served != {self.world.deployed[stack]}
+
     def share(self, region, share):
         world, newest = self.world, self._newest(region)
         world.step("share", region, share)
@@ -444,6 +448,30 @@ def test_without_a_release_before_it_says_so_and_stops(tmp_path):
     assert "no release before is kept" in record.reason
     assert world.serving["x-west"] == "what another tool deployed"
     assert world.did("apply") == ["x-data", "x-west"]
+
+
+def test_what_was_applied_and_never_served_serves_when_it_is_deployed_again(tmp_path):
+    # GIVEN a first deployment that fails, so that only the versions before serve again
+    world = World(tmp_path)
+    world.synthesizes("two")
+    world.serving["x-west"] = "what another tool deployed"
+    check = world.check
+    world.check = lambda stack, *more: (
+        GateResult(False, "slow", {}) if stack == "x-west" else check(stack, *more)
+    )
+    assert world.deploys().outcome is Outcome.FAILED
+    assert world.serving["x-west"] == "what another tool deployed"
+    world.check = check
+
+    # WHEN the same is deployed again, whose plan has no changes
+    world.calls.clear()
+    world.approved.clear()
+    assert world.deploys().outcome is Outcome.DEPLOYED
+
+    # THEN it is approved, checked and serves
+    assert [plan.stack for plan in world.approved[0] if plan.has_unserved] == ["x-west"]
+    assert ("share", "x-west", 0.1) in world.calls
+    assert world.serving["x-west"] == "x-west two"
 
 
 def test_what_reads_new_outputs_is_planned_again_and_asked_only_if_it_differs(world):
