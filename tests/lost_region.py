@@ -15,13 +15,14 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @contextmanager
-def without(region, endpoint_url, homes=HOMES):
+def without(region, endpoint_url, homes=HOMES, is_lost=lambda: True):
     """The local AWS without one Region: where it answers, and the calls that were refused.
 
     Args:
         region: The Region that is lost.
         endpoint_url: Where the local AWS answers.
         homes: `{service: Region}` of services with one control plane; None as Region never fails.
+        is_lost: Whether it is lost at this moment.
     """
     refused = []
     pool = urllib3.PoolManager(maxsize=16)
@@ -31,7 +32,7 @@ def without(region, endpoint_url, homes=HOMES):
             scope = re.search(r"Credential=\S+?/\d+/([^/]+)/([^/]+)/", str(self.headers))
             of, service = scope.groups() if scope else ("", "")
             self.close_connection = True
-            if homes.get(service, of) == region:
+            if homes.get(service, of) == region and is_lost():
                 refused.append(service)
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 return
