@@ -3,12 +3,14 @@
 import os
 import signal
 import uuid
+from contextlib import ExitStack
 
 import hypothesis
 import psutil
 import pytest
 from _pytest.nodeid import coerce_node_id
 from prerequisites import require_terraform
+from provider_mirror import light_mirror
 
 import cdktf_bindings as bindings
 from sandbox.programs import start_aws, stop
@@ -41,8 +43,14 @@ def pytest_configure(config):
             signal.signal(
                 each, signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL
             )
-    if not hasattr(config, "workerinput") and config.getoption("testrunuid", None) is None:
+    if hasattr(config, "workerinput"):
+        return
+    if config.getoption("testrunuid", None) is None:
         config.option.testrunuid = uuid.uuid4().hex
+    # Workers inherit it.
+    mirror = ExitStack()
+    mirror.enter_context(light_mirror())
+    config.add_cleanup(mirror.close)
 
 
 @pytest.hookimpl(tryfirst=True)
