@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from table import TABLE
 from ops.http_client import Network, Response
 from ops.name_servers import DnsAnswer
 
+MANY = int(os.environ.get("FAULTY_AWS_SEEDS", "100"))
+"""Seeds of the exhaustive tests; each takes a third of a second."""
 EMPTY = {"locations": [], "observations": [], "next_cursor": None}
 URL = "https://aws.example"
 KEY = "a-customers-key-1234567890"

@@ -270,21 +270,14 @@ def test_the_secondary_is_released_while_the_primary_is_lost(machine, checkout):
     only = ("deploy", "--only", SECONDARY, *QUICK)
 
     with losing(machine, PRIMARY) as (dies, refused):
-        # WHEN it dies while the secondary is applied
-        checkout.changes_a_function()
-        process = machine.starts(*only)
-        machine.awaits(process, f"local-{SECONDARY}", "applying")
         dies()
-        code, document = machine.ends(process)
-        assert code == 0, document
-        # AND when it is dead before
         checkout.changes_a_function()
         code, document = machine.runs(*only, TF_CLI_ARGS_plan="-refresh=false")
         assert code == 0, document
 
-    # THEN the secondary has each release, and the primary was not even asked
+    # THEN the secondary has the release, and the primary was not even asked
     assert refused == []
-    version = before[SECONDARY][1] + 2
+    version = before[SECONDARY][1] + 1
     assert newest(machine.api, SECONDARY) == (version, version)
     assert newest(machine.api, PRIMARY) == before[PRIMARY]
 
