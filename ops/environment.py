@@ -150,7 +150,9 @@ class Environment:
 
     @property
     def api_key_name(self) -> str:
-        """Name of the customer's API key: of several, the first whose value is known.
+        """Name of the customer's API key: of several, the newest whose value is known.
+
+        The older one is about to end.
 
         Raises:
             OpsError: There is no such customer, or no value is known on this machine.
@@ -165,7 +167,7 @@ class Environment:
                 else f"add one: python -m ops customers issue NAME --plan PLAN --environment "
                 f"{self.name}, and deploy",
             )
-        for key in customer.keys:
+        for key in reversed(customer.keys):
             if self.key_values.get(key):
                 return key
         raise UsageError(
