@@ -28,7 +28,10 @@ hypothesis.settings.load_profile("thorough" if os.environ.get("CI") else "quick"
 DRILLS = ("test_drill", "test_drill_killed", "test_two_operators", "test_on_call")
 """Modules that share a sandbox in which drills run."""
 
-LONGEST = ("test_readme", "drills", "api", "hardened")
+LONGEST = (
+    *("e2e/test_deploy", "drills", "plan/test_moves", "e2e/test_changes", "e2e/test_readme"),
+    *("api", "hardened", "e2e/test_deploy_from_a_bucket", "plan/test_changes"),
+)
 """Groups that share a sandbox, or take minutes."""
 SUITES = ("e2e", "plan", "program", "unit")
 NEED_TERRAFORM = ("e2e", "plan")
@@ -89,7 +92,9 @@ def _group(item):
     """Tests of one group run one after the other, on one worker."""
     if "api" in item.fixturenames:
         return "drills" if item.path.stem in DRILLS else "api"
-    return "hardened" if "hardened" in item.fixturenames else item.path.stem
+    if "hardened" in item.fixturenames:
+        return "hardened"
+    return f"{item.path.parent.name}/{item.path.stem}"
 
 
 def _rank(item):
