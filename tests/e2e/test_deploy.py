@@ -9,7 +9,6 @@ import json
 import os
 import random
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -22,7 +21,7 @@ import pytest
 from callers import Callers
 from local_api import REGIONS
 from releases import BAD, GOOD, found_by
-from repository_files import REPOSITORY
+from repository_files import copy_program
 
 from ops import lock as locks
 from ops import switch
@@ -38,10 +37,6 @@ WRITES_DOCS = os.environ.get("FAILOVER_WRITE_DOCS") == "1"
 KILLED = int(os.environ.get("KILLED_RELEASES", "2"))
 PRIMARY, SECONDARY = REGIONS
 STACKS = {region: f"local-{region}" for region in REGIONS}
-PACKAGES = (
-    *("cdktf_bindings", "constructs_lib", "environments", "lambda_src", "ops", "sandbox"),
-    "weather_api",
-)
 FUNCTION = "lambda_src/get_weather.py"
 BAKE_SECONDS = 6
 SHARE = 0.1
@@ -114,10 +109,7 @@ class Operator:
 
     def __init__(self, folder, api):
         self.folder, self.api = folder, api
-        for package in PACKAGES:
-            shutil.copytree(REPOSITORY / package, folder / package)
-        for file in ("main.py", "cdktf.json"):
-            shutil.copy(REPOSITORY / file, folder)
+        copy_program(folder)
         self.function = folder / FUNCTION
         self.good = self.function.read_text()
         self.shelf = FolderShelf(releases_folder(api.workspace.folder, "local"))

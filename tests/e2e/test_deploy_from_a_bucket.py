@@ -5,7 +5,6 @@ The environment of a sandbox with the layout `regional`, whose states were moved
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +15,7 @@ from dataclasses import replace
 import pytest
 from local_api import REGIONS
 from lost_region import without
-from repository_files import REPOSITORY
+from repository_files import REPOSITORY, copy_program
 
 from ops.descriptor import descriptor_file, write
 from ops.fault_injection import Fault
@@ -26,10 +25,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 PRIMARY, SECONDARY = REGIONS
 STACKS = ("local-data", "local-us-west-2", "local-us-east-1", "local-routing")
-PACKAGES = (
-    *("cdktf_bindings", "constructs_lib", "environments", "lambda_src", "ops", "sandbox"),
-    "weather_api",
-)
 FUNCTION, OPERATIONS = "lambda_src/get_weather.py", "weather_api/operations.py"
 BACKEND = {"type": "s3", "bucket": "states", "key": "api/local.tfstate", "region": "us-east-2"}
 BOTH_NAMES = (
@@ -46,10 +41,7 @@ class Checkout:
 
     def __init__(self, folder):
         self.folder = folder
-        for package in PACKAGES:
-            shutil.copytree(REPOSITORY / package, folder / package)
-        for file in ("main.py", "cdktf.json"):
-            shutil.copy(REPOSITORY / file, folder)
+        copy_program(folder)
         self.environments = folder / "own"
         self.environments.mkdir()
         text = (REPOSITORY / "environments" / "local.toml").read_text()
