@@ -259,10 +259,15 @@ def test_a_good_release_reaches_every_region_and_no_request_fails(operator, good
     operator.notes(GOOD, seen)
 
 
+def of_regions(history):
+    """The release that each Region has; stacks in which nothing changes pass with each."""
+    return {region: history.deployed[stack] for region, stack in STACKS.items()}
+
+
 @pytest.mark.parametrize("release", BAD)
 def test_a_bad_release_is_rolled_back_in_the_secondary(operator, release):
     bad = BAD[release]
-    before, primary = operator.history.deployed, operator.aliases(PRIMARY)
+    before, primary = of_regions(operator.history), operator.aliases(PRIMARY)
     secondary = operator.code(SECONDARY)
 
     with operator.spoils(bad.file, bad.old, bad.new), operator.callers.call() as seen:
@@ -275,7 +280,7 @@ def test_a_bad_release_is_rolled_back_in_the_secondary(operator, release):
     assert STACKS[PRIMARY] not in record.steps
     assert re.search(bad.found, record.reason)
     assert record.gates[-1]["passed"], record.gates
-    assert operator.history.deployed == before
+    assert of_regions(operator.history) == before
     assert operator.code(SECONDARY) == secondary
     assert operator.aliases(PRIMARY) == primary
     assert seen.missing == []
@@ -329,7 +334,7 @@ def test_a_release_that_is_killed_is_finished_by_resume_or_undone_by_rollback(op
     if is_new:
         assert set(history.deployed.values()) == {record.release}
     else:
-        assert history.deployed == before.deployed
+        assert of_regions(history) == of_regions(before)
     codes = [operator.code(region) for region in REGIONS]
     assert codes[0] == codes[1]
     assert (codes[0] == code_before) is not is_new
