@@ -7,14 +7,7 @@ import re
 from dataclasses import dataclass
 
 FUNCTION, API = "lambda_src/get_weather.py", "constructs_lib/api/regional_api.py"
-HANDLER = "def handler(request: Request) -> Response:\n"
 FIRST_LINE = "    location_id = "
-CONFUSED = """def handler(request: Request, before=[]) -> Response:
-    others = [each for each in before if each != request.path_parameters["location"]]
-    before[:] = [request.path_parameters["location"]]
-    if others:
-        raise RuntimeError
-"""
 
 
 @dataclass(frozen=True)
@@ -27,7 +20,6 @@ class BadRelease:
         old: Text of the file.
         new: What is in its place.
         found: Pattern of the reason why it is rolled back.
-        needs_customers: Whether only customers who call show the fault, so that some fail.
     """
 
     fault: str
@@ -35,7 +27,6 @@ class BadRelease:
     old: str
     new: str
     found: str
-    needs_customers: bool = False
 
 
 GOOD = "good"
@@ -65,13 +56,6 @@ BAD = {
         "the API has an operation at another path",
         "weather_api/operations.py", 'path="/weather/{location}",', 'path="/forecast/{location}",',
         found="GET /weather/drill-",
-    ),
-    "confuses customers": BadRelease(
-        "a function raises an exception if the request before was for another location",
-        FUNCTION, HANDLER, CONFUSED,
-        # Before they come, all requests are for the location of the gate.
-        found="while it served all customers: .*GET /weather/drill-",
-        needs_customers=True,
     ),
 }  # fmt: skip
 """`{release: what is wrong}`."""

@@ -15,7 +15,6 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import pytest
 from callers import Callers
@@ -286,19 +285,8 @@ def test_a_bad_release_is_rolled_back_in_the_secondary(operator, release):
     assert seen.missing == []
     assert not switch.status(operator.environment).engaged
     times = record.times[STACKS[SECONDARY]]
-    if bad.needs_customers:
-        # No longer than the customers were there, or what they know of DNS.
-        moved, former = (
-            datetime.fromisoformat(times[each]).timestamp() - seen.begun
-            for each in (Moment.CUSTOMERS_MOVED, Moment.FORMER_VERSIONS)
-        )
-        assert seen.failed
-        assert all(moved < each.answered_at and each.sent_at < former for each in seen.failed)
-        whose = {(each.kind, each.status, each.region) for each in seen.failed}
-        assert whose == {("read", 500, SECONDARY)}
-    else:
-        assert Moment.CUSTOMERS_MOVED not in times
-        assert seen.failed == []
+    assert Moment.CUSTOMERS_MOVED not in times
+    assert seen.failed == []
     operator.notes(release, seen, bad.fault)
 
 
