@@ -31,12 +31,14 @@ def light_mirror() -> Iterator[None]:
         yield
         return
     with TemporaryDirectory(prefix="providers-") as folder:
+        # Whoever looks for a mirror on this machine leaves out such folders.
+        mirror = Path(folder, ".terraform", "providers")
         for program in programs:
-            script = Path(folder) / program.relative_to(real)
+            script = mirror / program.relative_to(real)
             script.parent.mkdir(parents=True)
             script.write_text(f'#!/bin/sh\nexec {shlex.quote(str(program))} "$@"\n')
             script.chmod(0o755)
-        light = f"{OPTION}{folder}"
+        light = f"{OPTION}{mirror}"
         os.environ[VARIABLE] = shlex.join(light if o == named else o for o in options)
         try:
             yield
