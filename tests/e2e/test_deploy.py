@@ -34,6 +34,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 WRITES_DOCS = os.environ.get("FAILOVER_WRITE_DOCS") == "1"
 KILLED = int(os.environ.get("KILLED_RELEASES", "2"))
+OF_EACH_KIND = ("raises", "may not be called", "has another path")
+"""What is deployed in every run: code, a permission, the API's definition."""
 PRIMARY, SECONDARY = REGIONS
 STACKS = {region: f"local-{region}" for region in REGIONS}
 FUNCTION = "lambda_src/get_weather.py"
@@ -263,7 +265,7 @@ def of_regions(history):
     return {region: history.deployed[stack] for region, stack in STACKS.items()}
 
 
-@pytest.mark.parametrize("release", BAD)
+@pytest.mark.parametrize("release", BAD if WRITES_DOCS else OF_EACH_KIND)
 def test_a_bad_release_is_rolled_back_in_the_secondary(operator, release):
     bad = BAD[release]
     before, primary = of_regions(operator.history), operator.aliases(PRIMARY)
