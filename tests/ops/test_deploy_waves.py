@@ -573,17 +573,27 @@ def dead(world):
     return history.last
 
 
-def test_what_was_interrupted_in_one_region_keeps_nobody_from_deploying_another(world):
-    world.synthesizes("two")
-    deployer = world.deployer()
+class Measuring:
+    def __init__(self, world, prepare):
+        self.prepare, self.check, self.clean = prepare, world.check, world.clean
 
-    def killed(name):
+
+def kill_in_the_east(world, **options):
+    """A deployment is killed before the second Region changes."""
+
+    def prepare(name):
         if name == "x-east":
             raise KilledError
 
-    deployer.gate = Measuring(world, killed)
+    deployer = world.deployer()
+    deployer.gate = Measuring(world, prepare)
     with pytest.raises(KilledError):
-        deployer.deploy(NAMES, revision="", bake_seconds=0, with_customers=True)
+        deployer.deploy(NAMES, revision="", bake_seconds=0, **options)
+
+
+def test_what_was_interrupted_in_one_region_keeps_nobody_from_deploying_another(world):
+    world.synthesizes("two")
+    kill_in_the_east(world, with_customers=True)
     world.synthesizes("three")
     world.switched_by = dead(world).run
 
@@ -791,26 +801,13 @@ def test_killed_at_any_moment_one_stack_is_finished_or_undone(tmp_path):
 
 def test_resume_leaves_what_has_passed_alone(world):
     world.synthesizes("two")
-    deployer = world.deployer()
-
-    def killed(name):
-        if name == "x-east":
-            raise KilledError
-
-    deployer.gate = Measuring(world, killed)
-    with pytest.raises(KilledError):
-        deployer.deploy(NAMES, revision="", bake_seconds=0)
+    kill_in_the_east(world)
     world.calls.clear()
 
     world.deployer().resume()
 
     assert world.did("plan") == ["x-east", "x-routing"]
     assert world.deployed == contents("two")
-
-
-class Measuring:
-    def __init__(self, world, prepare):
-        self.prepare, self.check, self.clean = prepare, world.check, world.clean
 
 
 def test_killed_at_any_moment_a_bad_release_ends_with_the_one_before(tmp_path):
