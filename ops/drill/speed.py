@@ -12,6 +12,7 @@ from dataclasses import astuple, dataclass
 
 from ops.drill.expectation import Pace
 from ops.environment import Environment
+from ops.fault_injection import FaultInjection
 
 PROBES = 8
 PROBES_AT_A_TIME = 4
@@ -103,12 +104,14 @@ def at_followed_speed(
     Raises:
         OpsError: The speed cannot be changed, or not be set back.
     """
-    if environment.descriptor.sandbox is None:
+    faults = environment.fault_injection
+    if faults is None:
         yield environment
         return
     found = latencies(environment)
     speed = speed_for(found, environment.speed)
     if speed == environment.speed == current_speed(environment):
+        _wait_until_healthy(environment, faults, notify)
         yield environment
         return
     if speed < environment.speed:
@@ -119,7 +122,7 @@ def at_followed_speed(
         )
     set_speed(environment, speed)
     try:
-        _wait_until_healthy(environment)
+        _wait_until_healthy(environment, faults, notify)
         yield environment.at_speed(speed)
     finally:
         set_speed(environment, environment.speed)
@@ -150,10 +153,22 @@ def set_speed(environment: Environment, speed: float) -> None:
     environment.sandbox_status("PUT", "/speed", {"speed": speed})
 
 
-def _wait_until_healthy(environment: Environment) -> None:
-    """Give health checks that timed out at the former speed time to recover."""
+def _wait_until_healthy(
+    environment: Environment, injection: FaultInjection, notify: Callable[[str], None]
+) -> None:
+    """Give health checks that a busy machine has failed time to recover.
+
+    While a fault is injected they will not, and `verify` says so at once.
+    """
     deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline:
-        if all(check["healthy"] for check in environment.sandbox_status()["health_checks"]):
+    endpoints = {*environment.outputs.endpoint_health_check_ids.values()}
+    is_announced = False
+    while time.monotonic() < deadline and not injection.faults():
+        checks = environment.sandbox_status()["health_checks"]
+        unhealthy = [c["reason"] for c in checks if c["id"] in endpoints and not c["healthy"]]
+        if not unhealthy:
             return
+        if not is_announced:
+            notify(f"Waiting for the health checks to recover: {unhealthy[0]}")
+            is_announced = True
         time.sleep(POLL_SECONDS)

@@ -19,6 +19,7 @@ from ops.drill.run import Drill
 from ops.drill.sandbox_faults import ErrorFault
 from ops.drill.speed import Latencies, at_followed_speed, speed_for
 from ops.errors import OpsError
+from ops.fault_injection import Fault
 from ops.processes import Program
 
 pytestmark = pytest.mark.unit
@@ -389,19 +390,26 @@ def test_the_speed_leaves_health_checks_and_customers_time_enough(latency, speed
 class Status:
     """The status server of a sandbox's Route 53."""
 
-    def __init__(self, speed):
+    def __init__(self, speed, checks):
         self.speed, self.set = speed, []
+        self.checks, self.failing = checks, []
 
     def __call__(self, method="GET", path="/status", body=None):
         if method == "PUT":
             self.speed = body["speed"]
             self.set.append(self.speed)
-        return {"speed": self.speed, "health_checks": [{"healthy": True}]}
+        reasons = [self.failing.pop() if self.failing else "" for _ in self.checks]
+        checks = [
+            {"id": id, "healthy": not reason, "reason": reason}
+            for id, reason in zip(self.checks, reasons, strict=True)
+        ]
+        return {"speed": self.speed, "health_checks": checks}
 
 
 @pytest.fixture
 def status(environment, monkeypatch):
-    status = Status(environment.speed)
+    monkeypatch.setattr("ops.drill.speed.POLL_SECONDS", 0)
+    status = Status(environment.speed, environment.outputs.endpoint_health_check_ids.values())
     monkeypatch.setattr(type(environment), "sandbox_status", lambda _, *given: status(*given))
     return status
 
@@ -431,6 +439,31 @@ def test_a_speed_that_the_machine_cannot_follow_is_lowered_and_set_back(
 
     assert status.set == [3.3, 20]
     assert "runs 3.3 times as fast as on AWS, not 20 times" in capsys.readouterr().out
+
+
+def test_health_checks_that_a_busy_machine_failed_are_waited_for(
+    environment, status, monkeypatch, capsys
+):
+    at_latency(monkeypatch, 0.01)
+    status.failing = ["0 of 3 checkers healthy"] * 5
+
+    with at_followed_speed(environment, print):
+        assert status.failing == []
+    waited = "Waiting for the health checks to recover: 0 of 3 checkers healthy\n"
+    assert capsys.readouterr().out == waited
+
+
+def test_health_checks_that_a_fault_fails_are_not_waited_for(
+    environment, status, monkeypatch, capsys
+):
+    at_latency(monkeypatch, 0.01)
+    status.failing = ["0 of 3 checkers healthy"] * 5
+
+    environment.fault_injection.inject(Fault(EAST, "error"), id="by-hand")
+
+    with at_followed_speed(environment, print):
+        assert status.failing
+    assert capsys.readouterr().out == ""
 
 
 def test_a_speed_that_a_killed_drill_left_is_set_back(environment, status, monkeypatch):
