@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,7 +169,9 @@ class Terraform:
         on_progress: Callable[[Progress], None],
         on_start: Callable[[int], None],
         log_file: Path | None = None,
-    ) -> None:
+        *,
+        succeeds: Container[int] = (0,),
+    ) -> int:
         output, last = _Output(), Progress(0, 0, ())
         with (
             # Into a file, so that Terraform finishes and writes the state even if this is killed.
@@ -198,8 +200,9 @@ class Terraform:
                     process.stdout.read()
                 process.wait()
                 raise
-        if process.returncode:
+        if process.returncode not in succeeds:
             raise _ended(arguments, process.returncode, last, output)
+        return process.returncode
 
 
 @dataclass

@@ -10,6 +10,11 @@ from ops.terraform import Progress, Terraform
 
 _LOCK_TIMEOUT = "-lock-timeout=60s"
 """A plan may still hold the state's lock, if the command that began it was killed."""
+_NO_CHANGES, _CHANGES = 0, 2
+"""Exit codes of `terraform plan -detailed-exitcode` that are no error.
+
+Source: https://developer.hashicorp.com/terraform/cli/commands/plan
+"""
 
 
 def _ignore(_: Any) -> None:
@@ -35,15 +40,21 @@ class StackTerraform(Terraform):
             replace: Addresses of resources to replace in any case.
 
         Returns:
-            The plan, as `terraform show -json` prints it.
+            The plan, as `terraform show -json` prints it; an empty document if it changes nothing.
 
         Raises:
             OpsError: Terraform reports an error.
         """
-        arguments = ["plan", "-input=false", "-json", f"-out={file}", _LOCK_TIMEOUT]
-        arguments += [f"-replace={address}" for address in replace]
-        self._stream(arguments, _ignore, _ignore, file.with_suffix(".log"))
+        arguments = ["plan", "-input=false", "-json", "-detailed-exitcode", f"-out={file}"]
+        arguments += [_LOCK_TIMEOUT, *(f"-replace={address}" for address in replace)]
+        log_file = file.with_suffix(".log")
+        found = self._stream(
+            arguments, _ignore, _ignore, log_file, succeeds=(_NO_CHANGES, _CHANGES)
+        )
         file.chmod(0o600)
+        if found == _NO_CHANGES:
+            # `show` would read the provider's schemas once more, which takes seconds.
+            return {}
         printed = self._run(["show", "-json", "-no-color", str(file)])
         try:
             document: dict[str, Any] = json.loads(printed)

@@ -203,17 +203,22 @@ def test_another_error_of_a_plan_is_an_error_whatever_changes_before(tmp_path):
         plan_stacks([first, broken], tmp_path)
 
 
-def test_a_plan_is_readable_by_its_owner_only_and_applied_as_it_is(tmp_path):
-    (tmp_path / "terraform").write_text(
+def planning_terraform(folder, exit_code):
+    """A Terraform that notes how it is called, and whose plans end so."""
+    (folder / "terraform").write_text(
         "#!/bin/sh\n"
-        f'echo "$@" >> {tmp_path}/calls\n'
+        f'echo "$@" >> {folder}/calls\n'
         'case "$1" in\n'
-        '  plan) : > "${4#-out=}" ;;\n'
+        f'  plan) : > "${{5#-out=}}"; exit {exit_code} ;;\n'
         "  show) echo '{\"resource_changes\": []}' ;;\n"
         "esac\n"
     )
-    (tmp_path / "terraform").chmod(0o755)
-    terraform = StackTerraform(tmp_path, {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+    (folder / "terraform").chmod(0o755)
+    return StackTerraform(folder, {"PATH": f"{folder}:/usr/bin:/bin"})
+
+
+def test_a_plan_is_readable_by_its_owner_only_and_applied_as_it_is(tmp_path):
+    terraform = planning_terraform(tmp_path, exit_code=2)
     file = tmp_path / "x.tfplan"
 
     assert terraform.plan(file, ["aws_x.y", "aws_x.z"]) == {"resource_changes": []}
@@ -221,10 +226,25 @@ def test_a_plan_is_readable_by_its_owner_only_and_applied_as_it_is(tmp_path):
 
     assert file.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "calls").read_text().splitlines() == [
-        f"plan -input=false -json -out={file} -lock-timeout=60s -replace=aws_x.y -replace=aws_x.z",
+        f"plan -input=false -json -detailed-exitcode -out={file} -lock-timeout=60s "
+        "-replace=aws_x.y -replace=aws_x.z",
         f"show -json -no-color {file}",
         f"apply -input=false -json -lock-timeout=60s {file}",
     ]
+
+
+def test_a_plan_without_changes_is_not_read(tmp_path):
+    terraform = planning_terraform(tmp_path, exit_code=0)
+
+    assert plan_stack(terraform, tmp_path / "x.tfplan").is_empty
+    assert "show" not in (tmp_path / "calls").read_text()
+
+
+def test_a_plan_that_fails_is_an_error(tmp_path):
+    terraform = planning_terraform(tmp_path, exit_code=1)
+
+    with pytest.raises(OpsError, match="terraform plan failed"):
+        terraform.plan(tmp_path / "x.tfplan")
 
 
 def test_terraform_works_in_a_sandbox_as_its_descriptor_says(tmp_path, monkeypatch):
