@@ -16,7 +16,7 @@ SUITES = python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -q
 SUITE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down check format test test-all test-failed coverage scan audit audit-python audit-node bench
+.PHONY: help setup up down check format test test-all soak test-failed coverage scan audit audit-python audit-node bench
 
 help: ## list these commands
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.* ## / { printf "make %-11s  %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,7 +44,10 @@ test: setup ## every rule once, with one drill of each kind: ten minutes
 	$(SUITES) -m "not exhaustive$(if $(SUITE), and $(SUITE))"
 
 test-all: setup ## every test, README's commands included: half an hour
-	$(SUITES) -m "$(SUITE)"
+	$(SUITES) -m "not soak$(if $(SUITE), and $(SUITE))"
+
+soak: setup ## what is random with many seeds, and more of each kind: hours
+	$(SUITES) -m soak
 
 test-failed: setup ## what failed the last time, one test after the other
 	python -m pytest -n 1 --dist loadgroup --no-loadscope-reorder -q -x --last-failed --last-failed-no-failures none

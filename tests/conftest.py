@@ -29,8 +29,9 @@ DRILLS = ("test_drill", "test_drill_killed", "test_two_operators", "test_on_call
 """Modules that share a sandbox in which drills run."""
 
 LONGEST = (
-    *("e2e/test_deploy", "drills", "plan/test_moves", "e2e/test_changes", "e2e/test_readme"),
-    *("api", "hardened", "e2e/test_deploy_from_a_bucket", "plan/test_changes"),
+    *("e2e/test_deploy", "e2e/test_iam_policy", "drills", "e2e/test_deploy_from_a_bucket"),
+    *("plan/test_moves", "plan/test_changes", "e2e/test_changes", "e2e/test_readme"),
+    *("api", "hardened"),
 )
 """Groups that share a sandbox, or take minutes."""
 SUITES = ("e2e", "plan", "program", "unit")
@@ -59,6 +60,9 @@ def pytest_configure(config):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Begin with the longest: while a sandbox waits, the other tests use the processor."""
+    for item in items:
+        if item.get_closest_marker("soak"):
+            item.add_marker("exhaustive")
     items.sort(key=_rank)
     config.without_suite = [
         item.nodeid

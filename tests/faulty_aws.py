@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import random
 import threading
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
+import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 from fake_environment import EAST, NAME, OUTPUTS, WEST, FakeEnvironment, environment
@@ -20,8 +20,8 @@ from table import TABLE
 from ops.http_client import Network, Response
 from ops.name_servers import DnsAnswer
 
-MANY = int(os.environ.get("FAULTY_AWS_SEEDS", "100"))
-"""Seeds of the exhaustive tests; each takes a third of a second."""
+FEW, MANY = 40, 300
+"""Seeds of the exhaustive tests, and of `make soak`; each takes a third of a second."""
 EMPTY = {"locations": [], "observations": [], "next_cursor": None}
 URL = "https://aws.example"
 KEY = "a-customers-key-1234567890"
@@ -48,6 +48,16 @@ _ERRORS: Mapping[str, Callable[[], Exception]] = {
     "unreachable": lambda: ConnectTimeoutError(endpoint_url=URL),
     "html": lambda: ResponseParserError("the response is not JSON"),
 }
+
+
+def more_seeds(first: int) -> list[Any]:
+    """Parameters of a test that runs with other seeds elsewhere.
+
+    Args:
+        first: The first seed.
+    """
+    soak = pytest.mark.soak
+    return [pytest.param(seed, marks=soak if seed >= FEW else ()) for seed in range(first, MANY)]
 
 
 @dataclass

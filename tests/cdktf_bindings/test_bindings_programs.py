@@ -59,7 +59,7 @@ def test_environments_are_the_same_to_the_byte_as_with_the_stock_import(tmp_path
     assert synthesized[0] == synthesized[1]
 
 
-@pytest.mark.exhaustive
+@pytest.mark.soak
 def test_fifty_other_resource_types_are_the_same_to_the_byte(tmp_path):
     source = (Path(__file__).parent / "other_resources.py").read_text()
 

@@ -120,7 +120,7 @@ def hold(folder, environment):
 
 
 @pytest.mark.parametrize(
-    "examples", [10, pytest.param(100, marks=pytest.mark.exhaustive)], ids=["few", "many"]
+    "examples", [10, pytest.param(100, marks=pytest.mark.soak)], ids=["few", "many"]
 )
 def test_what_the_settings_accept_the_service_models_accept(tmp_path, examples):
     @settings(

@@ -127,7 +127,6 @@ def test_a_quota_is_counted_in_each_region_by_itself(hardened):
         assert answers[-1].headers["retry-after"] == "3600"
 
 
-@pytest.mark.exhaustive
 def test_an_issued_key_opens_both_regions_and_a_rotated_one_stops_in_both(
     hardened, hardened_environments
 ):

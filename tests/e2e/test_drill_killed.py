@@ -24,7 +24,7 @@ from ops.errors import ExitCode
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
-REPETITIONS = int(os.environ.get("DISTURBED_DRILLS", "6"))
+SEEDS = [pytest.param(seed, marks=pytest.mark.soak if seed > 2 else ()) for seed in range(100)]
 LINES = 9
 """A drill prints so many before it ends."""
 LONGEST_DELAY_SECONDS = 2.0
@@ -128,7 +128,7 @@ def verified(commands, at):
     }
 
 
-@pytest.mark.parametrize("seed", range(REPETITIONS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_what_a_disturbed_drill_leaves_is_named_and_restored_and_nothing_else(
     api, environment, foreign, commands, seed
 ):

@@ -3,7 +3,7 @@
 import pytest
 from extremes import Deployment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
 
 def test_the_largest_environment_is_applied_and_then_up_to_date(tmp_path, aws):

@@ -22,6 +22,7 @@ from sandbox.workspace import Workspace
 pytestmark = pytest.mark.e2e
 
 PATIENCE_SECONDS = 180
+SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
 
 CHANGES_OF_THE_LOCAL_AWS: dict[str, str] = {}
 """`{address: reason}` of what a second plan would change because of the local AWS alone."""
@@ -145,7 +146,7 @@ def applying(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.exhaustive)]
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)]
 )
 def test_an_interrupted_up_leaves_nothing(applying, number):
     # GIVEN an up whose Terraform applies
@@ -242,8 +243,16 @@ def wait_for_lock(command):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-@pytest.mark.parametrize("moment", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        pytest.param(
+            moment, number, marks=() if moment % len(SIGNALS) == place else pytest.mark.soak
+        )
+        for moment in (1, 2, 3, 4, 5)
+        for place, number in enumerate(SIGNALS)
+    ],
+)
 def test_an_up_that_ends_at_any_moment_leaves_nothing(tmp_path, number, moment):
     """Moments are random, from the first import to the last health check."""
     workspace = Workspace(tmp_path)

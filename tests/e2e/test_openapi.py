@@ -150,7 +150,7 @@ def test_both_regions_serve_the_same_document_with_the_name_that_fails_over(api,
 
 @pytest.mark.parametrize(
     ("examples", "cases_required"),
-    [(20, 400), pytest.param(90, 2000, marks=pytest.mark.exhaustive)],
+    [(20, 400), pytest.param(90, 2000, marks=pytest.mark.soak)],
 )
 def test_every_answer_is_documented_and_no_refused_request_stores_anything(
     api, document, examples, cases_required

@@ -163,7 +163,7 @@ def test_the_secondary_is_changed_while_the_primary_is_gone(api, operator):
     brings_what_the_primary_has_missed(api, operator)
 
 
-@pytest.mark.exhaustive
+@pytest.mark.soak
 def test_with_a_key_of_your_own_the_secondary_is_changed_by_the_override(
     hardened, operator_with_a_key
 ):
@@ -183,7 +183,6 @@ def test_with_a_key_of_your_own_the_secondary_is_changed_by_the_override(
     brings_what_the_primary_has_missed(hardened, operator)
 
 
-@pytest.mark.exhaustive
 def test_the_primary_is_changed_while_the_secondary_is_gone(api, operator):
     with without(SECONDARY, api.local.sandbox.endpoint_url) as (url, refused):
         operator.changes_the_burst(OTHER_BURST)

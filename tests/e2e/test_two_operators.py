@@ -34,9 +34,12 @@ COMMANDS = {
     "rotate": ("customers", "rotate", "demo"),
 }
 ALL_PAIRS = list(itertools.combinations_with_replacement(COMMANDS, 2))
-SHORT = {"engage", "release"}
-"""Pairs of these are a request or two; tests/ops/test_operators_at_once.py has them."""
-PAIRS = [pair for pair in ALL_PAIRS if REPETITIONS > 1 or not {*pair} <= SHORT]
+OF_EACH_KIND = {("drill", "drill"), ("engage", "release"), ("restore", "rotate")}
+"""The rest are in tests/ops/test_operators_at_once.py, without processes, and in `make soak`."""
+PAIRS = [
+    pytest.param(*pair, marks=() if pair in OF_EACH_KIND else pytest.mark.soak)
+    for pair in ALL_PAIRS
+]
 DRILL_SECONDS = 15.0
 CUSTOMER = "demo"
 DEAD = Program(2**22 + 1, 1.0)

@@ -136,7 +136,7 @@ def test_a_replica_that_the_state_lacks_is_imported(deployed):
     assert deployed.changes() is None
 
 
-@pytest.mark.parametrize("role", ["primary", "secondary"])
+@pytest.mark.parametrize("role", ["primary", pytest.param("secondary", marks=pytest.mark.soak)])
 def test_a_log_group_that_exists_already_is_imported(deployed, role):
     """As after a call to a function while it was destroyed: docs/how-to/deploy-changes.md."""
     deployed.apply()
@@ -155,7 +155,7 @@ def test_a_log_group_that_exists_already_is_imported(deployed, role):
     assert deployed.changes() is None
 
 
-@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("region", [REGIONS[0], pytest.param(REGIONS[1], marks=pytest.mark.soak)])
 def test_a_function_is_replaced_in_one_apply_with_its_alias_and_permission(deployed, region):
     role = "primary" if region == REGIONS[0] else "secondary"
     function = deployed.address("aws_lambda_function", f"{role}_api_get_weather")

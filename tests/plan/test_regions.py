@@ -47,7 +47,7 @@ def plan(folder, *regions):
     "regions",
     [
         pytest.param(NEWEST, id="newest"),
-        pytest.param(REGIONS, id="all", marks=pytest.mark.exhaustive),
+        pytest.param(REGIONS, id="all", marks=pytest.mark.soak),
     ],
 )
 def test_the_tested_provider_knows_the_regions_that_the_settings_allow(tmp_path, regions):
