@@ -76,32 +76,6 @@ def _users_of_stage(gateway: Any, api_id: str, stage_name: str) -> Iterator[str]
                 yield f"usage plan {plan['name']!r}"
 
 
-def deployment_of_a_stage_is_not_deleted() -> None:
-    """A deployment that a stage serves cannot be deleted.
-
-    AWS: 400 "Active stages pointing to this deployment must be moved or deleted".
-    MiniStack 1.5.33: deletes it.
-
-    Source: https://github.com/hashicorp/terraform-provider-aws/issues/19805
-    """
-    gateway = module("services.apigateway_v1")
-
-    def deleting(original: Any) -> Any:
-        def delete_deployment(api_id: str, deployment_id: str) -> Any:
-            stages = gateway._stages_v1.get(api_id, {}).values()
-            if any(stage.get("deploymentId") == deployment_id for stage in stages):
-                return gateway._v1_error(
-                    "BadRequestException",
-                    "Active stages pointing to this deployment must be moved or deleted",
-                    400,
-                )
-            return original(api_id, deployment_id)
-
-        return delete_deployment
-
-    replace(gateway, "_delete_deployment", deleting)
-
-
 def names_in_use_are_refused() -> None:
     """A stage, method, domain name or base path mapping that exists is not created again.
 

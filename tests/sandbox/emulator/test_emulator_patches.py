@@ -24,6 +24,7 @@ from sandbox.emulator.patches import (
     api_gateway,
     cloudwatch,
     cross_origin,
+    deployments,
     dynamodb,
     functions,
     kms,
@@ -997,7 +998,28 @@ def see_deletion_of_a_used_stage(aws):
     gateway.delete_stage(**stage)
 
 
-@observes(stages.deployment_of_a_stage_is_not_deleted)
+@observes(deployments.stage_serves_what_was_deployed)
+def see_what_a_stage_serves(aws):
+    gateway = aws.client("apigateway")
+    api = aws.rest_api("us-east-1")
+    resources = gateway.get_resources(restApiId=api)["items"]
+    (thing,) = (each["id"] for each in resources if each["path"] == "/thing")
+    rename = {"op": "replace", "path": "/pathPart", "value": "other"}
+
+    def status(path):
+        return aws.call_api(api, path).status_code
+
+    gateway.update_resource(restApiId=api, resourceId=thing, patchOperations=[rename])
+    assert (status("/v1/thing"), status("/v1/other")) == (200, 403)
+    aws.deploy("us-east-1", api)
+    assert (status("/v1/thing"), status("/v1/other")) == (403, 200)
+    gateway.delete_resource(restApiId=api, resourceId=thing)
+    assert status("/v1/other") == 200
+    aws.deploy("us-east-1", api)
+    assert status("/v1/other") == 403
+
+
+@observes(deployments.deployment_of_a_stage_is_not_deleted)
 def see_deletion_of_a_served_deployment(aws):
     gateway = aws.client("apigateway")
     api = aws.rest_api("us-east-1")
