@@ -158,7 +158,7 @@ def test_destroyed_in_reverse_order_nothing_is_left(deployed):
         types(deployed, "destroy")
 
 
-@pytest.mark.exhaustive
+@pytest.mark.soak
 def test_with_every_option_the_stacks_are_deployed_and_destroyed(aws, tmp_path):
     deployment = checkout(tmp_path, aws, LAYOUT + HARDENED, "000000000002")
     deployment.synthesize()
