@@ -27,6 +27,8 @@ from ops.lock import LockState, hold, new_run, read
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("full_speed")]
 
 PATIENCE_SECONDS = 120
+FEW = 0.1
+"""A busy machine lets the odd request time out."""
 
 
 def drill(environment, name, notify=print, max_rto_seconds=None):
@@ -44,6 +46,15 @@ def drill(environment, name, notify=print, max_rto_seconds=None):
 def over_time(outcome):
     _, time = deciding_time(outcome)
     return time is not None and time.at_speed(outcome.speed) > outcome.limits.max_rto_seconds
+
+
+def failed_without_reason(outcome):
+    """Share of the requests that failed while nothing was to fail them."""
+    measured = outcome.measurements
+    failed = measured.failed_before + measured.failed_after
+    if outcome.fails_requests:
+        return failed / len(outcome.events.requests)
+    return (failed + measured.failed_during) / len(outcome.events.requests)
 
 
 def nothing_is_left(environment):
@@ -83,7 +94,7 @@ def wait_until(condition, what):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_drill_passes_and_leaves_nothing(environment, fault):
     outcome = drill(environment, fault)
-    if over_time(outcome):
+    if over_time(outcome) or failed_without_reason(outcome) > FEW:
         # Other tests took the processor from it: at half the speed, that counts half.
         outcome = drill(environment.at_speed(outcome.speed / 2), fault)
 
@@ -98,13 +109,9 @@ def test_a_drill_passes_and_leaves_nothing(environment, fault):
     fails_requests = FAULTS[fault].fails_requests
     assert deciding_time(outcome)[0] == ("rto" if fails_requests else "cut_over")
     assert ("rto" in measured.not_exercised) == (not fails_requests)
-    # A busy machine lets the odd request time out.
-    failed = measured.failed_before + measured.failed_after
     if fails_requests:
         assert measured.failed_during > 0
-    else:
-        failed += measured.failed_during
-    assert failed < 0.1 * len(outcome.events.requests)
+    assert failed_without_reason(outcome) <= FEW
     assert outcome.durability.acknowledged > 10
     assert outcome.durability.found == ()
     assert nothing_is_left(environment)
