@@ -22,12 +22,8 @@ if TYPE_CHECKING:
     from constructs_lib.dynamodb.global_table import GlobalSecondaryIndex, GlobalTable, Key
     from constructs_lib.kms.multi_region_key import MultiRegionKey
     from constructs_lib.outputs import Outputs
-    from constructs_lib.route53.failover_dns import (
-        AliasTarget,
-        FailoverDns,
-        HealthCheck,
-        RegionalEndpoint,
-    )
+    from constructs_lib.route53.failover_dns import FailoverDns
+    from constructs_lib.route53.options import AliasTarget, HealthCheck, RegionalEndpoint
     from constructs_lib.settings import Settings, SettingsError, load
     from constructs_lib.stack import FailoverApiStack, Hints, Switch
 
@@ -76,7 +72,8 @@ _MODULES = {
     "dynamodb.global_table": ("GlobalSecondaryIndex", "GlobalTable", "Key"),
     "kms.multi_region_key": ("MultiRegionKey",),
     "outputs": ("Outputs",),
-    "route53.failover_dns": ("AliasTarget", "FailoverDns", "HealthCheck", "RegionalEndpoint"),
+    "route53.failover_dns": ("FailoverDns",),
+    "route53.options": ("AliasTarget", "HealthCheck", "RegionalEndpoint"),
     "settings": ("Settings", "SettingsError", "load"),
     "stack": ("FailoverApiStack", "Hints", "Switch"),
 }

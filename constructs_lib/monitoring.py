@@ -12,14 +12,15 @@ from constructs_lib.cloudwatch.alarms import (
     add_health_alarms,
     add_key_alarms,
     add_regional_alarms,
-    add_secondary_alarm,
+    add_serving_alarm,
 )
 from constructs_lib.cloudwatch.dashboard import Dashboard
 from constructs_lib.cloudwatch.watched import FailureMetric, WatchedRegion
 from constructs_lib.layout import Layout
+from constructs_lib.outputs import failover_role
 from constructs_lib.route53.failover_dns import FailoverDns
 from constructs_lib.settings import Settings
-from constructs_lib.terraform_configuration import ROLES, provider_aliases, provider_of
+from constructs_lib.terraform_configuration import provider_aliases, provider_of
 
 HEALTH_METRICS_ALIAS = "health_metrics"
 """Alias of the provider for health-check alarms, if they need a Region outside of the stack."""
@@ -81,7 +82,8 @@ def _add_regional_alarms(
 ) -> dict[str, AlarmTopic]:
     """A topic and the alarms of each Region, where the Region's API is.
 
-    With failover routing, the secondary Region gets an alarm on what is not open to everybody.
+    With failover routing, each Region but the primary gets an alarm on what is not open to
+    everybody.
     """
     settings, runbook = monitored.settings, monitored.runbook
     topics = {
@@ -98,13 +100,13 @@ def _add_regional_alarms(
     for region, regional in watched.items():
         others = [other for other in watched if other != region]
         add_regional_alarms(topics[region], regional, other_regions=others, runbook=runbook)
-    if settings.routing_policy == "failover":
-        _, secondary = settings.regions
-        add_secondary_alarm(
-            topics[secondary],
-            region=secondary,
+    for region, role in list(_roles(settings).items())[1:]:
+        add_serving_alarm(
+            topics[region],
+            region=region,
+            role=role,
             functions={
-                operation.name: watched[secondary].serving(operation.name)
+                operation.name: watched[region].serving(operation.name)
                 for operation in monitored.operations
                 # Open ones are called there at any time, by health checkers among others.
                 if operation.authorization is not Authorization.NONE
@@ -145,7 +147,10 @@ def _add_health_alarms(monitored: Monitored, topics: Mapping[str, AlarmTopic]) -
         for region, check_id in monitored.dns.endpoint_health_check_ids.items()
     }
     if switch := monitored.dns.switch_health_check_id:
-        meaning = f"The failover switch is engaged: {settings.regions[1]} serves until its release."
+        meaning = (
+            f"The failover switch is engaged: {settings.regions[1]} serves until its release"
+            + ("." if len(settings.regions) == 2 else ", or the next Region that is healthy.")
+        )
         health_checks["of_switch"] = (switch, f"{meaning} {runbook}".rstrip())
     add_health_alarms(topic, health_checks)
     if monitored.key_arns:
@@ -154,10 +159,7 @@ def _add_health_alarms(monitored: Monitored, topics: Mapping[str, AlarmTopic]) -
 
 def _watched(monitored: Monitored) -> dict[str, WatchedRegion]:
     settings = monitored.settings
-    roles = ROLES if settings.routing_policy == "failover" else ()
-    titles = {
-        region: f"{region} ({role})" for region, role in zip(settings.regions, roles, strict=False)
-    }
+    titles = {region: f"{region} ({role})" for region, role in _roles(settings).items()}
     return {
         region: WatchedRegion(
             region=region,
@@ -179,3 +181,10 @@ def _watched(monitored: Monitored) -> dict[str, WatchedRegion]:
         )
         for region, api in monitored.apis.items()
     }
+
+
+def _roles(settings: Settings) -> dict[str, str]:
+    """`{region: role}`, the primary first; empty where Route 53 does not order Regions."""
+    if settings.routing_policy != "failover":
+        return {}
+    return {region: failover_role(place) for place, region in enumerate(settings.regions)}

@@ -8,11 +8,29 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, cast
 
-RoutingPolicy = Literal["failover", "latency"]
+RoutingPolicy = Literal["failover", "latency", "weighted"]
 
 
 class OutputsError(ValueError):
     """Outputs that are missing or of another form; the message names them."""
+
+
+def failover_role(place: int) -> str:
+    """What a Region is called with failover routing.
+
+    Args:
+        place: Its place in the order of the Regions, from 0.
+
+    Returns:
+        `primary`, `secondary`, `3rd`, `4th` and so on.
+    """
+    if place < 2:
+        return ("primary", "secondary")[place]
+    tens, ones = divmod(place + 1, 10)
+    return f"{place + 1}{'th' if tens == 1 else _ENDINGS.get(ones, 'th')}"
+
+
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,14 @@ class Outputs:
     api_url: str = _output("URL that customers call")
     record_name: str = _output("Name that customers resolve")
     routing_policy: RoutingPolicy = _output("How DNS chooses a Region")
+    weights: Mapping[str, int] | None = _output(
+        "With weighted routing, the weight of the records by Region", optional=True
+    )
+    failover_names: tuple[str, ...] | None = _output(
+        "With failover routing and more than two Regions, the names that secondary records are "
+        "aliases of, in order",
+        optional=True,
+    )
     health_path: str = _output("Path that health checks call")
     primary_api_endpoint: str = _output("URL in the primary Region alone")
     secondary_api_endpoint: str = _output("URL in the secondary Region alone")
@@ -100,6 +126,18 @@ class Outputs:
         return self.regions[1]
 
     @property
+    def routed_names(self) -> tuple[str, ...]:
+        """The names with records that route: the one that customers resolve, then those behind."""
+        return (self.record_name, *(self.failover_names or ()))
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """`{region: role}`, such as `primary`; empty where DNS does not order the Regions."""
+        if self.routing_policy != "failover":
+            return {}
+        return {region: failover_role(place) for place, region in enumerate(self.regions)}
+
+    @property
     def account_id(self) -> str:
         """The AWS account, as the ARN of the table names it."""
         return self.table_arns[self.secondary].split(":")[4]
@@ -131,6 +169,7 @@ class Outputs:
                         CustomerOutput(each["name"], each["plan"], tuple(each["keys"]))
                         for each in cast(list[dict[str, Any]], known["customers"])
                     ),
+                    "failover_names": tuple(known["failover_names"] or ()) or None,
                     "switch": SwitchOutput(**switch) if switch else None,
                 }
             )

@@ -19,12 +19,8 @@ from constructs_lib.layout import create_layout
 from constructs_lib.monitoring import Monitored, add_monitoring
 from constructs_lib.outputs import CustomerOutput, Outputs, SwitchOutput
 from constructs_lib.regions import Regional, add_publisher_policy, add_regions
-from constructs_lib.route53.failover_dns import (
-    FailoverDns,
-    HealthCheck,
-    RegionalEndpoint,
-    RoutingHome,
-)
+from constructs_lib.route53.failover_dns import FailoverDns
+from constructs_lib.route53.options import HealthCheck, RegionalEndpoint, RoutingHome
 from constructs_lib.settings import Settings
 from constructs_lib.settings.stack_names import ROUTING, stack_name
 
@@ -228,6 +224,7 @@ class FailoverApiStack(TerraformStack):
         self.dns.route(
             self._endpoints,
             routing_policy=self._settings.routing_policy,
+            weights=self._settings.weights or None,
             health_check=HealthCheck(
                 path=self.health_path,
                 switch_path=self._switch_path,
@@ -249,6 +246,8 @@ class FailoverApiStack(TerraformStack):
             api_url=self._api_url,
             record_name=settings.domain.record_name,
             routing_policy=settings.routing_policy,
+            weights=self.dns.weights,
+            failover_names=self.dns.failover_names or None,
             health_path=self.health_path,
             primary_api_endpoint=self.apis[first].url,
             secondary_api_endpoint=self.apis[second].url,

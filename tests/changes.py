@@ -122,12 +122,16 @@ _TOP = (
         "regions", "the second replaced", {"regions": ["us-east-1", "eu-west-1"]},
         steps="../how-to/replace-the-second-region.md",
     ),
-    Change(
-        setting="regions", change="a third one added", outcome=REFUSED_BY_SETTINGS,
-        after={"regions": ["us-east-1", "us-west-2", "eu-west-1"]},
+    _refused(
+        "regions", "a third one added", {"regions": ["us-east-1", "us-west-2", "eu-west-1"]},
+        steps=f"{DEPLOY}#add-a-region",
     ),
     _refused(
         "routing_policy", "`failover` to `latency`", {"routing_policy": "latency"}, steps=ANOTHER
+    ),
+    Change(
+        setting="weights", change="set without weighted routing", outcome=REFUSED_BY_SETTINGS,
+        after={"weights": {"us-east-1": 90, "us-west-2": 10}},
     ),
     Change(
         setting="allowed_account_ids", change="another account added",

@@ -176,13 +176,13 @@ def left_over(deployed):
     yield "health check", route53.list_health_checks()["HealthChecks"]
 
 
-def aliases(deployment, zone):
-    """`{(role, type): host name}` that the customers' name resolves to."""
+def aliases(deployment, zone, name=NAME):
+    """`{(role, type): host name}` that a name resolves to; by default, that of the customers."""
     records = deployment.client("route53").list_resource_record_sets(HostedZoneId=zone)
     return {
         (record["SetIdentifier"], record["Type"]): record["AliasTarget"]["DNSName"]
         for record in records["ResourceRecordSets"]
-        if record["Name"] == NAME and "AliasTarget" in record
+        if record["Name"] == name and "AliasTarget" in record
     }
 
 

@@ -198,22 +198,24 @@ def add_key_alarms(topic: AlarmTopic, health_checks: Mapping[str, str]) -> None:
         )
 
 
-def add_secondary_alarm(
+def add_serving_alarm(
     topic: AlarmTopic,
     *,
     region: str,
+    role: str,
     functions: Mapping[str, Mapping[str, str]],
     runbook: str = "",
 ) -> None:
-    """Add the alarm on a failover: the secondary Region served customers in three of ten minutes.
+    """Add the alarm on a failover: another Region than the primary served in three of ten minutes.
 
-    It needs nothing but the secondary Region: the alarms on health checks are silent when us-east-1
-    is lost. API Gateway's own count would include Route 53's checkers, and requests that it rejects
-    before a function runs.
+    It needs nothing but that Region: the alarms on health checks are silent when us-east-1 is lost.
+    API Gateway's own count would include Route 53's checkers, and requests that it rejects before a
+    function runs.
 
     Args:
-        topic: A topic in the secondary Region.
+        topic: A topic in the Region.
         region: The Region, for the text.
+        role: Its role, such as `secondary`: in the text, and in the alarm's name.
         functions: `{operation: dimensions of its metrics}` of what only customers can call. An
             alarm takes `MAX_SUMMED_METRICS` of them: for more there are more alarms.
         runbook: What to do: the end of the text.
@@ -223,9 +225,9 @@ def add_secondary_alarm(
     watched = list(functions.items())
     for number, first in enumerate(range(0, len(watched), MAX_SUMMED_METRICS), start=1):
         topic.alarm_on_sum(
-            "secondary_serves" if number == 1 else f"secondary_serves_{number}",
+            f"{role}_serves" if number == 1 else f"{role}_serves_{number}",
             description=_text(
-                f"{region}, the secondary Region, serves customers: Route 53 has failed over, the "
+                f"{region}, the {role} Region, serves customers: Route 53 has failed over, the "
                 "failover switch is engaged, or somebody calls the Region directly.",
                 runbook,
             ),

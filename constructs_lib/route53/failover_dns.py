@@ -9,9 +9,9 @@ How Route 53 chooses: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from cdktf import ITerraformDependable, TerraformProvider, TerraformResourceLifecycle
+from cdktf import TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.acm_certificate import AcmCertificate
 from cdktf_cdktf_provider_aws.acm_certificate_validation import AcmCertificateValidation
 from cdktf_cdktf_provider_aws.data_aws_route53_zone import DataAwsRoute53Zone
@@ -21,11 +21,18 @@ from cdktf_cdktf_provider_aws.route53_record import (
     Route53RecordAlias,
     Route53RecordFailoverRoutingPolicy,
     Route53RecordLatencyRoutingPolicy,
+    Route53RecordWeightedRoutingPolicy,
 )
 from cdktf_cdktf_provider_aws.route53_zone import Route53Zone
 from constructs import Construct
 
-RoutingPolicy = Literal["failover", "latency"]
+from constructs_lib.route53.options import AliasTarget, HealthCheck, RegionalEndpoint, RoutingHome
+from constructs_lib.route53.routing_records import (
+    RoutingPolicy,
+    RoutingRecord,
+    roles_of,
+    routing_records,
+)
 
 ALIAS_TTL_SECONDS = 60
 """Time to live of an answer that comes from an alias record to a Region's endpoint.
@@ -51,75 +58,6 @@ configuration does not name, which Route 53 refuses.
 
 Source: https://github.com/hashicorp/terraform-provider-aws/issues/45824
 """
-
-
-@dataclass(frozen=True)
-class HealthCheck:
-    """How Route 53 checks a Region.
-
-    Attributes:
-        path: Path that returns 2xx or 3xx within 2 seconds while the Region is healthy.
-        switch_path: With failover, path that returns 2xx or 3xx in the secondary Region while an
-            operator wants it to take over; None for no switch.
-        interval_seconds: 30, or 10 at a higher price. The switch's check keeps what it was created
-            with.
-        failure_threshold: Consecutive results that change the state, 1 to 10.
-
-    Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
-    """
-
-    path: str
-    switch_path: str | None = None
-    interval_seconds: int = 30
-    failure_threshold: int = 3
-
-
-class AliasTarget(Protocol):
-    """What an alias record points to: `RegionalApi.domain`, for one."""
-
-    @property
-    def host_name(self) -> str:
-        """Host name of the target: the regional one of a custom domain name."""
-
-    @property
-    def zone_id(self) -> str:
-        """Hosted zone id of that host name."""
-
-
-@dataclass(frozen=True)
-class RegionalEndpoint:
-    """One Region behind the name.
-
-    Attributes:
-        region: The Region.
-        target: Target of the name's alias records.
-        health_check_host: Host name that the health check calls. The domain
-            name's regional host name returns 403 unless the custom domain is asked for, so give
-            the API's own host name, or the Region's own name.
-        own_target: Target of the Region's own name; None for no such name.
-        ready: What must exist before the Region responds at `health_check_host`, if that is a name
-            that a deployed stack can get later: a check that is moved there sooner would find a
-            healthy Region unhealthy. All of it is created before it is destroyed, as the check is.
-    """
-
-    region: str
-    target: AliasTarget
-    health_check_host: str
-    own_target: AliasTarget | None = None
-    ready: Sequence[ITerraformDependable] = ()
-
-
-@dataclass(frozen=True)
-class RoutingHome:
-    """Where health checks and records are created, if not beside the zone.
-
-    Attributes:
-        scope: The construct that owns them, in another stack.
-        provider: Provider of Route 53 in that stack.
-    """
-
-    scope: Construct
-    provider: TerraformProvider
 
 
 class FailoverDns(Construct):
@@ -185,6 +123,10 @@ class FailoverDns(Construct):
         """The one that calls the switch in the secondary Region, if `route` was given a switch."""
         self.records: list[Route53Record] = []
         """The routing records, filled by `route`."""
+        self.failover_names: tuple[str, ...] = ()
+        """Names that secondary records are aliases of, in order, filled by `route`."""
+        self.weights: dict[str, int] | None = None
+        """With weighted routing, `{region: weight}`, set by `route`."""
 
     @property
     def zone_id(self) -> str:
@@ -277,37 +219,40 @@ class FailoverDns(Construct):
         *,
         health_check: HealthCheck,
         routing_policy: RoutingPolicy = "failover",
+        weights: Mapping[str, int] | None = None,
         home: RoutingHome | None = None,
     ) -> None:
-        """Create a health check and an A and an AAAA alias record per Region.
+        """Create a health check per Region, and the A and AAAA alias records that route to them.
 
-        Regions with their own names get the same records for them, without conditions.
+        With failover and more than two Regions, the records after the first are those of names of
+        their own: see `routing_records`. Regions with their own names get records for them, too,
+        without conditions.
 
         Args:
-            endpoints: The Regions in order; with failover, the first is the primary.
+            endpoints: The Regions in order, two or more; with failover, the first is the primary.
             health_check: How Route 53 checks each of them.
-            routing_policy: `failover` (the primary while it is healthy, then the secondary) or
-                `latency` (the nearest healthy Region).
+            routing_policy: `failover` (the first healthy Region in the order), `latency` (the
+                nearest healthy one) or `weighted` (healthy ones in proportion to their weights).
+            weights: With weighted routing, `{region: 0 to 255}` of every Region, one of them above
+                0; None for equal weights. One with weight 0 serves while all others are unhealthy.
             home: Where all of it is created; None for beside the zone.
 
         Raises:
-            ValueError: `failover` without exactly two Regions, a switch without `failover`, or
-                `route` was called before.
+            ValueError: Fewer than two Regions, weights that do not fit, a switch without
+                `failover`, or `route` was called before.
 
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/dns-failover.html
+        Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/routing-policy-weighted.html
         """
         if self.records:
             raise ValueError(f"{self.record_name} is already routed: call route once")
-        if routing_policy == "failover" and len(endpoints) != 2:
-            raise ValueError(
-                f"failover routes between 2 Regions, got {len(endpoints)}: give a primary and a "
-                "secondary, or use latency"
-            )
         if health_check.switch_path and routing_policy != "failover":
             raise ValueError(
                 f"{routing_policy} routing has no primary to switch off: leave out "
                 "switch_path, or use failover"
             )
+        regions = [endpoint.region for endpoint in endpoints]
+        records = routing_records(self.record_name, regions, routing_policy, weights)
         self._home = home or self._home
         own_records = {
             endpoint.region: self._alias_records(
@@ -322,26 +267,38 @@ class FailoverDns(Construct):
             replace(endpoint, ready=[*endpoint.ready, *own_records.get(endpoint.region, ())])
             for endpoint in endpoints
         ]
-        roles = _FAILOVER_ROLES if routing_policy == "failover" else [e.region for e in endpoints]
-        by_role = dict(zip(roles, endpoints, strict=True))
-        for role, endpoint in by_role.items():
-            self.endpoint_health_checks[endpoint.region] = self.health_checks[endpoint.region] = (
-                self._endpoint_health_check(role, endpoint, health_check)
+        by_region = dict(zip(regions, endpoints, strict=True))
+        for region, role in roles_of(regions, routing_policy).items():
+            self.endpoint_health_checks[region] = self.health_checks[region] = (
+                self._endpoint_health_check(role, by_region[region], health_check)
             )
         if health_check.switch_path:
-            primary, secondary = endpoints
+            primary, secondary = endpoints[:2]
             self.health_checks[primary.region] = self._switchable_health_check(
                 primary, secondary, health_check
             )
-        for role, endpoint in by_role.items():
-            self.records += self._alias_records(
-                role,
-                self.record_name,
-                endpoint.target,
-                set_identifier=role,
-                health_check_id=self.health_checks[endpoint.region].id,
-                **_routing(routing_policy, role, endpoint.region),
+        targets = {region: endpoint.target for region, endpoint in by_region.items()}
+        self._add_routing_records(records, targets)
+        self.failover_names = tuple(record.alias_of for record in records if record.alias_of)
+        self.weights = {r.region: r.weight for r in records if r.weight is not None} or None
+
+    def _add_routing_records(
+        self, records: Sequence[RoutingRecord], targets: Mapping[str, AliasTarget]
+    ) -> None:
+        """Create the records: a name before the aliases of it, so that none points to nothing."""
+        created: dict[str, list[Route53Record]] = {}
+        for record in reversed(records):
+            found = self._alias_records(
+                record.id,
+                record.name,
+                targets.get(record.region) or _Name(record.alias_of, self.zone_id),
+                set_identifier=record.set_identifier,
+                health_check_id=self.health_check_ids.get(record.region),
+                depends_on=created.get(record.alias_of),
+                **_routing(record),
             )
+            created[record.name] = [*found, *created.get(record.name, ())]
+            self.records = [*found, *self.records]
 
     def _alias_records(
         self, id: str, name: str, target: AliasTarget, **arguments: Any
@@ -426,13 +383,22 @@ class FailoverDns(Construct):
         return check
 
 
-_FAILOVER_ROLES = ("primary", "secondary")
+@dataclass(frozen=True)
+class _Name:
+    """A name of the zone, as the target of an alias."""
+
+    host_name: str
+    zone_id: str
 
 
-def _routing(routing_policy: RoutingPolicy, role: str, region: str) -> dict[str, Any]:
-    if routing_policy == "latency":
-        return {"latency_routing_policy": Route53RecordLatencyRoutingPolicy(region=region)}
-    return {"failover_routing_policy": Route53RecordFailoverRoutingPolicy(type=role.upper())}
+def _routing(record: RoutingRecord) -> dict[str, Any]:
+    if record.failover:
+        by_failover = Route53RecordFailoverRoutingPolicy(type=record.failover)
+        return {"failover_routing_policy": by_failover}
+    if record.weight is not None:
+        by_weight = Route53RecordWeightedRoutingPolicy(weight=record.weight)
+        return {"weighted_routing_policy": by_weight}
+    return {"latency_routing_policy": Route53RecordLatencyRoutingPolicy(region=record.region)}
 
 
 def _https(endpoint: RegionalEndpoint, path: str, health_check: HealthCheck) -> dict[str, Any]:

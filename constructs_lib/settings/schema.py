@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from constructs_lib.route53.routing_records import HEAVIEST
 from constructs_lib.settings.errors import (
     SettingsError,
     Violation,
@@ -395,16 +396,26 @@ class Settings(_Section):
     name: str
     regions: tuple[str, ...] = _setting(
         "Regions in order; the first is the primary.",
-        allowed="two or more different AWS Regions; exactly two with failover routing",
+        allowed="two or more different AWS Regions",
         fix='for example regions = ["us-east-1", "us-west-2"]',
         min_length=2,
     )
-    routing_policy: Literal["failover", "latency"] = _setting(
-        "How DNS chooses a Region: failover (the primary while it is healthy) or latency (the "
-        "nearest healthy one).",
-        allowed='"failover" or "latency"',
+    routing_policy: Literal["failover", "latency", "weighted"] = _setting(
+        "How DNS chooses a Region: failover (the first healthy one in the order of regions), "
+        "latency (the nearest healthy one) or weighted (healthy ones in proportion to weights).",
+        allowed='"failover", "latency" or "weighted"',
         fix='set routing_policy = "failover"',
         default="failover",
+    )
+    weights: dict[str, Annotated[int, Field(ge=0, le=HEAVIEST)]] = _setting(
+        "With weighted routing, the weight of each Region: its share of the DNS answers is its "
+        "weight out of the sum of the healthy ones. A Region of weight 0 serves only while every "
+        "other one is unhealthy. Without it, all weigh the same.",
+        # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-weighted.html
+        allowed=f"a whole number from 0 to {HEAVIEST} for each of regions, one of them above 0; "
+        'with routing_policy = "weighted" only',
+        fix="for example weights = { us-east-1 = 90, us-west-2 = 10 }",
+        default={},
     )
     layout: Literal["single", "regional"] = _setting(
         "How many stacks, each with its own state, the environment is: one (single), or one for "

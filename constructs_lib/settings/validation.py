@@ -37,7 +37,10 @@ def cross_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
     """
     regions = values.get("regions")
     regions = [r for r in regions if isinstance(r, str)] if isinstance(regions, list) else []
-    yield from _regions_violations(values, regions)
+    yield from _regions_violations(regions)
+    if weights := _table(values, "weights"):
+        policy = values.get("routing_policy", "failover")
+        yield from _weights_violations(weights, regions, policy)
     yield from _domain_violations(_table(values, "domain"), _table(values, "api"), regions)
     yield from _monitoring_violations(_table(values, "monitoring"))
     yield from _backend_violations(
@@ -55,7 +58,7 @@ def _table(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _regions_violations(values: Mapping[str, Any], regions: Sequence[str]) -> Iterator[Violation]:
+def _regions_violations(regions: Sequence[str]) -> Iterator[Violation]:
     for index, region in enumerate(regions):
         yield from _region_violations(f"regions[{index}]", region)
         if region in regions[:index]:
@@ -63,11 +66,34 @@ def _regions_violations(values: Mapping[str, Any], regions: Sequence[str]) -> It
                 f"regions[{index}]", f'duplicate Region "{region}"', "different Regions",
                 "name another Region: losing one must leave the other",
             )  # fmt: skip
-    if values.get("routing_policy", "failover") == "failover" and len(regions) > 2:
+
+
+def _weights_violations(
+    weights: Mapping[str, Any], regions: Sequence[str], policy: Any
+) -> Iterator[Violation]:
+    if policy != "weighted":
         yield Violation(
-            "regions", f"got {len(regions)} Regions with failover routing",
-            "exactly two: Route 53 knows one primary and one secondary record",
-            'keep two Regions, or set routing_policy = "latency"',
+            "weights", f'is set, and routing_policy is "{policy}"',
+            'with routing_policy = "weighted" only',
+            'remove weights, or set routing_policy = "weighted" before the first deployment',
+        )  # fmt: skip
+        return
+    for region in sorted(weights.keys() - set(regions)):
+        yield Violation(
+            f"weights.{region}", f"got a weight of {region}, which is none of regions",
+            f"one of: {', '.join(regions)}", "remove it, or add the Region to regions",
+        )  # fmt: skip
+    for region in regions:
+        if region not in weights:
+            yield Violation(
+                f"weights.{region}", "is missing", f"a weight for each of {', '.join(regions)}",
+                f"add {region} = 1, or 0 for a Region that serves only while all others are "
+                "unhealthy",
+            )  # fmt: skip
+    if all(type(weight) is int and weight == 0 for weight in weights.values()):
+        yield Violation(
+            "weights", "every weight is 0", "one weight above 0, or more",
+            "give the Regions that serve the same weight above 0, or remove weights",
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from repository_files import REPOSITORY
 from synthesis import Synthesized
 
 import weather_api.stack
+from constructs_lib.outputs import failover_role
 from constructs_lib.settings import load
 
 pytestmark = pytest.mark.unit
@@ -26,16 +27,21 @@ def monitored():
     return synthesize(HARDENED)
 
 
-@pytest.fixture(scope="module")
-def far_away(tmp_path_factory):
-    """Three Regions without us-east-1, latency routing."""
+def with_three_regions(folder: Path, routing_policy: str) -> Synthesized:
+    """Three Regions without us-east-1."""
     text = HARDENED.read_text().replace(
         'regions = ["us-east-1", "us-west-2"]',
-        'regions = ["eu-west-1", "eu-central-1", "ap-southeast-2"]\nrouting_policy = "latency"',
+        'regions = ["eu-west-1", "eu-central-1", "ap-southeast-2"]\n'
+        f'routing_policy = "{routing_policy}"',
     )
-    path = tmp_path_factory.mktemp("environments") / "far.toml"
+    path = folder / "far.toml"
     path.write_text(text)
     return synthesize(path)
+
+
+@pytest.fixture(scope="module")
+def far_away(tmp_path_factory):
+    return with_three_regions(tmp_path_factory.mktemp("environments"), "latency")
 
 
 def metrics_of(synthesized):
@@ -146,6 +152,37 @@ def test_a_key_that_cannot_be_used_has_an_alarm_long_before_its_replica_leaves(m
         assert alarm["period"] * alarm["evaluation_periods"] <= 10 * 3600
         assert alarm["evaluation_periods"] == alarm["datapoints_to_alarm"]
         assert "KMS key" in alarm["alarm_description"]
+
+
+def test_each_region_but_the_primary_has_an_alarm_on_customers_who_are_served_there(tmp_path):
+    synthesized = with_three_regions(tmp_path, "failover")
+
+    regions = {p["alias"]: p["region"] for p in synthesized.json["provider"]["aws"]}
+    found = {
+        regions[alarm["provider"].removeprefix("aws.")]: alarm
+        for alarm in synthesized.resources("aws_cloudwatch_metric_alarm").values()
+        if alarm["alarm_name"].endswith("-serves")
+    }
+    for region, role in (("eu-central-1", "secondary"), ("ap-southeast-2", "3rd")):
+        alarm = found.pop(region)
+        assert alarm["alarm_name"].endswith(f"-{role}-serves")
+        assert f"{region}, the {role} Region, serves customers" in alarm["alarm_description"]
+    assert not found
+    # AND the dashboard shows the order
+    body = json.loads(synthesized.only("aws_cloudwatch_dashboard")["dashboard_body"])
+    titles = {w["properties"]["title"].partition(":")[0] for w in body["widgets"][1:]}
+    assert titles == {
+        "eu-west-1 (primary)", "eu-central-1 (secondary)", "ap-southeast-2 (3rd)",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("place", "role"),
+    [(0, "primary"), (1, "secondary"), (2, "3rd"), (3, "4th"), (10, "11th"), (20, "21st"),
+     (21, "22nd"), (22, "23rd"), (33, "34th")],
+)  # fmt: skip
+def test_regions_are_called_by_their_place(place, role):
+    assert failover_role(place) == role
 
 
 def of_secondary(synthesized):

@@ -79,9 +79,7 @@ def environments(draw):
     limits = {"rate_per_second": 10.0, "burst": 20}
     values = {
         "regions": regions,
-        "routing_policy": draw(
-            st.sampled_from(["latency"] if len(regions) > 2 else ["latency", "failover"])
-        ),
+        "routing_policy": draw(st.sampled_from(["failover", "latency", "weighted"])),
         "api": {
             "name": draw(SLUG[12]),
             "stage": draw(st.from_regex(r"[A-Za-z0-9_-]{1,32}", fullmatch=True)),

@@ -27,6 +27,7 @@ VALID = {
     "tags": "",
     "backend": 'type = "local"',
 }
+WEIGHTED = VALID[""] + '\nrouting_policy = "weighted"\n'
 
 
 def text_of(**changes: str | None) -> str:
@@ -51,6 +52,22 @@ def test_every_shipped_environment_is_valid(path):
 
     assert settings.name == path.stem
     assert settings.primary_region == settings.regions[0]
+
+
+@pytest.mark.parametrize("routing_policy", ["failover", "latency", "weighted"])
+def test_every_routing_policy_takes_any_number_of_regions(routing_policy, tmp_path):
+    for count in range(2, len(REGIONS) + 1):
+        top = f'regions = {json.dumps(REGIONS[:count])}\nrouting_policy = "{routing_policy}"'
+        (tmp_path / "many.toml").write_text(text_of(top=top))
+
+        assert load(tmp_path / "many.toml").regions == tuple(REGIONS[:count])
+
+
+def test_weights_are_by_region_and_one_may_be_0(tmp_path):
+    path = tmp_path / "weighted.toml"
+    path.write_text(text_of(top=WEIGHTED + "weights = { us-west-2 = 0, us-east-1 = 255 }"))
+
+    assert load(path).weights == {"us-east-1": 255, "us-west-2": 0}
 
 
 def test_example_teaches_the_layout_for_production_and_the_default_is_the_one_for_trials(tmp_path):
@@ -134,13 +151,41 @@ ERRORS = {
         {"top": 'regions = "us-east-1"'},
         ['regions: got "us-east-1"', 'for example regions = ["us-east-1", "us-west-2"]'],
     ),
-    "three regions with failover": (
-        {"top": 'regions = ["us-east-1", "us-west-2", "eu-west-1"]'},
-        ["got 3 Regions with failover routing", 'set routing_policy = "latency"'],
+    "weights with failover": (
+        {"top": VALID[""] + "\nweights = { us-east-1 = 1, us-west-2 = 1 }"},
+        ['weights: is set, and routing_policy is "failover"', 'set routing_policy = "weighted"'],
+    ),
+    "weight of another region": (
+        {"top": WEIGHTED + "weights = { us-east-1 = 1, us-west-2 = 1, eu-west-1 = 1 }"},
+        ["weights.eu-west-1: got a weight of eu-west-1", "none of regions", "remove it"],
+    ),
+    "no weight of a region": (
+        {"top": WEIGHTED + "weights = { us-east-1 = 90 }"},
+        ["weights.us-west-2: is missing", "add us-west-2 = 1, or 0 for a Region that serves only"],
+    ),
+    "every weight 0": (
+        {"top": WEIGHTED + "weights = { us-east-1 = 0, us-west-2 = 0 }"},
+        ["weights: every weight is 0", "one weight above 0", "or remove weights"],
+    ),
+    "weight too high": (
+        {"top": WEIGHTED + "weights = { us-east-1 = 256, us-west-2 = 1 }"},
+        ["weights.us-east-1: got 256", "a whole number from 0 to 255"],
+    ),
+    "weight below 0": (
+        {"top": WEIGHTED + "weights = { us-east-1 = -1, us-west-2 = 1 }"},
+        ["weights.us-east-1: got -1"],
+    ),
+    "weight not a whole number": (
+        {"top": WEIGHTED + "weights = { us-east-1 = 0.5, us-west-2 = 1 }"},
+        ["weights.us-east-1: got 0.5"],
+    ),
+    "weights as a list": (
+        {"top": WEIGHTED + "weights = [90, 10]"},
+        ["weights: (90, 10) is not a table", "for example weights = { us-east-1 = 90"],
     ),
     "unknown routing": (
         {"top": VALID[""] + '\nrouting_policy = "random"'},
-        ['routing_policy: got "random"', '"failover" or "latency"'],
+        ['routing_policy: got "random"', '"failover", "latency" or "weighted"'],
     ),
     "account id too short": (
         {"top": VALID[""] + '\nallowed_account_ids = ["123"]'},

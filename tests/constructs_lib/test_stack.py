@@ -404,7 +404,9 @@ def test_providers_carry_region_accounts_and_tags(stacks):
 def test_every_output_of_the_contract_is_emitted_with_its_description(local):
     descriptions = {name: output["description"] for name, output in local.json["output"].items()}
 
-    assert descriptions == Outputs.descriptions()
+    # What other routing adds: tests/constructs_lib/route53/test_routing_model.py.
+    other = {"weights", "failover_names"}
+    assert descriptions == {n: d for n, d in Outputs.descriptions().items() if n not in other}
 
 
 @pytest.mark.parametrize("name", [*SHIPPED, "hardened"])

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from deployment import REGIONS, SHIPPED, Checkout, aliases, zone_of
+from deployment import NAME, REGIONS, SHIPPED, Checkout, aliases, zone_of
 from table import TABLE
 from test_runbooks import blocks_of
 
@@ -85,6 +85,35 @@ def test_the_second_region_is_replaced(trial):
     assert trial.client("lambda", old).list_functions()["Functions"] == []
     table = trial.client("dynamodb").describe_table(TableName="weather-observations")["Table"]
     assert [each["RegionName"] for each in table["Replicas"]] == [NEW]
+    assert trial.changes_by_stack() == {}
+
+
+def test_a_third_region_is_added(trial):
+    zone, route53 = zone_of(trial), trial.client("route53")
+    before = aliases(trial, zone)
+    checks = {check["Id"]: check for check in route53.list_health_checks()["HealthChecks"]}
+    trial.synthesize(('"us-east-1", "us-west-2"', f'"us-east-1", "us-west-2", "{NEW}"'))
+    for name in ("trial-data", "trial-us-west-2", "trial-routing"):
+        refusal = trial.refusal(folder=trial.stacks[name])
+        assert "regions is us-east-1, us-west-2 where" in refusal, name
+    operator = Operator("deploy-changes.md", f"trial-{NEW} apply")
+
+    # WHEN it is added
+    applied = operator.runs_the_next_block(trial)
+
+    # THEN nothing is destroyed but what noted the Regions, and no health check is another one
+    assert destroyed_by(applied) == [1, 0, 1, 1, 1]
+    now = {check["Id"]: check for check in route53.list_health_checks()["HealthChecks"]}
+    assert {id: now[id]["HealthCheckConfig"] for id in checks} == {
+        id: check["HealthCheckConfig"] for id, check in checks.items()
+    }
+    # AND the second Region, then the third, is behind the secondary record
+    behind = f"failover-2.{NAME}"
+    for type in ("A", "AAAA"):
+        assert aliases(trial, zone)["primary", type] == before["primary", type]
+        assert aliases(trial, zone)["secondary", type] == behind
+        assert aliases(trial, zone, behind)["primary", type] == before["secondary", type]
+        assert f".{NEW}." in aliases(trial, zone, behind)["secondary", type]
     assert trial.changes_by_stack() == {}
 
 

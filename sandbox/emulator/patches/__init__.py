@@ -67,6 +67,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     route53.health_check_lists_are_read,
     route53.health_check_switches_are_xml_booleans,
     route53.health_check_names_its_checker_regions,
+    route53.alias_in_the_zone_has_a_target,
     stages.base_path_mapping_is_updated,
     stages.names_in_use_are_refused,
     stages.one_variable_is_in_one_place,

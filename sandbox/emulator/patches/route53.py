@@ -124,6 +124,51 @@ def _too_few_regions(route53: Any, body: bytes, *path: str) -> Any:
     )
 
 
+def alias_in_the_zone_has_a_target() -> None:
+    """An alias of a name in its own zone is refused while no record of its type has that name.
+
+    AWS: 400 InvalidChangeBatch: the alias "targets ..., but that target was not found".
+    MiniStack 1.5.33: takes it; the name resolves to nothing until the target exists.
+
+    Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-alias-common.html
+    Source: https://github.com/barnybug/cli53/issues/227
+    """
+    route53 = module("services.route53")
+
+    def changing(original: Any) -> Any:
+        def change_resource_record_sets(zone_id: str, body: bytes) -> Any:
+            return _missing_target(route53, zone_id, body) or original(zone_id, body)
+
+        return change_resource_record_sets
+
+    replace(route53, "_change_resource_record_sets", changing)
+
+
+def _missing_target(route53: Any, zone_id: str, body: bytes) -> Any:
+    batch = route53._find(route53._parse_body(body), "ChangeBatch")
+    changes = None if batch is None else route53._find(batch, "Changes")
+    records = [
+        route53._parse_record_set(route53._find(change, "ResourceRecordSet"))
+        for change in ([] if changes is None else route53._findall(changes, "Change"))
+        if route53._text(change, "Action") != "DELETE"
+    ]
+    existing = {
+        (record["Name"].lower(), record["Type"])
+        for record in (*route53._records.get(zone_id, ()), *records)
+    }
+    for record in records:
+        alias, kind = record.get("AliasTarget"), record["Type"]
+        if alias and alias["HostedZoneId"] == zone_id:
+            target = alias["DNSName"].lower()
+            if (target, kind) not in existing:
+                return route53._error_response(
+                    "InvalidChangeBatch",
+                    f"Tried to create an alias that targets {target}, type {kind} in zone "
+                    f"{zone_id}, but that target was not found",
+                )
+    return None
+
+
 def terraform_does_not_wait_for_dns_changes() -> None:
     """Terraform does not wait for a Route 53 change that took effect at once.
 

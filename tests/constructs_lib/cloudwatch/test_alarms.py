@@ -6,7 +6,7 @@ from constructs_lib.cloudwatch.alarm_topic import AlarmTopic
 from constructs_lib.cloudwatch.alarms import (
     add_health_alarms,
     add_regional_alarms,
-    add_secondary_alarm,
+    add_serving_alarm,
 )
 from constructs_lib.cloudwatch.watched import WatchedRegion
 
@@ -120,7 +120,7 @@ def secondary_alarms(functions):
     stack = new_stack()
     (provider,) = providers(stack, "eu-west-1").values()
     topic = AlarmTopic(stack, "alarms", provider=provider, name="shop")
-    add_secondary_alarm(topic, region="eu-west-1", functions=functions)
+    add_serving_alarm(topic, region="eu-west-1", role="secondary", functions=functions)
     return list(Synthesized(stack).resources("aws_cloudwatch_metric_alarm").values())
 
 

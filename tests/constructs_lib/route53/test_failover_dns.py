@@ -32,6 +32,7 @@ def build(
     create_zone=True,
     certificates=True,
     switch_path=None,
+    weights=None,
     named=False,
 ):
     stack = new_stack()
@@ -56,6 +57,7 @@ def build(
     dns.route(
         [endpoint(region, named=named) for region in regions],
         routing_policy=routing_policy,
+        weights=weights,
         health_check=HealthCheck(
             "/live/ping", switch_path, interval_seconds=30, failure_threshold=2
         ),
@@ -193,14 +195,94 @@ def test_every_health_check_can_be_replaced_while_it_is_used():
     assert {check["lifecycle"]["create_before_destroy"] for check in checks.values()} == {True}
 
 
-def test_a_switch_needs_a_primary():
+@pytest.mark.parametrize("routing_policy", ["latency", "weighted"])
+def test_a_switch_needs_a_primary(routing_policy):
     with pytest.raises(ValueError, match="no primary to switch off"):
-        build(REGIONS, "latency", certificates=False, switch_path="/live/switch")
+        build(REGIONS, routing_policy, certificates=False, switch_path="/live/switch")
 
 
-def test_failover_needs_exactly_two_regions():
-    with pytest.raises(ValueError, match="between 2 Regions, got 3"):
-        build(REGIONS, certificates=False)
+@pytest.mark.parametrize("routing_policy", ["failover", "latency", "weighted"])
+def test_one_region_is_not_enough(routing_policy):
+    with pytest.raises(ValueError, match="got 1 Regions: give two or more"):
+        build(REGIONS[:1], routing_policy, certificates=False)
+
+
+def test_a_third_region_is_behind_a_name_that_the_secondary_record_is_an_alias_of():
+    synthesized, dns, _ = build(REGIONS, certificates=False, switch_path="/live/switch")
+    records = routing_records(synthesized)
+
+    behind = "failover-2.api.shop.example"
+    assert dns.failover_names == (behind,)
+    for type in ("A", "AAAA"):
+        secondary = records[f"name_secondary_{type}"]
+        assert secondary["alias"] == {
+            "evaluate_target_health": True,
+            "name": behind,
+            "zone_id": "${aws_route53_zone.name_zone.zone_id}",
+        }
+        # Its health is that of the records behind it, which exist before.
+        assert "health_check_id" not in secondary
+        assert set(secondary["depends_on"]) == {
+            f"aws_route53_record.name_failover_2_{role}_{each}"
+            for role in ("primary", "secondary")
+            for each in ("A", "AAAA")
+        }
+        for role, region, check in (
+            ("primary", REGIONS[1], "secondary"),
+            ("secondary", REGIONS[2], REGIONS[2]),
+        ):
+            record = records[f"name_failover_2_{role}_{type}"]
+            assert record["name"] == behind
+            assert record["set_identifier"] == role
+            assert record["failover_routing_policy"] == {"type": role.upper()}
+            assert record["alias"]["name"] == f"d-1.{region}.example"
+            assert record["health_check_id"] == (
+                f"${{aws_route53_health_check.name_{check}_endpoint_health_check.id}}"
+            )
+    assert len(records) == 8
+    # AND the switch is the second Region's, as with two.
+    switch = synthesized.resources("aws_route53_health_check")["name_switch_health_check"]
+    assert switch["fqdn"] == "api.eu-west-1.example"
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        (None, dict.fromkeys(REGIONS, 1)),
+        (
+            dict(zip(REGIONS, (90, 10, 0), strict=True)),
+            dict(zip(REGIONS, (90, 10, 0), strict=True)),
+        ),
+    ],
+)
+def test_weighted_records_have_a_weight_and_the_health_check_of_their_region(weights, expected):
+    synthesized, dns, _ = build(REGIONS, "weighted", certificates=False, weights=weights)
+    records = routing_records(synthesized)
+
+    assert dns.weights == expected
+    assert {id: r["weighted_routing_policy"]["weight"] for id, r in records.items()} == {
+        f"name_{region}_{type}": expected[region] for region in REGIONS for type in ("A", "AAAA")
+    }
+    for region in REGIONS:
+        assert records[f"name_{region}_A"]["set_identifier"] == region
+        assert records[f"name_{region}_A"]["health_check_id"] == (
+            f"${{aws_route53_health_check.name_{region}_endpoint_health_check.id}}"
+        )
+
+
+@pytest.mark.parametrize(
+    ("routing_policy", "weights", "error"),
+    [
+        ("latency", {}, "latency routing has no weights"),
+        ("weighted", {REGIONS[0]: 1}, "give each one"),
+        ("weighted", dict.fromkeys(REGIONS[:2], 0), "one above 0"),
+        ("weighted", dict(zip(REGIONS, (256, 1), strict=False)), "give 0 to 255"),
+        ("weighted", dict(zip(REGIONS, (-1, 1), strict=False)), "give 0 to 255"),
+    ],
+)
+def test_weights_that_do_not_fit_are_rejected(routing_policy, weights, error):
+    with pytest.raises(ValueError, match=error):
+        build(routing_policy=routing_policy, certificates=False, weights=weights)
 
 
 def test_a_name_is_routed_once():

@@ -949,6 +949,31 @@ def see_default_checker_regions(aws):
     assert sorted(kept["Regions"]) == CHECKER_REGIONS
 
 
+@observes(route53.alias_in_the_zone_has_a_target)
+def see_aliases_of_nothing(aws):
+    client, name = aws.client("route53"), f"{uuid.uuid4().hex}.test"
+    zone = client.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"]
+
+    def error_of(label, zone_id, target, *, type="A"):
+        alias = {"HostedZoneId": zone_id, "DNSName": target, "EvaluateTargetHealth": True}
+        record = {"Name": f"{label}.{name}", "Type": type, "AliasTarget": alias}
+        change = {"Action": "UPSERT", "ResourceRecordSet": record}
+        try:
+            client.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": [change]})
+        except ClientError as error:
+            return str(error)
+        return ""
+
+    own = zone.rpartition("/")[2]
+    missing = error_of("www", own, f"behind.{name}")
+    assert "InvalidChangeBatch" in missing
+    assert "that target was not found" in missing
+    # What is in another zone, such as that of API Gateway, is not looked up.
+    assert error_of("behind", "Z2OJLYMUO9EFXC", "d-1.execute-api.us-west-2.amazonaws.com") == ""
+    assert error_of("www", own, f"Behind.{name}") == ""
+    assert "that target was not found" in error_of("www", own, f"behind.{name}", type="AAAA")
+
+
 def health_check(aws, **config):
     client = aws.client("route53")
     if config.get("Type") == "CALCULATED":

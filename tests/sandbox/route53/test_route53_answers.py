@@ -235,6 +235,16 @@ def test_a_wildcard_alias_to_the_apex_answers_like_the_apex() -> None:
     )
 
 
+def test_aliases_in_a_circle_are_servfail() -> None:
+    records = (
+        alias("www", "other.example.com.", zone="Z"),
+        alias("other", "www.example.com.", zone="Z"),
+    )
+    answer = ask(records)
+    assert answer.code == "SERVFAIL"
+    assert "circle" in (answer.reason or "")
+
+
 # --- failover --------------------------------------------------------------------------------
 
 
