@@ -191,8 +191,9 @@ def require(environment: Environment) -> SwitchOutput:
         raise UsageError(
             f"the environment {environment.name} has no failover switch: its routing policy is "
             f"{environment.outputs.routing_policy}",
-            next_step='set routing_policy = "failover" in its environment file; with latency '
-            "routing, Route 53 leaves out a Region whose health check fails",
+            next_step='set routing_policy = "failover" in the file of a new environment; with '
+            f"{environment.outputs.routing_policy} routing, Route 53 leaves out a Region whose "
+            "health check fails",
         )
     return switch
 

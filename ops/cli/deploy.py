@@ -43,7 +43,8 @@ def add_to(commands: Commands) -> None:
         help="change an environment stack by stack, one Region at a time",
         description="Synthesizes an environment, plans each of its stacks, and shows one summary "
         "by Region. Refuses what would destroy or replace tables, replicas, keys or the zone. Once "
-        "approved, it applies each stack from its saved plan: data, secondary, primary, routing. "
+        "approved, it applies each stack from its saved plan: data, the Regions with the primary "
+        "last, routing. "
         "In a Region, new versions of functions get a share of the requests first, and then all; "
         "each time, it checks that Region by its own name, with transactions for a while. A "
         "Region that fails gets the release before again, and the deployment stops there. ACTION "

@@ -89,9 +89,13 @@ def _engage(options: argparse.Namespace) -> int:
         limit,
         f"answers {environment.outputs.record_name} with {secondary} instead of {primary}",
     )
+    if further := environment.regions[2:]:
+        otherwise = f"the next healthy Region serves: {', then '.join(further)}"
+    else:
+        otherwise = f"{primary} continues to serve"
     console.print(
         f"It stays engaged until it is released, whatever happens to {primary}. While {secondary} "
-        f"is unhealthy itself, {primary} continues to serve.\n{_release_line(environment)}"
+        f"is unhealthy itself, {otherwise}.\n{_release_line(environment)}"
     )
     return _result(environment, change.after, identity, changed=change.changed)
 

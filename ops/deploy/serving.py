@@ -28,8 +28,9 @@ def serving(environment: Environment) -> Serving:
     url = f"https://{outputs.record_name}{outputs.health_path}"
     response = environment.network.request("GET", url)
     if response.ok and response.region:
-        role = "primary" if response.region == environment.primary else "secondary"
-        return Serving(response.region, f"{response.region} ({role}) serves customers now")
+        role = outputs.roles.get(response.region)
+        named = f"{response.region} ({role})" if role else response.region
+        return Serving(response.region, f"{named} serves customers now")
     return Serving(None, f"unknown which Region serves customers: GET {url}: {response.summary}")
 
 

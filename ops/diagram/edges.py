@@ -15,7 +15,6 @@ _End = tuple[str, ...]
 _ITSELF: _End = ()
 _RULES: tuple[tuple[Flow, str, _End, _End], ...] = (
     # flow, type of the resources that connect two nodes, tail, head
-    (Flow.REQUEST, Type.RECORD, ("zone_id", *ZONES), _ITSELF),
     (Flow.REQUEST, Type.RECORD, _ITSELF, ("alias", Type.DOMAIN)),
     (Flow.HEALTH, Type.RECORD, _ITSELF, ("health_check_id", Type.HEALTH_CHECK)),
     (Flow.HEALTH, Type.HEALTH_CHECK, _ITSELF, ("child_healthchecks", Type.HEALTH_CHECK)),
@@ -57,6 +56,7 @@ def _from_customers(nodes: Sequence[Node]) -> Iterator[Edge]:
 
 def _references(resources: Resources) -> Iterator[tuple[Flow, str, str]]:
     """Flow, address of the tail and of the head."""
+    yield from _answers(resources)
     for flow, type, tail, head in _RULES:
         for resource in resources.of(type):
             for tail_address in _addresses(resources, resource, tail):
@@ -64,6 +64,20 @@ def _references(resources: Resources) -> Iterator[tuple[Flow, str, str]]:
                     yield flow, tail_address, head_address
     yield from _checks_of_names(resources)
     yield from _table_access(resources)
+
+
+def _answers(resources: Resources) -> Iterator[tuple[Flow, str, str]]:
+    """A zone answers with its records; with those of a name that is an alias's, by the alias."""
+    records = resources.of(Type.RECORD)
+    names = {r.address: r.arguments.get("alias", {}).get("name", "") for r in records}
+    for record in records:
+        if record.arguments["name"] not in names.values():
+            for zone in resources.behind(record.arguments["zone_id"], ZONES):
+                yield Flow.REQUEST, zone.address, record.address
+    for alias, name in names.items():
+        for record in records:
+            if name == record.arguments["name"]:
+                yield Flow.REQUEST, alias, record.address
 
 
 def _checks_of_names(resources: Resources) -> Iterator[tuple[Flow, str, str]]:

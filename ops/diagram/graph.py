@@ -19,6 +19,7 @@ from ops.diagram.model import Edge, Flow, Kind, Model, Node
 _ICONS = {
     Kind.CUSTOMERS: "general/users.png",
     Kind.ZONE: "network/route-53.png",
+    Kind.ALIASES: "network/route-53-hosted-zone.png",
     Kind.RECORDS: "network/route-53-hosted-zone.png",
     Kind.CALCULATED_CHECK: "management/cloudwatch-alarm.png",
     Kind.HEALTH_CHECK: "management/cloudwatch-alarm.png",
@@ -33,7 +34,8 @@ _ICONS = {
     Kind.KEY: "security/key-management-service.png",
 }
 _REQUEST_PATH = {
-    Kind.CUSTOMERS, Kind.ZONE, Kind.RECORDS, Kind.DOMAINS, Kind.API, Kind.FUNCTIONS, Kind.TABLE,
+    Kind.CUSTOMERS, Kind.ZONE, Kind.ALIASES, Kind.RECORDS, Kind.DOMAINS, Kind.API, Kind.FUNCTIONS,
+    Kind.TABLE,
 }  # fmt: skip
 _INK, _GRAY, _HEALTH, _REPLICATION = "#232F3E", "#5F6B7A", "#C7131F", "#3B48CC"
 _FORWARD, _BOTH, _NONE = (False, True), (True, True), (False, False)

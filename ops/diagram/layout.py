@@ -13,6 +13,7 @@ from ops.diagram.model import Kind, Model, Node
 _COLUMNS = (
     (Kind.CUSTOMERS,),
     (Kind.ZONE,),
+    (Kind.ALIASES,),
     (Kind.RECORDS, Kind.CALCULATED_CHECK),
     (Kind.HEALTH_CHECK,),
     (Kind.DOMAINS, Kind.CERTIFICATES),

@@ -36,6 +36,7 @@ class Kind(Enum):
 
     CUSTOMERS = "customers"
     ZONE = "hosted zone"
+    ALIASES = "records that are aliases of names in the zone"
     RECORDS = "records that route to one Region"
     CALCULATED_CHECK = "calculated health check"
     HEALTH_CHECK = "health check"
@@ -102,7 +103,7 @@ class Region:
 
     Attributes:
         name: Name of the Region.
-        role: "primary" or "secondary"; empty where every Region serves.
+        role: "primary", "secondary", "3rd" and so on; empty where every Region serves.
     """
 
     name: str

@@ -7,6 +7,7 @@ of their provider. No name is parsed.
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
+from constructs_lib.outputs import failover_role
 from ops.diagram.edges import edges_of
 from ops.diagram.model import ZONES, Kind, Model, Node, Region, Type
 from ops.diagram.resources import Resource, Resources
@@ -23,9 +24,9 @@ def read(stack: Mapping[str, Any]) -> Model:
     """
     resources = Resources(stack)
     nodes = (*_global_nodes(resources), *_regional_nodes(resources))
-    used = {node.region for node in nodes}
+    used, roles = {node.region for node in nodes}, _roles(resources)
     return Model(
-        regions=tuple(Region(r, _role(resources, r)) for r in resources.regions if r in used),
+        regions=tuple(Region(r, roles.get(r, "")) for r in resources.regions if r in used),
         nodes=nodes,
         edges=edges_of(resources, nodes),
     )
@@ -50,7 +51,8 @@ def _global_nodes(resources: Resources) -> Iterator[Node]:
     for group in _grouped(aliases, lambda r: _target_regions(resources, r)):
         by_name = _grouped(group, lambda r: (r.arguments["name"], _policy(r)))
         lines = [line for named in by_name for line in _record_lines(named)]
-        yield _global_node(Kind.RECORDS, group, *lines)
+        kind = Kind.RECORDS if _target_regions(resources, group[0]) else Kind.ALIASES
+        yield _global_node(kind, group, *lines)
     for check in resources.of(Type.HEALTH_CHECK):
         given = check.arguments
         if children := given.get("child_healthchecks"):
@@ -103,14 +105,22 @@ def _regional_nodes(resources: Resources) -> Iterator[Node]:
         yield _node(Kind.KEY, [key], *lines)
 
 
-def _role(resources: Resources, region: str) -> str:
-    policies = {
-        _policy(record)
-        for record in resources.of(Type.RECORD)
-        if "failover_routing_policy" in record.arguments
-        and region in _target_regions(resources, record)
-    }
-    return " and ".join(sorted(policies))
+def _roles(resources: Resources) -> dict[str, str]:
+    """`{region: role}` in the order of failover, which follows aliases; empty without failover."""
+    by_name: dict[str, dict[str, Resource]] = {}
+    for record in resources.of(Type.RECORD):
+        if "failover_routing_policy" in record.arguments:
+            by_name.setdefault(record.arguments["name"], {})[_policy(record)] = record
+    targets = {r.arguments["alias"]["name"] for pair in by_name.values() for r in pair.values()}
+    order: list[str] = []
+    names = [name for name in by_name if name not in targets]
+    for name in names:
+        for policy in ("primary", "secondary"):
+            record = by_name[name][policy]
+            order += _target_regions(resources, record)
+            if (behind := record.arguments["alias"]["name"]) in by_name:
+                names.append(behind)
+    return {region: failover_role(place) for place, region in enumerate(dict.fromkeys(order))}
 
 
 def _target_regions(resources: Resources, record: Resource) -> tuple[str, ...]:
@@ -120,6 +130,8 @@ def _target_regions(resources: Resources, record: Resource) -> tuple[str, ...]:
 def _policy(record: Resource) -> str:
     if policy := record.arguments.get("failover_routing_policy"):
         return str(policy["type"].lower())
+    if policy := record.arguments.get("weighted_routing_policy"):
+        return f"weight {policy['weight']}"
     return "latency" if "latency_routing_policy" in record.arguments else ""
 
 

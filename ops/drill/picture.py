@@ -71,30 +71,30 @@ def _title(outcome: Outcome) -> str:
 
 
 def _draw_requests(axes: Any, outcome: Outcome, on_aws: Any) -> None:
-    lanes = {outcome.primary: 2, outcome.secondary: 1}
     groups: dict[tuple[str, bool], list[Request]] = {}
     for request in outcome.events.requests:
         groups.setdefault((request.region or "", request.ok), []).append(request)
+    others = {region for region, _ in groups} - {outcome.primary, outcome.secondary, ""}
+    top_down = {
+        outcome.primary: f"{outcome.primary}\n(primary)",
+        outcome.secondary: f"{outcome.secondary}\n(secondary)",
+        **{region: region for region in sorted(others)},
+        "": "no Region\nresponded",
+    }
+    lanes = {region: lane for lane, region in enumerate(reversed(top_down))}
     for (region, ok), requests in groups.items():
         colour = {outcome.primary: PRIMARY, outcome.secondary: SECONDARY}.get(region, INK)
         axes.scatter(
             [on_aws(r.sent_at) for r in requests],
-            [lanes.get(region, 0) + _KIND_OFFSETS[r.kind] for r in requests],
+            [lanes[region] + _KIND_OFFSETS[r.kind] for r in requests],
             marker="o" if ok else "x",
             s=16 if ok else 30,
             linewidths=0 if ok else 1.4,
             color=colour if ok else FAILURE,
             zorder=3,
         )
-    axes.set_yticks(
-        [2, 1, 0],
-        [
-            f"{outcome.primary}\n(primary)",
-            f"{outcome.secondary}\n(secondary)",
-            "no Region\nresponded",
-        ],
-    )
-    axes.set_ylim(-0.5, 2.5)
+    axes.set_yticks(list(lanes.values()), [top_down[region] for region in lanes])
+    axes.set_ylim(-0.5, len(lanes) - 0.5)
     axes.set_ylabel("responses\n(read above, write below)", fontsize=9)
     _bare(axes)
 

@@ -108,7 +108,7 @@ def names_of_outputs(outputs: Outputs) -> Names:
         "health_check": sorted(checks),
         "switch_check": [switch.health_check_id] if switch else [],
         "zone": [outputs.zone_id],
-        "record": [outputs.record_name],
+        "record": list(outputs.routed_names),
     }
 
 

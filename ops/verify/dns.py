@@ -1,7 +1,8 @@
 """The records of the API's name: complete, and answered with the Region that should serve now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from ops.verify.finding import (
     guarded,
     passed,
     passed_unless,
+    read_all,
     unknown,
     unreadable,
 )
@@ -23,34 +25,59 @@ from ops.verify.reach import FIX, can_reach_a_region
 
 RECORD_TYPES = ("A", "AAAA")
 MAX_RECORDS = "100"
+_ROLES = {"Failover": "role", "Region": "role", "Weight": "weight"}
 _FIX_RECORDS = "deploy again: it restores the records"
 _FIX_PORT = "allow UDP port 53 to the zone's name servers, or run this on another machine"
 _FIX_ANSWERS = "see the findings of dns.records and health_check.state"
 
 
+@dataclass(frozen=True)
+class _Routing:
+    """A record that routes, as the stack has it.
+
+    Attributes:
+        name: The name that it answers.
+        identifier: Its set identifier.
+        field: The field of Route 53's API that its routing policy is in.
+        role: What it has there.
+        region: The Region that it routes to; empty for an alias of another name.
+        alias_of: The name that it is an alias of; empty for one that routes to a Region.
+    """
+
+    name: str
+    identifier: str
+    field: str
+    role: str | int
+    region: str = ""
+    alias_of: str = ""
+
+
 @check("dns.records")
 def records(environment: Environment) -> Iterator[Finding]:
-    """Check that every Region has an A and an AAAA record of its role, target and health check."""
-    found = {
-        (record["Type"], record.get("SetIdentifier")): record for record in _records(environment)
-    }
-    name = environment.outputs.record_name
-    for region, identifier in _set_identifiers(environment).items():
-        for kind in RECORD_TYPES:
-            subject = f"{name} {kind} {identifier}"
-            record = found.pop((kind, identifier), None)
-            yield passed_unless(
-                subject,
-                _problems(environment, region, identifier, record),
-                found=f"routes to {region}, with its health check",
-                fix=_FIX_RECORDS,
+    """Check that every record that routes exists, with its role, target and health check."""
+    expected: dict[str, list[_Routing]] = {}
+    for routing in _routing_of(environment):
+        expected.setdefault(routing.name, []).append(routing)
+    found_in = yield from read_all(expected, partial(_records, environment))
+    for name, records in found_in.items():
+        found = {(record["Type"], record.get("SetIdentifier")): record for record in records}
+        for routing in expected[name]:
+            for kind in RECORD_TYPES:
+                record = found.pop((kind, routing.identifier), None)
+                yield passed_unless(
+                    f"{name} {kind} {routing.identifier}",
+                    _problems(environment, routing, record),
+                    found=f"routes to {routing.region}, with its health check"
+                    if routing.region
+                    else f"routes as {routing.alias_of} does, while a record of it is healthy",
+                    fix=_FIX_RECORDS,
+                )
+        for kind, identifier_found in found:
+            yield failed(
+                f"{name} {kind} {identifier_found or 'without set identifier'}",
+                "the record is not part of the stack, and Route 53 may answer with it",
+                "remove it from the hosted zone",
             )
-    for kind, identifier_found in found:
-        yield failed(
-            f"{name} {kind} {identifier_found or 'without set identifier'}",
-            "the record is not part of the stack, and Route 53 may answer with it",
-            "remove it from the hosted zone",
-        )
 
 
 @check("dns.answer")
@@ -143,19 +170,27 @@ def _routed(
 
 
 def _chosen_in_sandbox(environment: Environment, name: str) -> str | None:
-    region_of = {identifier: r for r, identifier in _set_identifiers(environment).items()}
-    for group in environment.sandbox_status()["records"]:
-        if _same_name(group["name"], name) and group["type"] == "AAAA":
-            return next((region_of.get(each) for each in group["in_service"]), None)
+    """The Region whose record is in service, or the first one of several."""
+    in_service = {
+        _canonical(group["name"]): group["in_service"]
+        for group in environment.sandbox_status()["records"]
+        if group["type"] == "AAAA"
+    }
+    routing = {(each.name, each.identifier): each for each in _routing_of(environment)}
+    while name:
+        chosen = next(iter(in_service.get(_canonical(name), ())), None)
+        found = routing.get((name, chosen or ""))
+        if found is None or found.region:
+            return found.region if found else None
+        name = found.alias_of
     return None
 
 
-def _records(environment: Environment) -> list[dict[str, Any]]:
-    """The address records of the API's name, as Route 53's API lists them.
+def _records(environment: Environment, name: str) -> list[dict[str, Any]]:
+    """The address records of a name, as Route 53's API lists them.
 
     Source: https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListResourceRecordSets.html
     """
-    name = environment.outputs.record_name
     listed = environment.client("route53", environment.primary).list_resource_record_sets(
         HostedZoneId=environment.outputs.zone_id,
         StartRecordName=name,
@@ -169,37 +204,56 @@ def _records(environment: Environment) -> list[dict[str, Any]]:
     ]
 
 
-def _set_identifiers(environment: Environment) -> dict[str, str]:
-    """`{region: set identifier}` of the stack's records."""
-    if environment.outputs.routing_policy == "failover":
-        return {environment.primary: "primary", environment.secondary: "secondary"}
-    return {region: region for region in environment.regions}
+def _routing_of(environment: Environment) -> list[_Routing]:
+    """The records that route, those of the API's name first."""
+    outputs, name = environment.outputs, environment.outputs.record_name
+    match outputs.routing_policy:
+        case "failover":
+            return list(_failover(outputs.routed_names, environment.regions))
+        case "latency":
+            return [_Routing(name, r, "Region", r, r) for r in environment.regions]
+        case "weighted":
+            weights = outputs.weights or {}
+            return [_Routing(name, r, "Weight", weights.get(r, 1), r) for r in environment.regions]
+
+
+def _failover(names: Sequence[str], regions: Sequence[str]) -> Iterator[_Routing]:
+    """A primary for each Region but the last, and a secondary for all that come after it."""
+    for name, behind, region in zip(names, (*names[1:], ""), regions, strict=False):
+        yield _Routing(name, "primary", "Failover", "PRIMARY", region)
+        last = "" if behind else regions[-1]
+        yield _Routing(name, "secondary", "Failover", "SECONDARY", last, behind)
 
 
 def _same_name(one: str, other: str) -> bool:
-    return one.rstrip(".").lower() == other.rstrip(".").lower()
+    return _canonical(one) == _canonical(other)
+
+
+def _canonical(name: str) -> str:
+    return name.rstrip(".").lower()
 
 
 def _problems(
-    environment: Environment, region: str, identifier: str, record: Mapping[str, Any] | None
+    environment: Environment, routing: _Routing, record: Mapping[str, Any] | None
 ) -> Iterator[str]:
+    to = routing.region or routing.alias_of
     if record is None:
-        yield f"the record does not exist: DNS cannot route to {region}"
+        yield f"the record does not exist: DNS cannot route to {to}"
         return
-    failover = environment.outputs.routing_policy == "failover"
-    expected_role = identifier.upper() if failover else region
-    role = record.get("Failover" if failover else "Region")
-    if role != expected_role:
-        yield f"its role is {role}, not {expected_role}"
+    if (role := record.get(routing.field)) != routing.role:
+        yield f"its {_ROLES[routing.field]} is {role}, not {routing.role}"
     alias = record.get("AliasTarget")
-    target = environment.outputs.domain_targets[region]
+    target = environment.outputs.domain_targets[routing.region] if routing.region else to
     if alias is None:
         yield f"it is not an alias of {target}"
     else:
         if not _same_name(alias["DNSName"], target):
             yield f"it points to {alias['DNSName']}, not to {target}"
+        if routing.alias_of and (zone := alias["HostedZoneId"]) != environment.outputs.zone_id:
+            yield f"it points to the zone {zone}, not to its own"
         if not alias.get("EvaluateTargetHealth"):
             yield "it does not evaluate the health of its target"
-    expected_check = environment.outputs.health_check_ids[region]
-    if record.get("HealthCheckId") != expected_check:
-        yield f"its health check is {record.get('HealthCheckId') or 'none'}, not {expected_check}"
+    # An alias of a name has the health of the records there.
+    wanted = environment.outputs.health_check_ids[routing.region] if routing.region else None
+    if (found := record.get("HealthCheckId")) != wanted:
+        yield f"its health check is {found or 'none'}, not {wanted or 'none'}"

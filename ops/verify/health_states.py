@@ -75,20 +75,41 @@ def regions_to_serve(
         states: State of the health checks.
 
     Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-simple-configs.html
+    Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-how-route-53-chooses-records.html
     """
     ids = environment.outputs.health_check_ids
     healthy = {
         region: states.get(ids[region], HealthState(None, "")).healthy
         for region in environment.regions
     }
-    if environment.outputs.routing_policy != "failover":
-        return tuple(r for r in healthy if healthy[r] is not False) or environment.regions
-    primary, secondary = healthy[environment.primary], healthy[environment.secondary]
-    if primary or (primary is False and secondary is False):
-        return (environment.primary,)
-    if primary is False and secondary:
-        return (environment.secondary,)
-    return environment.regions
+    match environment.outputs.routing_policy:
+        case "failover":
+            return _first(healthy)
+        case "latency":
+            return _any(healthy) or environment.regions
+        case "weighted":
+            weights = environment.outputs.weights or {}
+            carrying = {r: healthy[r] for r in healthy if weights.get(r, 1)}
+            if any(carrying.values()):
+                return _any(carrying)
+            # Those of weight 0 serve while no other is healthy.
+            return _any(healthy) or tuple(carrying)
+
+
+def _first(healthy: Mapping[str, bool | None]) -> tuple[str, ...]:
+    """The first healthy Region, after those of unknown health; the primary if none may be."""
+    possible: list[str] = []
+    for region, is_healthy in healthy.items():
+        if is_healthy is not False:
+            possible.append(region)
+        if is_healthy:
+            return tuple(possible)
+    return tuple(dict.fromkeys([*possible, next(iter(healthy))]))
+
+
+def _any(healthy: Mapping[str, bool | None]) -> tuple[str, ...]:
+    """The Regions that are not known to be unhealthy."""
+    return tuple(region for region, is_healthy in healthy.items() if is_healthy is not False)
 
 
 @check("health_check.state")

@@ -45,7 +45,8 @@ def parity(environment: Environment) -> Iterator[Finding]:
 def _taken_over_from(environment: Environment, region: str) -> list[str]:
     """The Regions whose customers a Region serves after their failure."""
     if environment.outputs.routing_policy == "failover":
-        return [environment.primary] if region == environment.secondary else []
+        # Whichever Region serves, it serves what the primary does.
+        return [environment.primary] if region != environment.primary else []
     return [other for other in environment.regions if other != region]
 
 

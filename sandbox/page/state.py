@@ -70,7 +70,7 @@ class RegionState:
 
     Attributes:
         name: The Region.
-        role: `primary` or `secondary`; empty where DNS does not order Regions.
+        role: `primary`, `secondary`, `3rd` and so on; empty where DNS does not order Regions.
         address: Address of its endpoint.
         checks: Its health checks, the switch's last; the one before decides about DNS.
         faults: The faults that are injected in it.
@@ -166,11 +166,10 @@ def state(
     """
     names = environment.outputs.regions
     health = {check["id"]: check for check in report.get("health_checks", ())}
-    ordered = environment.outputs.routing_policy == "failover"
     regions = tuple(
         RegionState(
             name=name,
-            role=("secondary" if index else "primary") if ordered else "",
+            role=environment.outputs.roles.get(name, ""),
             address=environment.network.hosts[environment.outputs.domain_targets[name]][0],
             checks=_checks(environment.outputs, name, health),
             faults=tuple(
@@ -180,10 +179,11 @@ def state(
             ),
             rates=figures.rates[name],
         )
-        for index, name in enumerate(names)
+        for name in names
     )
     address = dns.addresses[0] if dns.addresses else ""
-    phase, headline = describe(regions, figures)
+    shared = environment.outputs.routing_policy == "weighted"
+    phase, headline = describe(regions, figures, shared=shared)
     return State(
         now=now,
         phase=phase,
@@ -203,12 +203,15 @@ def state(
     )
 
 
-def describe(regions: Sequence[RegionState], figures: Figures) -> tuple[Phase, str]:
+def describe(
+    regions: Sequence[RegionState], figures: Figures, *, shared: bool = False
+) -> tuple[Phase, str]:
     """Give the state of a failover, also as a sentence.
 
     Args:
         regions: The Regions in order.
         figures: What customers see.
+        shared: Whether several Regions serve at the same time.
     """
     first, serving = regions[0], figures.serving
     failing = {region.name: region.faults[0].words for region in regions if region.faults}
@@ -225,6 +228,8 @@ def describe(regions: Sequence[RegionState], figures: Figures) -> tuple[Phase, s
         return Phase.FAILING, f"{serving} {words}: customers are about to get errors."
     if not first.role or serving == first.name:
         unable = f"; {' and '.join(failing)} cannot take over" if failing else ""
+        if shared:
+            return Phase.HEALTHY, f"{serving} served the newest request{unable}."
         return Phase.HEALTHY, f"{serving} serves all customers{unable}."
     if first.faults:
         return Phase.FAILED_OVER, f"Failed over: {serving} serves{_after(figures.interruption)}."

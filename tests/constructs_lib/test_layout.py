@@ -168,10 +168,13 @@ def test_data_is_deployed_first_and_the_primary_after_the_secondary(stacks):
     assert tuple(stacks) == STACKS
 
 
-def test_no_two_regions_are_deployed_at_once(tmp_path):
-    """As cdktf reads it: a stack waits for those that it depends on."""
+@pytest.mark.parametrize("routing_policy", ["failover", "latency", "weighted"])
+def test_no_two_regions_are_deployed_at_once(tmp_path, routing_policy):
+    """As cdktf reads it: a stack waits for those that it depends on; the primary is the last."""
     text = (REPOSITORY / "environments" / "local.toml").read_text()
-    three = 'regions = ["us-east-1", "us-west-2", "eu-west-1"]\nrouting_policy = "latency"'
+    three = (
+        f'regions = ["us-east-1", "us-west-2", "eu-west-1"]\nrouting_policy = "{routing_policy}"'
+    )
     file = regional(text).replace('regions = ["us-east-1", "us-west-2"]', three)
     stacks = list(synthesized(tmp_path, file))
 

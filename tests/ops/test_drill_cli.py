@@ -63,6 +63,18 @@ def test_without_execute_nothing_is_done_and_all_is_printed(parse, on_aws, capsy
     assert "--execute" in printed
 
 
+def test_a_drill_needs_one_region_that_serves(parse, on_aws, monkeypatch):
+    by_weight = fake_environment.environment(
+        outputs={"routing_policy": "weighted", "weights": {"us-east-1": 1, "us-west-2": 1}}
+    )
+    monkeypatch.setattr(cli, "environment_from", lambda _: by_weight)
+    options = parse(*on_aws)
+
+    with pytest.raises(OpsError, match="serve at the same time, by their weights") as caught:
+        options.run(options)
+    assert "failover or latency routing" in caught.value.next_step
+
+
 def test_without_somebody_to_confirm_nothing_is_done(parse, on_aws):
     options = parse(*on_aws, "--execute")
 

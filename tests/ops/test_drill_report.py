@@ -352,6 +352,15 @@ def test_a_report_is_three_files_in_a_folder_of_its_own(outcome, tmp_path):
     assert (place / "timeline.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_third_region_that_served_has_a_row_of_its_own(outcome, tmp_path):
+    served = replace(outcome.events.requests[0], region="eu-west-1")
+    outcome.events = replace(outcome.events, requests=[*outcome.events.requests, served])
+
+    with_third = report.write(tmp_path, outcome) / "timeline.png"
+
+    assert with_third.read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_drill_in_which_nothing_happened_is_reported_too(outcome, tmp_path):
     outcome.events, outcome.measurements = Events(), None
 

@@ -17,9 +17,9 @@ FILES = {
     "local": REPOSITORY / "environments" / "local.toml",
     "hardened": REPOSITORY / "tests" / "hardened" / "local.toml",
 }
+OTHER_POLICIES = ("failover", "weighted")
 THREE_REGIONS = {
     "regions": '["eu-west-1", "us-west-1", "ap-southeast-2"]',
-    "routing_policy": '"latency"',
     "regional_names": "true",
     "execute_api_endpoint": "false",
     "customer_managed_key": "true",
@@ -27,29 +27,34 @@ THREE_REGIONS = {
 }
 
 
-@pytest.fixture(scope="session")
-def latency_file(tmp_path_factory):
-    """The example with three Regions that all serve, and every hardening option on."""
+def with_three_regions(folder, routing_policy):
+    """The example with three Regions, and every hardening option on."""
     text = EXAMPLE.read_text()
-    for key, value in THREE_REGIONS.items():
+    for key, value in (THREE_REGIONS | {"routing_policy": f'"{routing_policy}"'}).items():
         text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
         assert found == 1, key
-    path = tmp_path_factory.mktemp("environments") / "latency.toml"
+    path = folder / f"{routing_policy}.toml"
     path.write_text(text)
     return path
 
 
 @pytest.fixture(scope="session")
+def latency_file(tmp_path_factory):
+    return with_three_regions(tmp_path_factory.mktemp("environments"), "latency")
+
+
+@pytest.fixture(scope="session")
 def stacks(latency_file):
     """`{name: parsed JSON}`."""
+    others = {policy: with_three_regions(latency_file.parent, policy) for policy in OTHER_POLICIES}
     built = {
         name: Synthesized(weather_api.stack.build_stack(App(), in_one_stack(path))).json
-        for name, path in (FILES | {"latency": latency_file}).items()
+        for name, path in (FILES | {"latency": latency_file} | others).items()
     }
     return built | {"orders": Synthesized(shop.build(App())).json}
 
 
-@pytest.fixture(params=[*FILES, "latency", "orders"])
+@pytest.fixture(params=[*FILES, "latency", *OTHER_POLICIES, "orders"])
 def stack(request, stacks):
     return stacks[request.param]
 

@@ -64,6 +64,11 @@ def test_every_node_but_alarms_is_connected(model):
     [
         ("example", [("us-east-1", "primary"), ("us-west-2", "secondary")]),
         ("latency", [("eu-west-1", ""), ("us-west-1", ""), ("ap-southeast-2", "")]),
+        ("weighted", [("eu-west-1", ""), ("us-west-1", ""), ("ap-southeast-2", "")]),
+        (
+            "failover",
+            [("eu-west-1", "primary"), ("us-west-1", "secondary"), ("ap-southeast-2", "3rd")],
+        ),
         ("orders", [("eu-central-1", ""), ("eu-west-1", ""), ("ap-southeast-2", "")]),
     ],
 )
@@ -80,6 +85,24 @@ def test_a_region_with_alarms_only_is_shown(stacks):
 
     assert [n.kind for n in model.nodes if n.region == "us-east-1"] == [Kind.ALARMS]
     assert model.regions[-1].name == "us-east-1"
+
+
+def test_what_is_behind_the_secondary_record_is_reached_by_it_alone(stacks):
+    model = read(stacks["failover"])
+    (aliases,) = nodes(model, Kind.ALIASES)
+    assert aliases.lines == ("weather.example.com", "A and AAAA, secondary")
+
+    for role, region in (("primary", "us-west-1"), ("secondary", "ap-southeast-2")):
+        (behind,) = [n for n in model.heads(aliases) if f"A and AAAA, {role}" in n.lines]
+        assert "failover-2.weather.example.com" in behind.lines
+        assert [h.region for h in model.heads(behind) if h.region] == [region]
+    assert len(model.heads(aliases)) == 2
+
+
+def test_records_show_their_weight(stacks):
+    lines = {line for n in nodes(read(stacks["weighted"]), Kind.RECORDS) for line in n.lines}
+
+    assert "A and AAAA, weight 1" in lines
 
 
 def test_requests_reach_the_table_of_each_region_and_never_cross(model):

@@ -63,6 +63,14 @@ def test_where_dns_does_not_order_regions_none_is_primary(make_api):
     assert (shown.phase, shown.headline) == (Phase.HEALTHY, f"{WEST} serves all customers.")
 
 
+def test_by_weight_no_region_serves_all_customers(make_api):
+    weights = {EAST: 90, WEST: 10}
+    shown = seen(make_api(routing_policy="weighted", weights=weights), serving=WEST)
+
+    assert {region.role for region in shown.regions} == {""}
+    assert (shown.phase, shown.headline) == (Phase.HEALTHY, f"{WEST} served the newest request.")
+
+
 def test_a_region_shows_each_of_its_checks_once(api):
     east, west = seen(api).regions
 
