@@ -170,12 +170,12 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
 def _chosen(
     environment: Environment, options: argparse.Namespace, run: str
 ) -> tuple[DrillFault, Expectation]:
-    if environment.outputs.routing_policy == "weighted":
+    if environment.outputs.routing_policy != "failover":
         raise UsageError(
-            f"the Regions of {environment.name} serve at the same time, by their weights: a drill "
-            "measures how one Region takes over from another",
-            next_step="drill in an environment with failover or latency routing; this one can be "
-            f"verified: python -m ops verify {environment.selector}",
+            f"the routing policy of {environment.name} is {environment.outputs.routing_policy}: no "
+            "Region takes over from the primary, which is what a drill measures",
+            next_step='drill in an environment with routing_policy = "failover"; verify this one: '
+            f"python -m ops verify {environment.selector}",
         )
     given = {name: getattr(options, name) for name in FAULT_OPTIONS}
     fault = choose(environment, options.fault, run, given)

@@ -63,16 +63,15 @@ def test_without_execute_nothing_is_done_and_all_is_printed(parse, on_aws, capsy
     assert "--execute" in printed
 
 
-def test_a_drill_needs_one_region_that_serves(parse, on_aws, monkeypatch):
-    by_weight = fake_environment.environment(
-        outputs={"routing_policy": "weighted", "weights": {"us-east-1": 1, "us-west-2": 1}}
-    )
-    monkeypatch.setattr(cli, "environment_from", lambda _: by_weight)
+@pytest.mark.parametrize("routing_policy", ["latency", "weighted"])
+def test_a_drill_needs_a_region_that_takes_over(parse, on_aws, monkeypatch, routing_policy):
+    another = fake_environment.environment(outputs={"routing_policy": routing_policy})
+    monkeypatch.setattr(cli, "environment_from", lambda _: another)
     options = parse(*on_aws)
 
-    with pytest.raises(OpsError, match="serve at the same time, by their weights") as caught:
+    with pytest.raises(OpsError, match=f"is {routing_policy}: no Region takes over") as caught:
         options.run(options)
-    assert "failover or latency routing" in caught.value.next_step
+    assert 'routing_policy = "failover"' in caught.value.next_step
 
 
 def test_without_somebody_to_confirm_nothing_is_done(parse, on_aws):

@@ -1,0 +1,156 @@
+"""Failover over three Regions in a sandbox: one after the other is lost, and comes back."""
+
+import time
+from contextlib import ExitStack
+
+import pytest
+from local_api import SPEED, Api, run_ops
+from repository_files import REPOSITORY
+
+from ops import switch
+from ops.fault_injection import Fault
+from ops.verify import CHECKS
+from ops.verify.finding import Outcome
+from sandbox.workspace import Workspace
+
+pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
+
+FIRST, SECOND, THIRD = REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
+PATIENCE_SECONDS = 120
+(ANSWER,) = [check for check in CHECKS if check.id == "dns.answer"]
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """A module's own sandbox."""
+    environments = tmp_path_factory.mktemp("environments")
+    text = (REPOSITORY / "environments" / "local.toml").read_text()
+    two, three = (", ".join(f'"{r}"' for r in regions) for regions in (REGIONS[:2], REGIONS))
+    assert two in text
+    (environments / "local.toml").write_text(text.replace(two, three))
+    sandbox = Api(
+        Workspace(tmp_path_factory.mktemp("sandbox")),
+        variables={"FAILOVER_ENVIRONMENTS": str(environments)},
+    )
+    try:
+        sandbox.up()
+        yield sandbox
+    finally:
+        sandbox.down()
+
+
+@pytest.fixture
+def environment(three):
+    three.replace_unless_healthy()
+    three.set_speed(SPEED)
+    return three.local.environment
+
+
+def region_of_dns(environment):
+    """The Region that DNS answers; None without an answer."""
+    hosts, targets = environment.network.hosts, environment.outputs.domain_targets
+    regions = {hosts[target][0]: region for region, target in targets.items()}
+    answered = environment.network.resolve(environment.outputs.record_name).addresses
+    return regions[answered[0]] if answered else None
+
+
+def await_region(environment, region):
+    """Wait until DNS answers a Region, by A and by AAAA; it answers some Region all the while."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (answered := region_of_dns(environment)) != region:
+        assert answered in REGIONS
+        assert time.monotonic() < deadline, f"not {region}, but {answered}"
+        time.sleep(0.05)
+
+
+def answered_by(environment):
+    """What `verify` finds of the answers, once the health checks have settled."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        findings = list(ANSWER.run(environment))
+        if all(f.outcome is Outcome.PASSED for f in findings) or time.monotonic() > deadline:
+            return [(f.subject.rpartition(" ")[2], f.outcome, f.found) for f in findings]
+
+
+def test_a_second_plan_shows_no_change(three):
+    plan = three.terraform("plan", "-input=false", "-detailed-exitcode", "-no-color")
+
+    assert plan.returncode == 0, plan.stdout[-3000:]
+
+
+def test_verify_finds_everything_in_place(environment, three):
+    at = ("--folder", str(three.workspace.folder))
+    # A new sandbox's functions are cold, and the machine may be busy.
+    for _ in range(3):
+        verified = run_ops("verify", *at)
+        if verified.returncode == 0:
+            break
+
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+def test_one_region_after_the_other_is_lost_and_comes_back(environment):
+    inject = environment.fault_injection.injected
+    await_region(environment, FIRST)
+
+    # WHEN they are lost in order, THEN the next one is answered
+    with ExitStack() as first, ExitStack() as second, ExitStack() as third:
+        for stack, lost, serving in ((first, FIRST, SECOND), (second, SECOND, THIRD)):
+            stack.enter_context(inject(Fault(lost, "refuse")))
+            await_region(environment, serving)
+            for kind, outcome, found in answered_by(environment):
+                assert outcome is Outcome.PASSED, found
+                assert found.endswith(serving), (kind, found)
+
+        # AND with all of them lost, the first one is, as nobody is better
+        third.enter_context(inject(Fault(THIRD, "refuse")))
+        await_region(environment, FIRST)
+
+        # WHEN they come back, the last one first, THEN the first healthy one is answered
+        third.close()
+        await_region(environment, THIRD)
+        second.close()
+        await_region(environment, SECOND)
+    await_region(environment, FIRST)
+
+
+def test_the_second_is_lost_while_the_first_serves_and_nobody_notices(environment):
+    await_region(environment, FIRST)
+    with environment.fault_injection.injected(Fault(SECOND, "refuse")):
+        end = time.monotonic() + 120 / environment.speed
+        while time.monotonic() < end:
+            assert region_of_dns(environment) == FIRST
+            time.sleep(0.1)
+        # AND it is passed over when the first is lost, too
+        with environment.fault_injection.injected(Fault(FIRST, "refuse")):
+            await_region(environment, THIRD)
+    await_region(environment, FIRST)
+
+
+def test_the_switch_lets_the_second_serve_or_the_third_if_that_is_unhealthy(environment):
+    functions = environment.client("lambda", SECOND)
+    name = environment.outputs.health_functions[SECOND]
+    switch.engage(environment, reason="a test")
+    try:
+        await_region(environment, SECOND)
+        # Its switch responds, and its health check does not.
+        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+        await_region(environment, THIRD)
+        functions.delete_function_concurrency(FunctionName=name)
+        await_region(environment, SECOND)
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+        switch.release(environment)
+    await_region(environment, FIRST)
+
+
+def test_a_drill_of_the_first_region_passes(environment, three):
+    at = ("--folder", str(three.workspace.folder))
+    # Other tests may take the processor from it.
+    for _ in range(2):
+        drilled = run_ops("drill", "--fault", "refuse", *at)
+        if drilled.returncode == 0:
+            break
+
+    assert drilled.returncode == 0, drilled.stdout + drilled.stderr
+    assert f"{SECOND} serves" in drilled.stdout
