@@ -109,8 +109,8 @@ def _fixed(settings: Settings, hint: str) -> dict[str, Fixed]:
     """What a change of the file must not change in a stack that is deployed."""
     other = "deploy another environment beside this one, and move the customers"
     remedies = {
-        "regions": "replace the second Region step by step; to serve from the other one, "
-        "engage the failover switch, which needs no deployment",
+        "regions": "replace the second Region or add one at the end, step by step; to serve from "
+        "another one, engage the failover switch, which needs no deployment",
         "table.name": "restore a backup into a new table step by step",
     }
     return {

@@ -448,13 +448,15 @@ def _await_health(workspace: Workspace, api: LocalApi) -> None:
 def _await_dns(api: LocalApi) -> None:
     """Wait until DNS resolves to the primary: new health checks count as unhealthy for a moment.
 
-    If it does not, something is unhealthy, and `verify` reports what: no reason to fail here.
+    Without failover routing, to any Region. If it does not, something is unhealthy, and `verify`
+    reports what: no reason to fail here.
     """
-    primary = api.outputs.regions[0]
-    address = programs.region_addresses(api.outputs)[primary]
+    addresses = [*programs.region_addresses(api.outputs).values()]
+    if api.outputs.routing_policy == "failover":
+        addresses = addresses[:1]
     deadline = time.monotonic() + HEALTH_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        if address in api.network.resolve(api.outputs.record_name).addresses:
+        if {*addresses} & {*api.network.resolve(api.outputs.record_name).addresses}:
             return
         time.sleep(0.1)
 

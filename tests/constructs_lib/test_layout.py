@@ -13,6 +13,7 @@ import weather_api.stack
 from constructs_lib.fixed import CHECKED_ENVIRONMENT
 from constructs_lib.settings import load
 from constructs_lib.settings.stack_names import state_key
+from ops.stacks import stacks_of
 
 pytestmark = pytest.mark.unit
 
@@ -184,6 +185,8 @@ def test_no_two_regions_are_deployed_at_once(tmp_path, routing_policy):
     ]  # fmt: skip
     for earlier, later in pairwise(stacks):
         assert earlier in manifest[later]["dependencies"]
+    # AND as the operator's tool does
+    assert [folder.name for folder in stacks_of("local", tmp_path / "out")] == stacks
 
 
 @pytest.mark.parametrize("regions", [("us-west-2", "us-east-1"), ("us-west-2", "eu-west-1")])

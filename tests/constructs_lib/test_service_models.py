@@ -103,6 +103,9 @@ def environments(draw):
         "tags": draw(TAGS),
         "backend": {"type": "local"},
     }
+    if values["routing_policy"] == "weighted" and draw(st.booleans()):
+        weights = [draw(st.integers(1, 255)), *(draw(st.integers(0, 255)) for _ in regions[1:])]
+        values["weights"] = dict(zip(regions, weights, strict=True))
     if draw(st.booleans()):
         values["web_acl"] = {"requests_per_five_minutes": draw(st.integers(10, 2_000_000_000))}
     return draw(SLUG[16]), values

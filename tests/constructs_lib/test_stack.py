@@ -192,6 +192,25 @@ def test_what_would_be_put_and_then_deleted_is_not_replaced_while_the_table_is_p
     assert prevented(stacks["local"], *types, *tables) == {False}
 
 
+def test_a_further_region_keeps_every_address_and_its_arguments(local, tmp_path):
+    # GIVEN the same environment with a third Region at the end
+    text = (REPOSITORY / "environments" / "local.toml").read_text()
+    (tmp_path / "local.toml").write_text(
+        text.replace('"us-east-1", "us-west-2"', '"us-east-1", "us-west-2", "eu-west-1"')
+    )
+    more = dict(Synthesized(failover_stack(tmp_path / "local.toml")).everything())
+
+    # THEN what the two have is as it was, but for what knows of all Regions
+    changed = {address for address, arguments in local.everything() if more[address] != arguments}
+    assert changed == {
+        "terraform_data.deployed_settings",
+        "terraform_data.settings_are_as_deployed",
+        "data.aws_iam_policy_document.publisher_document_E6B3EC46",
+        "aws_route53_record.dns_secondary_A",
+        "aws_route53_record.dns_secondary_AAAA",
+    }
+
+
 def test_what_is_fixed_once_deployed_is_kept_and_compared(local):
     data = local.resources("terraform_data")
 

@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 from fake_environment import EAST, NAME, OUTPUTS, WEST, Canned, environment, sandbox_access
 
+from ops.deploy.aliases import Aliases
 from ops.deploy.serving import serving
 from ops.http_client import DnsAnswer, Response
 from ops.iam.names import names_of_outputs
@@ -250,6 +251,16 @@ def test_who_serves_is_named_with_its_role(policy, region, named):
     found = serving(routed(policy, network=Serves(region)))
 
     assert (found.region, found.found) == (region, f"{named} serves customers now")
+
+
+@pytest.mark.parametrize("policy", ["failover", "weighted"])
+def test_a_release_reaches_the_primary_last_and_the_last_in_the_order_first(policy):
+    aliases = Aliases(routed(policy))
+
+    assert aliases.regions("production") == (THIRD, WEST, EAST)
+    assert [aliases.regions(f"production-{region}") for region in REGIONS] == [
+        (EAST,), (WEST,), (THIRD,),
+    ]  # fmt: skip
 
 
 class Serves:
