@@ -145,12 +145,15 @@ def alias_in_the_zone_has_a_target() -> None:
 
 
 def _missing_target(route53: Any, zone_id: str, body: bytes) -> Any:
-    batch = route53._find(route53._parse_body(body), "ChangeBatch")
-    changes = None if batch is None else route53._find(batch, "Changes")
+    element = route53._parse_body(body)
+    for name in ("ChangeBatch", "Changes"):
+        element = None if element is None else route53._find(element, name)
+    # What is incomplete, MiniStack refuses itself.
     records = [
-        route53._parse_record_set(route53._find(change, "ResourceRecordSet"))
-        for change in ([] if changes is None else route53._findall(changes, "Change"))
+        route53._parse_record_set(record)
+        for change in ([] if element is None else route53._findall(element, "Change"))
         if route53._text(change, "Action") != "DELETE"
+        and (record := route53._find(change, "ResourceRecordSet")) is not None
     ]
     existing = {
         (record["Name"].lower(), record["Type"])
