@@ -89,15 +89,18 @@ def _engage(options: argparse.Namespace) -> int:
         limit,
         f"answers {environment.outputs.record_name} with {secondary} instead of {primary}",
     )
-    if further := environment.regions[2:]:
-        otherwise = f"the next healthy Region serves: {', then '.join(further)}"
-    else:
-        otherwise = f"{primary} continues to serve"
     console.print(
         f"It stays engaged until it is released, whatever happens to {primary}. While {secondary} "
-        f"is unhealthy itself, {otherwise}.\n{_release_line(environment)}"
+        f"is unhealthy itself, {_otherwise(environment)}.\n{_release_line(environment)}"
     )
     return _result(environment, change.after, identity, changed=change.changed)
+
+
+def _otherwise(environment: Environment) -> str:
+    """What Route 53 does while the switch is engaged and the secondary is unhealthy."""
+    if further := environment.regions[2:]:
+        return f"the next healthy Region serves: {', then '.join(further)}"
+    return f"{environment.primary} continues to serve"
 
 
 def _release(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 from fake_environment import EAST, NAME, OUTPUTS, WEST, Canned, environment, sandbox_access
 
+from ops.cli.switch import _otherwise
 from ops.deploy.aliases import Aliases
 from ops.deploy.serving import serving
 from ops.http_client import DnsAnswer, Response
@@ -232,6 +233,11 @@ def test_every_region_takes_over_from_the_primary_and_nobody_from_the_others():
     assert {r: quotas._taken_over_from(given, r) for r in REGIONS} == {
         EAST: [], WEST: [EAST], THIRD: [EAST],
     }  # fmt: skip
+
+
+def test_the_switch_names_who_serves_while_the_secondary_is_unhealthy():
+    assert _otherwise(environment()) == f"{EAST} continues to serve"
+    assert _otherwise(routed("failover")) == f"the next healthy Region serves: {THIRD}"
 
 
 def test_roles_are_in_the_order_of_failover():
