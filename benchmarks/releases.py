@@ -122,8 +122,8 @@ def _section(programs: Sequence[Program], runs: Runs) -> str:
             f"{os.cpu_count()} cores. Whole processes, from start to end, on a sandbox with the "
             f"layout `regional`: {rounds} rounds, in each of which every program ran once, and "
             "each changed the code of all functions. Seconds are medians; ratios are medians of "
-            "the ratios within a round. Without a bake time the gates check once; with one, a "
-            "release with a share takes four times as much longer, as each Region has two gates."
+            "the ratios within a round. Without a bake time the gates check once. With one, a "
+            "release with a share takes four bake times longer: each Region has two gates."
         ),
         "",
         "| program | seconds | fastest to slowest | times the plain apply |",
