@@ -83,8 +83,9 @@ class FailoverApiStack(TerraformStack):
             switch: With failover routing, lets an operator take the primary out of service without
                 any control plane; None for no switch.
             functions: Folder with a module per operation: the root of the zip. Functions find the
-                table's name in `TABLE_NAME`, the API's URL in `API_URL`, and how far in the future
-                a time that clients send may be in `CLOCK_TOLERANCE_SECONDS`.
+                table's name in `TABLE_NAME`, the API's URL in `API_URL`, how far in the future a
+                time that clients send may be in `CLOCK_TOLERANCE_SECONDS`, and the Regions that
+                have their own names, `<region>.<record_name>`, in `NAMED_REGIONS`, if they have.
             partition_key: Partition key of the table.
             sort_key: Sort key of the table.
             failure_metrics: What functions count of their own failures, for alarms and the

@@ -1,11 +1,13 @@
 """`GET /openapi.json`: this document, OpenAPI 3.0.
 
-Its server URL is the shared domain name, which resolves to the Region in service. The response is
-the same for every request and may be cached for five minutes.
+Its first server is the shared domain name, which resolves to the Region in service. If each Region
+also has a name of its own, these follow: a client may retry there what failed. The response is the
+same for every request and may be cached for five minutes.
 
 Statuses: 200.
 
-Reads the environment variable `API_URL` and renders the document when it is imported.
+Reads the environment variables `API_URL` and `NAMED_REGIONS`, the Regions that have a name of their
+own before that of the API, and renders the document when it is imported.
 """
 
 import json
@@ -21,7 +23,19 @@ _GENERATED: Final = Path(__file__).with_name("weather") / "openapi.json"
 _DOCUMENT: Final = json.dumps(
     {
         **json.loads(_GENERATED.read_text(encoding="utf-8")),
-        "servers": [{"url": os.environ["API_URL"]}],
+        "servers": [
+            {
+                "url": os.environ["API_URL"],
+                "description": "The name that resolves to the Region in service.",
+            },
+            *(
+                {
+                    "url": os.environ["API_URL"].replace("://", f"://{region}."),
+                    "description": f"The Region {region} alone.",
+                }
+                for region in os.environ.get("NAMED_REGIONS", "").split()
+            ),
+        ],
     },
     separators=(",", ":"),
 )

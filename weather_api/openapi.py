@@ -40,7 +40,7 @@ _INFO: Json = {
 _SERVERS = [
     {
         "url": "https://weather.example.com/v1",
-        "description": "A placeholder: the API serves this document with its own URL.",
+        "description": "A placeholder: the API serves this document with its own URLs.",
     }
 ]
 _TAGS = {

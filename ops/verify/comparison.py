@@ -62,7 +62,9 @@ def compared(
 
 
 def differences(first: str, expected: Settings, region: str, settings: Settings) -> Iterator[str]:
-    """Describe what differs between two Regions; a Region's own name in a value is no difference.
+    """Describe what differs between two Regions.
+
+    A Region's own name in a value is no difference; the same value is none if it names both.
 
     Args:
         first: One Region.
@@ -72,14 +74,19 @@ def differences(first: str, expected: Settings, region: str, settings: Settings)
     """
     for name in [*expected, *(name for name in settings if name not in expected)]:
         one, other = expected.get(name, MISSING), settings.get(name, MISSING)
-        if _without_region(one, first) != _without_region(other, region):
+        if _differ(first, _text(one), region, _text(other)):
             yield f"{name}: {_shown(one)} in {first}, {_shown(other)} in {region}"
 
 
-def _without_region(value: object, region: str) -> object:
-    if isinstance(value, Hidden):
-        return _without_region(value.value, region)
-    return json.dumps(value, sort_keys=True, default=str).replace(region, "{region}")
+def _differ(first: str, one: str, region: str, other: str) -> bool:
+    if first in one and region in one:
+        return one != other
+    return one.replace(first, "{region}") != other.replace(region, "{region}")
+
+
+def _text(value: object) -> str:
+    shown = value.value if isinstance(value, Hidden) else value
+    return json.dumps(shown, sort_keys=True, default=str)
 
 
 def _shown(value: object) -> str:

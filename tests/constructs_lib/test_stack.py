@@ -78,6 +78,13 @@ def test_functions_learn_the_table_the_url_and_how_fast_a_clock_may_be(local):
         }
 
 
+def test_functions_of_every_region_learn_which_regions_have_their_own_names(stacks):
+    functions = stacks["hardened"].resources("aws_lambda_function").values()
+
+    named = {each["environment"]["variables"]["NAMED_REGIONS"] for each in functions}
+    assert named == {"us-east-1 us-west-2"}
+
+
 def test_the_tags_of_its_own_are_those_that_the_settings_reserve(stacks):
     # GIVEN every tag that the stack sets itself, with the provider's defaults
     defaults = stacks["local"].json["provider"]["aws"][0]["default_tags"][0]["tags"]

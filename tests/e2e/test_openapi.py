@@ -145,7 +145,18 @@ def test_both_regions_serve_the_same_document_with_the_name_that_fails_over(api,
     other = api.send("GET", api.url(REGIONS[1], "/openapi.json"))
 
     assert other.json == document
-    assert document["servers"] == [{"url": api.outputs.api_url}]
+    # The environment has no names for its Regions.
+    assert [server["url"] for server in document["servers"]] == [api.outputs.api_url]
+
+
+def test_both_regions_serve_the_regions_own_names_too(hardened):
+    documents = [hardened.by_name("GET", region, "/openapi.json").json for region in REGIONS]
+
+    assert documents[0] == documents[1]
+    assert [server["url"] for server in documents[0]["servers"]] == [
+        hardened.outputs.api_url,
+        *(hardened.outputs.region_urls[region] for region in REGIONS),
+    ]
 
 
 @pytest.mark.parametrize(

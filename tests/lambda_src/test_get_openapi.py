@@ -12,6 +12,7 @@ pytestmark = pytest.mark.unit
 
 GENERATED = REPOSITORY / "lambda_src" / "weather" / "openapi.json"
 URL = "https://api.example.org/v7"
+COMMON = {"url": URL, "description": "The name that resolves to the Region in service."}
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +32,25 @@ def test_the_document_is_the_generated_one_with_the_server_that_fails_over(call)
     answer = call(get_openapi)
     # THEN only its servers differ: the one name that leads to every Region
     assert answer.status == 200
-    assert answer.document == {**generated, "servers": [{"url": URL}]}
+    assert answer.document == {**generated, "servers": [COMMON]}
     assert list(answer.document) == list(generated)
+
+
+def test_the_regions_own_names_follow_in_their_order(call, monkeypatch) -> None:
+    # GIVEN an environment whose Regions have their own names
+    monkeypatch.setenv("NAMED_REGIONS", "us-west-2 eu-west-1")
+    importlib.reload(get_openapi)
+    # WHEN the document is asked for
+    answer = call(get_openapi)
+    # THEN they are servers after the name that fails over, in the order of the settings
+    assert answer.document["servers"][0] == COMMON
+    assert answer.document["servers"][1:] == [
+        {
+            "url": f"https://{region}.api.example.org/v7",
+            "description": f"The Region {region} alone.",
+        }
+        for region in ("us-west-2", "eu-west-1")
+    ]
 
 
 def test_the_document_is_json_that_may_be_kept_for_a_while(call) -> None:

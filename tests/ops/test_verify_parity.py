@@ -35,6 +35,14 @@ def test_a_regions_own_name_is_no_difference(kind):
     assert list(differences(EAST, east, WEST, east))
 
 
+@pytest.mark.parametrize("kind", [str, Hidden])
+def test_a_value_that_names_both_regions_has_to_be_the_same(kind):
+    urls = {"urls": kind(f"{EAST} {WEST}")}
+
+    assert not list(differences(EAST, urls, WEST, urls))
+    assert list(differences(EAST, urls, WEST, {"urls": kind(f"{WEST} {EAST}")}))
+
+
 def test_a_hidden_value_is_compared_and_not_shown():
     (difference,) = differences(EAST, {"v": Hidden(VALUE)}, WEST, {"v": Hidden(OTHER_VALUE)})
 
