@@ -6,6 +6,7 @@ from ops.drill.durability import STATES
 from ops.drill.events import HealthSeen
 from ops.drill.measure import DURATIONS
 from ops.drill.outcome import Outcome, not_exercised
+from ops.drill.retrying import longest_wait
 
 MEANINGS = {
     "detection": "Time to detection: fault to {detection}",
@@ -98,6 +99,45 @@ def writes_in_words(outcome: Outcome) -> str:
         f"{durability.acknowledged} acknowledged, {', '.join(counts.values())}; "
         f"{durability.unknown} unknown{stored}, {durability.rejected} rejected"
     )
+
+
+def retrying(outcome: Outcome) -> dict[str, Any] | None:
+    """What the customer saw whose client retries in the other Region.
+
+    Args:
+        outcome: What was found.
+
+    Returns:
+        `{state, seconds, attempts, failed_attempts}`; `state` is `measured`, or `not exercised` if
+        no attempt failed since the fault: `seconds` is None then. `seconds` is the longest time
+        without a successful response, on this machine's clock. None where the Regions have no own
+        names.
+    """
+    if outcome.retrying is None:
+        return None
+    injected = outcome.events.when("injecting")
+    wait = None if injected is None else longest_wait(outcome.retrying, injected)
+    return {
+        "state": "not exercised" if wait is None else "measured",
+        "seconds": None if wait is None else round(wait, 3),
+        "attempts": len(outcome.retrying),
+        "failed_attempts": sum(not each.ok for each in outcome.retrying),
+    }
+
+
+def retrying_in_words(outcome: Outcome) -> str:
+    """The same in one line.
+
+    Args:
+        outcome: What was found.
+    """
+    found = retrying(outcome)
+    if found is None:
+        return "not measured: the Regions have no own names (regional_names)"
+    counts = f"{found['failed_attempts']} of {found['attempts']} attempts failed"
+    if found["seconds"] is None:
+        return f"not exercised, as no attempt failed because of the fault; {counts}"
+    return f"at most {found['seconds']:.2f} s without a successful response; {counts}"
 
 
 def course(outcome: Outcome) -> list[tuple[float, str]]:

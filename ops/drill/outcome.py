@@ -8,6 +8,7 @@ from ops.drill.durability import Durability, State
 from ops.drill.events import Events, Request
 from ops.drill.expectation import Expectation, Pace
 from ops.drill.measure import CONSECUTIVE_SUCCESSES, Duration, Measurements
+from ops.drill.retrying import ATTEMPT_SECONDS
 from ops.drill.spending import Spending
 
 LAST_REQUESTS = 40
@@ -50,6 +51,8 @@ class Outcome:
         events: All that was seen.
         measurements: The figures.
         durability: What became of the writes.
+        retrying: Attempts of the customer whose client retries in the other Region; None where the
+            Regions have no own names.
         findings: What went wrong, in words; empty if the drill passed.
         restored: What was restored, in words.
         left: What could not be restored, in words.
@@ -75,6 +78,7 @@ class Outcome:
     events: Events = field(default_factory=Events)
     measurements: Measurements | None = None
     durability: Durability = field(default_factory=Durability)
+    retrying: tuple[Request, ...] | None = None
     findings: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -85,6 +89,11 @@ class Outcome:
     def passed(self) -> bool:
         """Whether nothing went wrong."""
         return not (self.findings or self.left or self.interrupted)
+
+    @property
+    def sent(self) -> tuple[Request, ...]:
+        """The requests of all its customers."""
+        return (*self.events.requests, *(self.retrying or ()))
 
     @property
     def verdict(self) -> str:
@@ -180,6 +189,12 @@ def basis(outcome: Outcome) -> list[str]:
         f"Writes: {durability.counted} of {durability.acknowledged} acknowledged ones, read in "
         "every Region, with their values."
     )
+    if outcome.retrying is not None:
+        found.append(
+            "Client that retries: reads by the common name, and what fails, by the other Region's "
+            f"own name; {ATTEMPT_SECONDS:g} s for each attempt, on this machine's clock: not "
+            "scaled. It has called both Regions before. It is not judged."
+        )
     reasons: dict[str, list[str]] = {}
     for name, why in not_exercised(outcome).items():
         reasons.setdefault(why, []).append(name.replace("_", " ").replace("rto", "RTO"))

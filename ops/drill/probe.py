@@ -51,7 +51,7 @@ class Customer:
         address = found.addresses[0]
         if request.kind == "read":
             response = self._read(api_url, address)
-            wrong = "" if _is_one_location(response) else "not a page of locations"
+            wrong = "" if is_one_location(response) else "not a page of locations"
         else:
             response = self._write(api_url, address, request)
             wrong = "" if _is_observation(response, request) else "not the observation"
@@ -110,8 +110,12 @@ class Customer:
         )
 
 
-def _is_one_location(response: Response) -> bool:
-    """Whether it is the page that `limit=1` gives where at least one location is registered."""
+def is_one_location(response: Response) -> bool:
+    """Whether it is the page that `limit=1` gives where at least one location is registered.
+
+    Args:
+        response: The response to such a read.
+    """
     try:
         [location] = response.json["locations"]
         return bool(location["location"])

@@ -13,6 +13,7 @@ from ops.drill.durations import CUT_OVER_SECONDS, longest_seconds
 from ops.drill.expectation import Expectation, Pace
 from ops.drill.probe_location import READING_SECONDS
 from ops.drill.region_api import PAGE
+from ops.drill.retrying import ATTEMPTS, own_urls
 from ops.drill.spending import KeyLimits, Spending
 from ops.environment import Environment
 from ops.errors import OpsError, UsageError, explain
@@ -32,8 +33,10 @@ def most_requests(environment: Environment, expectation: Expectation) -> int:
     seconds = longest_seconds(environment, expectation)
     reads = math.ceil(seconds / Pace.at_speed(environment.speed).interval_seconds)
     readings = math.ceil((CUT_OVER_SECONDS + LOST_AFTER_SECONDS) / READING_SECONDS) + 2
+    # A customer who retries shares out the attempts of a read among the Regions.
+    retries = reads * ATTEMPTS // len(environment.regions) if own_urls(environment) else 0
     # As many writes as reads, of which every reading lists all.
-    return reads + readings * math.ceil(reads / PAGE) + OTHER_REQUESTS
+    return reads + retries + readings * math.ceil(reads / PAGE) + OTHER_REQUESTS
 
 
 def limits(environment: Environment) -> Iterator[KeyLimits]:

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from ops.drill.durability import STATES
-from ops.drill.figures import course, durations, times_header, times_table, writes_in_words
+from ops.drill.figures import (
+    course,
+    durations,
+    retrying,
+    retrying_in_words,
+    times_header,
+    times_table,
+    writes_in_words,
+)
 from ops.drill.outcome import Outcome, basis, deciding_time, dns_source, not_exercised
 
 VERSION = 3
@@ -56,9 +64,8 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
     Returns:
         `{version, environment, primary, secondary, fault, description, customer, started, speed,
         is_scaled, passed, interrupted, judged_by, basis, not_exercised, dns_source, findings,
-        restored, left, finish, expectation, limits, pace, measurements, requests,
-        spending, writes}` and
-        `events`.
+        restored, left, finish, expectation, limits, pace, measurements, requests, retrying_client,
+        spending, writes}` and `events`.
         `measurements` holds a duration each, as `durations` gives them; `not_exercised` is
         `{what: why}`. Keys are stable, and new ones may be added.
     """
@@ -89,7 +96,8 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
         "pace": asdict(outcome.pace),
         "measurements": durations(outcome),
         "requests": _requests(outcome),
-        "spending": outcome.spending and outcome.spending.to_json(events.requests),
+        "retrying_client": retrying(outcome),
+        "spending": outcome.spending and outcome.spending.to_json(outcome.sent),
         "writes": {
             "acknowledged": durability.acknowledged,
             "unknown": durability.unknown,
@@ -107,7 +115,8 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
         },
     }
     if with_events:
-        report["events"] = asdict(events)
+        retried = [asdict(attempt) for attempt in outcome.retrying or ()]
+        report["events"] = {**asdict(events), "retrying_client": retried}
     return report
 
 
@@ -152,6 +161,8 @@ def to_markdown(outcome: Outcome) -> str:
         *["| {} | {} | {} |".format(*row) for row in times_table(outcome)],
         "",
         f"Expected at most: {outcome.expectation}. Allowed: {outcome.limits.max_rto_seconds:g} s.",
+        "",
+        f"Client that retries in the other Region: {retrying_in_words(outcome)}.",
         "",
         "## What the verdict is based on",
         "",
@@ -201,7 +212,7 @@ def _request_lines(outcome: Outcome) -> list[str]:
 def _spending_lines(outcome: Outcome) -> list[str]:
     if outcome.spending is None:
         return [f"Reads count against the limits of the customer {outcome.customer or '?'}.", ""]
-    first, *others = outcome.spending.in_words(outcome.events.requests)
+    first, *others = outcome.spending.in_words(outcome.sent)
     return [first, "", *[f"- {line}" for line in others], *([""] if others else [])]
 
 

@@ -26,6 +26,7 @@ from ops.drill.outcome import Limits, Outcome, judge, not_served
 from ops.drill.probe import Customer, Probe
 from ops.drill.probe_location import ProbeLocation, free_location
 from ops.drill.resolver import CachingResolver, RegionMap, target_addresses
+from ops.drill.retrying import RetryingCustomer
 from ops.drill.steps import Step, clearing, deletion, persistently
 from ops.drill.watch import Watch, record_check
 from ops.environment import Environment
@@ -137,21 +138,23 @@ class Drill:
         )
         probe = Probe(customer, self.log, outcome.pace.interval_seconds)
         watch = Watch(self.environment, regions, self.log, outcome.pace.interval_seconds)
+        retrying = RetryingCustomer(self.environment, self.log.clock, outcome.pace.interval_seconds)
         readings: list[Reading] = []
 
         def stop() -> None:
             self._stop = lambda: None
             self.log.mark("ended")
-            probe.stop()
-            watch.stop()
+            for each in (probe, watch, retrying):
+                each.stop()
+            outcome.retrying = retrying.attempts()
             outcome.events = self.log.events()
             outcome.measurements = self._measure(outcome.events)
             self._assess(outcome, readings)
 
         self._stop = stop
         self.log.mark("started")
-        probe.start()
-        watch.start()
+        for each in (probe, watch, retrying):
+            each.start()
         self._course(outcome, location, readings)
         self._stop()
         if outcome.left:

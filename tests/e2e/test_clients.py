@@ -1,4 +1,7 @@
-"""The clients of examples/clients through the loss of the primary: they do not wait for DNS."""
+"""Clients that retry in the other Region, through the loss of the primary: none waits for DNS.
+
+Those of examples/clients, and the customer of a drill who does as they do.
+"""
 
 import json
 import time
@@ -12,11 +15,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from customer_clients import Outcome, PythonClient, TypeScriptClient, example
-from local_api import REGIONS
+from local_api import REGIONS, Api, run_ops
+from repository_files import REPOSITORY
 
 from ops.drill.resolver import target_addresses
 from ops.fault_injection import Fault
 from ops.http_client import signed_headers
+from sandbox.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
@@ -141,3 +146,35 @@ def test_both_clients_go_on_when_the_primary_is_lost(hardened, clients, lost):
         assert before[-1] == REGIONS[0]
         assert {*after} == {REGIONS[1]}
         assert gap < INTERVAL_SECONDS + 2 + SLACK_SECONDS
+
+
+@pytest.fixture
+def named(tmp_path):
+    """A sandbox of its own: the one for trials, whose Regions have their own names."""
+    text = (REPOSITORY / "environments" / "local.toml").read_text()
+    environments = tmp_path / "environments"
+    environments.mkdir()
+    (environments / "local.toml").write_text(
+        text.replace("[domain]\n", "[domain]\nregional_names = true\n")
+    )
+    variables = {"FAILOVER_ENVIRONMENTS": str(environments)}
+    api = Api(Workspace(tmp_path / "sandbox"), variables=variables)
+    try:
+        api.up()
+        yield api
+    finally:
+        api.down()
+
+
+def test_a_drill_measures_a_customer_who_retries(named):
+    done = run_ops(
+        "drill", "--folder", str(named.workspace.folder), "--fault", "black-hole", "--json"
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    found, rto = report["retrying_client"], report["measurements"]["rto"]
+    print(f"retrying: {found}; RTO by DNS: {rto['aws_seconds']} s on AWS")
+    assert found["state"] == "measured"
+    assert found["failed_attempts"] >= 1
+    assert found["seconds"] < 2 + SLACK_SECONDS < rto["aws_seconds"]
