@@ -4,8 +4,9 @@ import re
 import shutil
 
 import pytest
+from botocore.credentials import Credentials
 from browser import Browser, driver
-from local_api import IDLE_SPEED, SPEED, Api, left_of, run_sandbox
+from local_api import IDLE_SPEED, REGIONS, SPEED, Api, left_of, run_sandbox
 from prerequisites import require_chromium
 from repository_files import REPOSITORY
 from warm_ops import WarmOps
@@ -66,6 +67,19 @@ def hardened(shared_hardened):
     """The API with every option of hardening, in a sandbox that checks signatures and policies."""
     shared_hardened.replace_unless_healthy()
     return shared_hardened
+
+
+@pytest.fixture
+def credentials(hardened):
+    """Of a publisher of the hardened API; the sandbox does not check signatures with its own."""
+    iam, policy = hardened.client("iam", REGIONS[0]), hardened.outputs.publisher_policy_arn
+    iam.create_user(UserName="publisher")
+    iam.attach_user_policy(UserName="publisher", PolicyArn=policy)
+    key = iam.create_access_key(UserName="publisher")["AccessKey"]
+    yield Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+    iam.delete_access_key(UserName="publisher", AccessKeyId=key["AccessKeyId"])
+    iam.detach_user_policy(UserName="publisher", PolicyArn=policy)
+    iam.delete_user(UserName="publisher")
 
 
 @pytest.fixture(scope="module")

@@ -35,19 +35,6 @@ def address(hardened):
     return hardened.local.network.hosts[name]
 
 
-@pytest.fixture
-def credentials(hardened):
-    """A publisher's; the sandbox does not check signatures with its own."""
-    iam, policy = hardened.client("iam", REGIONS[0]), hardened.outputs.publisher_policy_arn
-    iam.create_user(UserName="publisher")
-    iam.attach_user_policy(UserName="publisher", PolicyArn=policy)
-    key = iam.create_access_key(UserName="publisher")["AccessKey"]
-    yield Credentials(key["AccessKeyId"], key["SecretAccessKey"])
-    iam.delete_access_key(UserName="publisher", AccessKeyId=key["AccessKeyId"])
-    iam.detach_user_policy(UserName="publisher", PolicyArn=policy)
-    iam.delete_user(UserName="publisher")
-
-
 def environment(credentials, **variables):
     return {
         # Without the token of other tests.
