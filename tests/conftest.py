@@ -29,9 +29,9 @@ DRILLS = ("test_drill", "test_drill_killed", "test_two_operators", "test_on_call
 """Modules that share a sandbox in which drills run."""
 
 LONGEST = (
-    *("e2e/test_deploy", "e2e/test_iam_policy", "drills", "e2e/test_deploy_from_a_bucket"),
-    *("plan/test_moves", "plan/test_changes", "e2e/test_changes", "e2e/test_readme"),
-    *("api", "hardened"),
+    *("e2e/test_deploy", "e2e/test_deploy_from_a_bucket", "plan/test_changes", "drills"),
+    *("plan/test_moves", "e2e/test_changes", "plan/test_layout", "e2e/test_iam_policy"),
+    *("e2e/test_three_regions", "e2e/test_readme", "api", "hardened"),
 )
 """Groups that share a sandbox, or take minutes."""
 SUITES = ("e2e", "plan", "program", "unit")

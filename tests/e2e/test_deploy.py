@@ -33,10 +33,8 @@ from scripts.releases import Result, Results
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 WRITES_DOCS = os.environ.get("FAILOVER_WRITE_DOCS") == "1"
-OF_EACH_KIND = ("raises", "may not be called")
-"""What is deployed in every run: code, and what has no version; the rest in `make soak`."""
 BAD_RELEASES = [
-    pytest.param(name, marks=() if name in OF_EACH_KIND else pytest.mark.soak) for name in BAD
+    pytest.param(name, marks=pytest.mark.soak if name != "raises" else ()) for name in BAD
 ]
 KILLED = [pytest.param(seed, marks=() if seed == 1 else pytest.mark.soak) for seed in range(10)]
 """Seeds of when a release is killed; then `resume` is called, or with an odd one `rollback`."""

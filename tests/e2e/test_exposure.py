@@ -287,7 +287,7 @@ def victim(tmp_path_factory):
             browser.close()
 
 
-@pytest.mark.parametrize("page", ["127.0.0.1", EVIL])
+@pytest.mark.parametrize("page", [pytest.param("127.0.0.1", marks=pytest.mark.soak), EVIL])
 def test_a_page_of_another_origin_gets_nothing_from_any_port(listening, unchanged, victim, page):
     with stranger() as own, stranger() as control:
         # GIVEN a stranger's page, which gets what it wants from a server that refuses nothing

@@ -140,6 +140,7 @@ def roles(tmp_path, monkeypatch):
         roles.api.down()
 
 
+@pytest.mark.soak
 def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(roles):
     # GIVEN an empty account, and a role with the policy for deploying a synthesized stack
     roles.api.up_without_deploying()

@@ -171,7 +171,11 @@ def test_a_function_is_replaced_in_one_apply_with_its_alias_and_permission(deplo
 
 @pytest.mark.parametrize(
     "kind",
-    ["aws_iam_role", "aws_cloudwatch_log_group", "aws_lambda_alias", "aws_lambda_permission"],
+    [
+        *("aws_iam_role", "aws_lambda_alias"),
+        pytest.param("aws_cloudwatch_log_group", marks=pytest.mark.soak),
+        pytest.param("aws_lambda_permission", marks=pytest.mark.soak),
+    ],
 )
 def test_what_a_function_needs_is_replaced_in_one_apply(deployed, kind):
     deployed.apply(f"-replace={deployed.address(kind, 'primary_api_get_weather')}")

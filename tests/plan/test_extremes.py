@@ -5,7 +5,7 @@ from extremes import Deployment
 
 from constructs_lib.settings.schema import PLANS_MAX
 
-pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.plan, pytest.mark.soak]
 
 
 def test_the_largest_environment_with_all_plans_is_planned(tmp_path, aws):

@@ -55,6 +55,7 @@ def destroyed_by(applied):
     return [int(number) for number in re.findall(r" (\d+) destroyed\.", applied)]
 
 
+@pytest.mark.soak
 def test_the_second_region_is_replaced(trial):
     zone = zone_of(trial)
     before = aliases(trial, zone)
@@ -135,6 +136,7 @@ def test_a_restored_table_is_put_into_service(trial):
     assert trial.changes_by_stack() == {}
 
 
+@pytest.mark.soak
 def test_a_domain_moves_to_another_environment(trial, aws, tmp_path):
     zone = zone_of(trial)
     before = aliases(trial, zone)

@@ -8,7 +8,7 @@ from deployment import SHIPPED, Deployment, left_over
 from sandbox.programs import start_aws, stop
 from sandbox.workspace import Ports, Workspace
 
-pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.plan, pytest.mark.soak]
 
 
 @pytest.fixture
