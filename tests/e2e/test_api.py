@@ -12,6 +12,7 @@ from local_api import REGIONS
 pytestmark = pytest.mark.e2e
 
 BODY = {"temperature_celsius": 12.5, "humidity_percent": 80}
+TRIES = 5
 _numbers = itertools.count()
 
 
@@ -168,19 +169,25 @@ def test_two_regions_writing_at_once_lose_nothing(api, location):
         for where, share in zip(REGIONS, (0.25, 0.5), strict=True)
     ]
 
+    def publish(where, at, body):
+        for _ in range(TRIES):
+            answer = api.put(where, observation_path(location, at), body)
+            # What a busy machine makes time out is sent again, as every publisher should.
+            if answer.status != 503:
+                break
+        return answer
+
     # WHEN they race
     with ThreadPoolExecutor(8) as pool:
-        answers = list(
-            pool.map(lambda w: api.put(w[0], observation_path(location, w[1]), w[2]), writes)
-        )
+        answers = list(pool.map(lambda write: publish(*write), writes))
 
     # THEN every acknowledged one is there, in both Regions
     acknowledged = {
         (at, body["temperature_celsius"])
         for (_, at, body), answer in zip(writes, answers, strict=True)
-        if answer.status == 201
+        if answer.status in (200, 201)
     }
-    assert {answer.status for answer in answers} <= {201, 409}
+    assert {answer.status for answer in answers} <= {200, 201, 409}
     assert len({at for at, _ in acknowledged}) == 20
     for where in REGIONS:
         listed = api.get(where, f"/weather/{location}/observations?limit=100").json["observations"]
