@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from constructs_lib.route53.failover_dns import FailoverDns
     from constructs_lib.route53.options import AliasTarget, HealthCheck, RegionalEndpoint
     from constructs_lib.settings import Settings, SettingsError, load
-    from constructs_lib.stack import FailoverApiStack, Hints, Switch
+    from constructs_lib.stack import Evacuation, FailoverApiStack, Hints
 
 __all__ = [
     "AliasTarget",
@@ -33,6 +33,7 @@ __all__ = [
     "CustomDomain",
     "Customer",
     "Customers",
+    "Evacuation",
     "FailoverApiStack",
     "FailoverDns",
     "FailureMetric",
@@ -54,7 +55,6 @@ __all__ = [
     "ReleasedBy",
     "Settings",
     "SettingsError",
-    "Switch",
     "Throttling",
     "WebAcl",
     "load",
@@ -75,7 +75,7 @@ _MODULES = {
     "route53.failover_dns": ("FailoverDns",),
     "route53.options": ("AliasTarget", "HealthCheck", "RegionalEndpoint"),
     "settings": ("Settings", "SettingsError", "load"),
-    "stack": ("FailoverApiStack", "Hints", "Switch"),
+    "stack": ("Evacuation", "FailoverApiStack", "Hints"),
 }
 
 

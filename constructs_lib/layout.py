@@ -110,7 +110,7 @@ def _fixed(settings: Settings, hint: str) -> dict[str, Fixed]:
     other = "deploy another environment beside this one, and move the customers"
     remedies = {
         "regions": "replace the second Region or add one at the end, step by step; to serve from "
-        "another one, engage the failover switch, which needs no deployment",
+        "another one, evacuate the others, which needs no deployment",
         "table.name": "restore a backup into a new table step by step",
     }
     return {

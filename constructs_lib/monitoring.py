@@ -64,7 +64,6 @@ def add_monitoring(monitored: Monitored) -> None:
         topics = _add_regional_alarms(monitored, watched)
         _add_health_alarms(monitored, topics)
     if monitored.settings.monitoring.dashboard:
-        switch = monitored.dns.switch_health_check_id
         routing = monitored.layout.routing
         Dashboard(
             routing.stack,
@@ -73,7 +72,11 @@ def add_monitoring(monitored: Monitored) -> None:
             name=monitored.name,
             regions=list(watched.values()),
             health_checks=monitored.dns.endpoint_health_check_ids
-            | ({"switch (0 is engaged)": switch} if switch else {}),
+            | {
+                f"{region} in service (0 is evacuated), asked of {observer}": id
+                for region, ids in monitored.dns.evacuation_health_check_ids.items()
+                for observer, id in ids.items()
+            },
         )
 
 
@@ -146,12 +149,16 @@ def _add_health_alarms(monitored: Monitored, topics: Mapping[str, AlarmTopic]) -
         )
         for region, check_id in monitored.dns.endpoint_health_check_ids.items()
     }
-    if switch := monitored.dns.switch_health_check_id:
-        meaning = (
-            f"The failover switch is engaged: {settings.regions[1]} serves until its release"
-            + ("." if len(settings.regions) == 2 else ", or the next Region that is healthy.")
-        )
-        health_checks["of_switch"] = (switch, f"{meaning} {runbook}".rstrip())
+    for region, ids in monitored.dns.evacuation_health_check_ids.items():
+        for observer, check_id in ids.items():
+            meaning = (
+                f"{observer} reports that {region} is evacuated: Route 53 leaves it out until it "
+                "is restored, unless every Region is evacuated or unhealthy."
+            )
+            health_checks[f"of_{region}_evacuation_in_{observer}"] = (
+                check_id,
+                f"{meaning} {runbook}".rstrip(),
+            )
     add_health_alarms(topic, health_checks)
     if monitored.key_arns:
         add_key_alarms(topic, monitored.dns.endpoint_health_check_ids)

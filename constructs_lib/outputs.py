@@ -34,20 +34,46 @@ _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
 @dataclass(frozen=True)
-class SwitchOutput:
-    """The failover switch.
+class EvacuationOutput:
+    """How a Region is taken out of service.
 
     Attributes:
-        region: The secondary Region, whose replica holds the item.
-        path: URL path that returns 200 while the switch is engaged, with the stage.
-        item: Primary key of the item, `{attribute: text}`.
-        health_check_id: The Route 53 health check that calls the path.
+        path: URL path that returns 200 in another Region while a Region is evacuated, with the
+            stage, and with `{region}` where that Region's name belongs.
+        item: Primary key of the item that evacuates a Region, `{attribute: text}`, with `{region}`
+            in one of the texts.
+        health_check_ids: The Route 53 health checks that call the path, by Region that they are
+            about, then by Region that they ask.
     """
 
-    region: str
     path: str
     item: Mapping[str, str]
-    health_check_id: str
+    health_check_ids: Mapping[str, Mapping[str, str]]
+
+    def path_of(self, region: str) -> str:
+        """The path that is about a Region.
+
+        Args:
+            region: The Region.
+        """
+        return self.path.format(region=region)
+
+    def key_of(self, region: str) -> dict[str, str]:
+        """Primary key of the item that evacuates a Region.
+
+        Args:
+            region: The Region.
+        """
+        return {name: text.format(region=region) for name, text in self.item.items()}
+
+    @property
+    def all_health_check_ids(self) -> dict[tuple[str, str], str]:
+        """`{(region, observer): id}` of the health checks."""
+        return {
+            (region, observer): id
+            for region, ids in self.health_check_ids.items()
+            for observer, id in ids.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -111,8 +137,8 @@ class Outputs:
     endpoint_health_check_ids: Mapping[str, str] = _output(
         "Health check that calls the Region, by Region"
     )
-    switch: SwitchOutput | None = _output(
-        "The failover switch: an item in the secondary Region's replica", optional=True
+    evacuation: EvacuationOutput | None = _output(
+        "How a Region is evacuated: by an item in the other Regions' replicas", optional=True
     )
 
     @property
@@ -159,7 +185,7 @@ class Outputs:
         ]:
             raise OutputsError(f"missing outputs: {', '.join(missing)}")
         try:
-            switch = known["switch"]
+            evacuation = known["evacuation"]
             outputs = cls(
                 **known
                 | {
@@ -170,7 +196,7 @@ class Outputs:
                         for each in cast(list[dict[str, Any]], known["customers"])
                     ),
                     "failover_names": tuple(known["failover_names"] or ()) or None,
-                    "switch": SwitchOutput(**switch) if switch else None,
+                    "evacuation": EvacuationOutput(**evacuation) if evacuation else None,
                 }
             )
             # It is read from the others, which may be of another form.

@@ -17,7 +17,7 @@ from constructs_lib.dynamodb.global_table import GlobalTable, Key
 from constructs_lib.kms.multi_region_key import MultiRegionKey
 from constructs_lib.layout import create_layout
 from constructs_lib.monitoring import Monitored, add_monitoring
-from constructs_lib.outputs import CustomerOutput, Outputs, SwitchOutput
+from constructs_lib.outputs import CustomerOutput, EvacuationOutput, Outputs
 from constructs_lib.regions import Regional, add_publisher_policy, add_regions
 from constructs_lib.route53.failover_dns import FailoverDns
 from constructs_lib.route53.options import HealthCheck, RegionalEndpoint, RoutingHome
@@ -26,12 +26,14 @@ from constructs_lib.settings.stack_names import ROUTING, stack_name
 
 
 @dataclass(frozen=True)
-class Switch:
-    """The failover switch: an item in the table, which the secondary Region reports to Route 53.
+class Evacuation:
+    """How a Region is taken out of service: an item in the table, which other Regions report.
 
     Attributes:
-        operation: Name of the operation that returns 200 while the item exists.
-        item: Primary key of the item, `{attribute: text}`, for the operator's tool.
+        operation: Name of the operation that returns 200 while the item of a Region exists; its
+            path has the parameter `{region}`.
+        item: Primary key of the item, `{attribute: text}`, with `{region}` in one of the texts, for
+            the operator's tool.
     """
 
     operation: str
@@ -66,7 +68,7 @@ class FailoverApiStack(TerraformStack):
         settings: Settings,
         operations: Sequence[Operation],
         health_operation: str,
-        switch: Switch | None = None,
+        evacuation: Evacuation | None = None,
         functions: Path,
         partition_key: Key,
         sort_key: Key | None = None,
@@ -80,8 +82,8 @@ class FailoverApiStack(TerraformStack):
             settings: The environment; its name is the stack's.
             operations: What the API serves.
             health_operation: Name of the operation that health checks call.
-            switch: With failover routing, lets an operator take the primary out of service without
-                any control plane; None for no switch.
+            evacuation: Lets an operator take any Region out of service without any control plane;
+                None if none can be.
             functions: Folder with a module per operation: the root of the zip. Functions find the
                 table's name in `TABLE_NAME`, the API's URL in `API_URL`, how far in the future a
                 time that clients send may be in `CLOCK_TOLERANCE_SECONDS`, and the Regions that
@@ -93,8 +95,8 @@ class FailoverApiStack(TerraformStack):
             hints: Sentences that end the texts of alarms and errors.
 
         Raises:
-            ValueError: `health_operation` or the switch's is not one of the operations, or a
-                construct rejects a value.
+            ValueError: `health_operation` or the one of evacuations is not one of the operations,
+                or a construct rejects a value.
         """
         super().__init__(
             scope, settings.name if settings.layout == "single" else stack_name(settings, ROUTING)
@@ -104,15 +106,14 @@ class FailoverApiStack(TerraformStack):
         self._base_path = f"/{settings.api.stage}"
         self._api_url = f"https://{settings.domain.record_name}{self._base_path}"
         self._health_operation = health_operation
-        # Without a primary there is nothing to take over from.
-        self._switch = switch if settings.routing_policy == "failover" else None
+        self._evacuation = evacuation
         self.health_path = self._path_of(health_operation, operations)
-        self._switch_path = (
-            self._path_of(self._switch.operation, operations) if self._switch else None
+        self._evacuation_path = (
+            self._path_of(evacuation.operation, operations) if evacuation else None
         )
         self._called_by_checkers = {
             health_operation,
-            *([self._switch.operation] if self._switch else ()),
+            *([evacuation.operation] if evacuation else ()),
         }
         self._operations = [
             replace(operation, reserved_concurrency=settings.health_check.reserved_concurrency)
@@ -228,7 +229,7 @@ class FailoverApiStack(TerraformStack):
             weights=self._settings.weights or None,
             health_check=HealthCheck(
                 path=self.health_path,
-                switch_path=self._switch_path,
+                evacuation_path=self._evacuation_path,
                 interval_seconds=self._settings.health_check.interval_seconds,
                 failure_threshold=self._settings.health_check.failure_threshold,
             ),
@@ -280,16 +281,14 @@ class FailoverApiStack(TerraformStack):
             name_servers=tuple(self.dns.name_servers),
             health_check_ids=self.dns.health_check_ids,
             endpoint_health_check_ids=self.dns.endpoint_health_check_ids,
-            switch=self._switch_output(),
+            evacuation=self._evacuation_output(),
         )
 
-    def _switch_output(self) -> SwitchOutput | None:
-        health_check_id = self.dns.switch_health_check_id
-        if not (self._switch and self._switch_path and health_check_id):
+    def _evacuation_output(self) -> EvacuationOutput | None:
+        if not (self._evacuation and self._evacuation_path):
             return None
-        return SwitchOutput(
-            region=self._settings.regions[1],
-            path=self._switch_path,
-            item=self._switch.item,
-            health_check_id=health_check_id,
+        return EvacuationOutput(
+            path=self._evacuation_path,
+            item=self._evacuation.item,
+            health_check_ids=self.dns.evacuation_health_check_ids,
         )

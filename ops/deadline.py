@@ -1,8 +1,8 @@
 """Waits no longer than a time limit for something that has none of its own."""
 
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from threading import Thread
 from typing import Protocol, TypeVar
@@ -29,6 +29,36 @@ def started(function: Callable[[], _Result]) -> "Future[_Result]":
 
     Thread(target=run, daemon=True).start()
     return future
+
+
+def gathered(
+    calls: Mapping[str, Callable[[], _Result]], grace_seconds: float
+) -> tuple[dict[str, _Result], dict[str, Exception]]:
+    """Run functions at once, and do not let those that hang hold up one that has a result.
+
+    Args:
+        calls: `{name: function}`.
+        grace_seconds: How long the others are waited for when one has returned.
+
+    Returns:
+        `{name: result}`, and `{name: error}` of the others, in their order.
+    """
+    futures = {name: started(call) for name, call in calls.items()}
+    pending, end = set(futures.values()), float("inf")
+    while pending and time.monotonic() < end:
+        left = None if end == float("inf") else end - time.monotonic()
+        done, pending = wait(pending, left, return_when=FIRST_COMPLETED)
+        if end == float("inf") and any(future.exception() is None for future in done):
+            end = time.monotonic() + grace_seconds
+    results, errors = {}, dict[str, Exception]()
+    for name, future in futures.items():
+        try:
+            results[name] = future.result(0)
+        except TimeoutError as error:
+            errors[name] = TimeoutError(str(error) or f"no response within {grace_seconds:g} s")
+        except Exception as error:
+            errors[name] = error
+    return results, errors
 
 
 def within(seconds: float, function: Callable[[], _Result]) -> _Result:

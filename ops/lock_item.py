@@ -14,13 +14,13 @@ from ops.errors import OpsError, explain
 COMMANDS: Mapping[str, str] = {
     "drill": "drill",
     "restore": "drill --restore",
-    "switch": "switch release",
+    "switch": "switch restore",
     "customers": "customers",
     "deploy": "deploy",
 }
 """The command of each kind."""
 ITEM = "operations-lock"
-"""Value of the item's last key attribute; the others are those of the switch."""
+"""Value of the item's last key attribute; the others are those of an evacuation."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,12 @@ def key_of(environment: Environment, item: str = ITEM) -> dict[str, dict[str, st
 
     Args:
         environment: The environment.
-        item: Value of its last key attribute; the others are those of the switch.
+        item: Value of its last key attribute; the others are those of an evacuation.
     """
-    switch = environment.outputs.switch
-    if switch:
+    evacuation = environment.outputs.evacuation
+    if evacuation:
         # The partition that the program keeps for operators.
-        names = {**switch.item, list(switch.item)[-1]: item}
+        names = {**evacuation.item, list(evacuation.item)[-1]: item}
     else:
         table = _dynamodb(environment).describe_table(
             TableName=environment.table(environment.secondary)

@@ -1,289 +1,273 @@
-"""`ops switch`: the secondary Region takes over from the primary, until the switch is released.
+"""The failover switch: evacuates a Region, so that the others serve until it is restored.
 
-An item in the secondary Region's replica engages the switch. Writing it needs DynamoDB's data plane
-in the secondary Region and nothing else: neither the primary Region nor any control plane.
+An item in the table evacuates a Region. It is written to the replicas of the other Regions, which
+report it to Route 53. That needs DynamoDB's data plane in one of these Regions and nothing else:
+neither the evacuated Region nor any control plane.
 
 Source: https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/appendix-b---edge-network-global-service-guidance.html
 """
 
-import json
-import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
-from botocore.exceptions import ClientError
-
-from constructs_lib.outputs import SwitchOutput
+from constructs_lib.outputs import EvacuationOutput
+from ops import evacuation_item as items
+from ops.deadline import gathered
 from ops.environment import Environment
 from ops.errors import ExitCode, OpsError, UsageError, explain
+from ops.evacuation_item import Evacuation
 from ops.lock import new_run
 
-
-@dataclass(frozen=True)
-class SwitchState:
-    """The switch as the secondary Region's replica shows it.
-
-    Attributes:
-        region: Region that takes over, and holds the item.
-        engaged: Whether it is engaged.
-        engaged_at: Since when, ISO 8601 in UTC; empty if not engaged, or not noted.
-        reason: Why, in the operator's words; empty if not engaged, or not noted.
-        writer: Id of the run that engaged it; empty if not engaged, or not noted.
-        kind: `drill` if a drill engaged it, which releases it at its end.
-    """
-
-    region: str
-    engaged: bool
-    engaged_at: str = ""
-    reason: str = ""
-    writer: str = ""
-    kind: str = ""
-
-    def __str__(self) -> str:
-        if not self.engaged:
-            return "not engaged"
-        since = f" since {self.engaged_at}" if self.engaged_at else ""
-        return f"engaged{since}, reason: {self.reason or 'none given'}"
+GRACE_SECONDS = 2.0
+"""How long the other replicas are waited for when one has responded."""
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
 class SwitchChange:
-    """What engaging or releasing did.
+    """What evacuating or restoring a Region did.
 
     Attributes:
-        before: The switch before.
-        after: The switch as it was read back.
+        before: The Region before.
+        after: The Region as it was read back.
+        changed: Whether anything was written or deleted.
     """
 
-    before: SwitchState
-    after: SwitchState
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything was done."""
-        return self.before != self.after
+    before: Evacuation
+    after: Evacuation
+    changed: bool
 
 
-def status(environment: Environment) -> SwitchState:
-    """Read the switch.
+def status(environment: Environment, region: str) -> Evacuation:
+    """Read whether a Region is evacuated, from the replicas of the other Regions.
 
     Args:
         environment: The environment.
-
-    Raises:
-        OpsError: The environment has none, or the secondary Region does not respond.
-    """
-    switch = require(environment)
-    with _explained(environment, "read"):
-        response = _dynamodb(environment).get_item(
-            TableName=environment.table(switch.region), Key=_key(switch), ConsistentRead=True
-        )
-    return _state(switch, response.get("Item"))
-
-
-def engage(
-    environment: Environment, *, reason: str = "", writer: str = "", kind: str = "switch"
-) -> SwitchChange:
-    """Engage the switch; if it is engaged already, nothing changes.
-
-    One that a drill has engaged is taken over: the drill would release it at its end.
-
-    Args:
-        environment: The environment.
-        reason: Why, for whoever finds it engaged.
-        writer: Id of the run that engages it, for `release`; one is chosen by default.
-        kind: What the run does; a `drill` takes over nothing.
+        region: The Region.
 
     Returns:
-        The switch before and after.
+        What the first one says that has an item; `replicas` names those that say so.
 
     Raises:
-        OpsError: The environment has none, or the secondary Region does not respond.
+        OpsError: The environment does not have this, or none of these Regions responds.
     """
-    switch = require(environment)
-    writer = writer or new_run(kind)
-    item = {
-        "engaged_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "reason": reason,
-        "writer": writer,
-        "kind": kind,
-    }
-    before = SwitchState(switch.region, engaged=False)
-    with _explained(environment, "engaged"):
-        # The first who engaged it is the one to ask; a second must not hide that.
-        while not _put(environment, item, over=before):
-            found = status(environment)
-            # Its own write counts as one: the response was lost and boto3 tried again.
-            if found.writer == writer:
-                break
-            before = found
-            if found.engaged and (found.kind != "drill" or kind == "drill"):
-                # Nothing was written: whoever releases it now does so after this.
-                return SwitchChange(found, found)
-    return SwitchChange(before, _read_back(environment, engaged=True))
+    require(environment, region)
+    found, unread = _in_replicas(environment, region, "read", items.read)
+    return _merged(found.values(), unread)
 
 
-def release(environment: Environment, *, writer: str | None = None) -> SwitchChange:
-    """Release the switch, if it is engaged.
+def statuses(environment: Environment) -> tuple[dict[str, Evacuation], dict[str, Exception]]:
+    """Read which Regions are evacuated.
 
     Args:
         environment: The environment.
-        writer: Release it only if this run engaged it, or, if empty, one that is not noted; None
+
+    Returns:
+        `{region: what is known of it}`, and `{region: why nothing is}`.
+
+    Raises:
+        OpsError: The environment does not have this.
+    """
+    require(environment, environment.primary)
+    reading = {region: partial(status, environment, region) for region in environment.regions}
+    return gathered(reading, GRACE_SECONDS * environment.patience)
+
+
+def evacuate(
+    environment: Environment,
+    region: str,
+    *,
+    reason: str = "",
+    writer: str = "",
+    kind: str = "switch",
+    expires_in: timedelta | None = None,
+) -> SwitchChange:
+    """Take a Region out of service; if it is evacuated already, nothing changes.
+
+    An evacuation by a drill is taken over: the drill would restore the Region at its end.
+
+    Args:
+        environment: The environment.
+        region: The Region.
+        reason: Why, for whoever finds it evacuated.
+        writer: Id of the run that evacuates it, for `restore`; one is chosen by default.
+        kind: What the run does; a `drill` takes over nothing.
+        expires_in: When it ends without being restored; None for never.
+
+    Returns:
+        The Region before and after, as the replicas that could be reached say.
+
+    Raises:
+        OpsError: The environment does not have this, or none of the other Regions responds.
+    """
+    require(environment, region)
+    now = datetime.now(UTC)
+    item = {
+        "evacuated_at": now.isoformat(timespec="seconds"),
+        "evacuated_by": items.written_by(),
+        "reason": reason,
+        "writer": writer or new_run(kind),
+        "kind": kind,
+        "expires_at": (now + expires_in).isoformat(timespec="seconds") if expires_in else "",
+    }
+    found, unread = _in_replicas(environment, region, "written", partial(items.write, item=item))
+    before = _merged([before for before, _ in found.values()], unread)
+    written = [replica for replica, (_, done) in found.items() if done]
+    if not written:
+        return SwitchChange(before, before, changed=False)
+    return SwitchChange(before, _read_back(environment, region, written, unread), changed=True)
+
+
+def restore(environment: Environment, region: str, *, writer: str | None = None) -> SwitchChange:
+    """Take a Region into service again, if it is evacuated.
+
+    Args:
+        environment: The environment.
+        region: The Region.
+        writer: Restore it only if this run evacuated it, or, if empty, one that is not noted; None
             for whoever did.
 
     Returns:
-        The switch before and after; the same if nothing was released.
+        The Region before and after; the same if nothing was restored.
 
     Raises:
-        OpsError: The environment has none, or the secondary Region does not respond.
+        OpsError: The environment does not have this, or none of the other Regions responds.
     """
-    switch = require(environment)
-    with _explained(environment, "released"):
-        try:
-            response = _dynamodb(environment).delete_item(
-                TableName=environment.table(switch.region),
-                Key=_key(switch),
-                ReturnValues="ALL_OLD",
-                **({} if writer is None else _if_written_by(switch, writer)),
-            )
-        except ClientError as error:
-            if not _is_refused_condition(error):
-                raise
-            found = status(environment)
-            return SwitchChange(found, found)
-    before = _state(switch, response.get("Attributes"))
-    if not before.engaged:
-        return SwitchChange(before, before)
-    return SwitchChange(before, _read_back(environment, engaged=False))
+    require(environment, region)
+    found, unread = _in_replicas(
+        environment, region, "deleted", partial(items.delete, writer=writer)
+    )
+    deleted = [before for before, done in found.values() if done]
+    if not deleted:
+        state = _merged([before for before, _ in found.values()], unread)
+        return SwitchChange(state, state, changed=False)
+    before = _merged(deleted, unread)
+    after = _read_back(environment, region, list(found), unread, gone=before.writer)
+    return SwitchChange(before, after, changed=True)
 
 
-def release_by_hand(environment: Environment, writer: str) -> str:
-    """The line of the AWS CLI that releases the switch, if a run still holds it.
+def require(environment: Environment, region: str) -> EvacuationOutput:
+    """Find out how a Region is evacuated.
 
     Args:
-        environment: An environment with a switch.
-        writer: Id of the run that engaged it.
+        environment: The environment.
+        region: The Region.
+
+    Raises:
+        OpsError: It is none of the environment's, or none can be evacuated.
     """
-    switch = require(environment)
-    words = [
-        *("aws", "dynamodb", "delete-item", "--region", switch.region),
-        *("--table-name", environment.table(switch.region), "--key", json.dumps(_key(switch))),
-        *("--condition-expression", "writer = :writer", "--expression-attribute-values"),
-        json.dumps({":writer": {"S": writer}}),
-    ]
-    return shlex.join(words)
+    if region not in environment.regions:
+        raise UsageError(
+            f"{region} is not a Region of {environment.name}",
+            next_step=f"name one of them: {', '.join(environment.regions)}",
+        )
+    if environment.outputs.evacuation is None:
+        raise UsageError(
+            f"the environment {environment.name} has no failover switch: its program gives it none",
+            next_step="give the stack an operation that reports evacuations, and deploy; until "
+            "then, Route 53 leaves out a Region whose health check fails",
+        )
+    return environment.outputs.evacuation
 
 
-def require(environment: Environment) -> SwitchOutput:
-    """Find the environment's switch.
+def require_primary(environment: Environment) -> str:
+    """Find the Region that serves while it is healthy.
 
     Args:
         environment: The environment.
 
     Raises:
-        OpsError: It has none.
+        OpsError: No Region does, or it cannot be evacuated.
     """
-    switch = environment.outputs.switch
-    if switch is None:
+    require(environment, environment.primary)
+    if environment.outputs.routing_policy != "failover":
         raise UsageError(
-            f"the environment {environment.name} has no failover switch: its routing policy is "
+            f"the environment {environment.name} has no primary Region: its routing policy is "
             f"{environment.outputs.routing_policy}",
-            next_step='set routing_policy = "failover" in the file of a new environment; with '
-            f"{environment.outputs.routing_policy} routing, Route 53 leaves out a Region whose "
-            "health check fails",
+            next_step="name a Region: python -m ops switch evacuate REGION "
+            f"{environment.selector}, with one of {', '.join(environment.regions)}",
         )
-    return switch
+    return environment.primary
 
 
-def _dynamodb(environment: Environment) -> Any:
-    return environment.client("dynamodb", require(environment).region)
+def others(environment: Environment, region: str) -> tuple[str, ...]:
+    """The Regions whose replicas are asked, and written to, about a Region.
+
+    Args:
+        environment: The environment.
+        region: The Region.
+    """
+    return tuple(other for other in environment.regions if other != region)
 
 
-def _key(switch: SwitchOutput) -> dict[str, dict[str, str]]:
-    return {name: {"S": value} for name, value in switch.item.items()}
+def restore_by_hand(environment: Environment, region: str, writer: str) -> str:
+    """The line of the AWS CLI that restores a Region, if a run still has it evacuated.
 
-
-def _state(switch: SwitchOutput, item: Mapping[str, Any] | None) -> SwitchState:
-    def text(name: str) -> str:
-        return str((item or {}).get(name, {}).get("S", ""))
-
-    return SwitchState(
-        switch.region,
-        bool(item),
-        text("engaged_at"),
-        text("reason"),
-        text("writer"),
-        text("kind"),
+    Args:
+        environment: An environment with a switch.
+        region: The Region.
+        writer: Id of the run that evacuated it.
+    """
+    return items.restore_by_hand(
+        environment.outputs, region, others(environment, region)[0], writer
     )
 
 
-def _put(environment: Environment, item: Mapping[str, str], *, over: SwitchState) -> bool:
-    """Write the item unless another one is there than was seen; whether it was written."""
-    switch = require(environment)
-    condition: dict[str, Any] = {
-        "ConditionExpression": "attribute_not_exists(#key)",
-        "ExpressionAttributeNames": {"#key": next(iter(switch.item))},
-    }
-    if over.engaged:
-        condition = _if_written_by(switch, over.writer)
-    try:
-        _dynamodb(environment).put_item(
-            TableName=environment.table(switch.region),
-            Item=_key(switch) | {name: {"S": value} for name, value in item.items()},
-            **condition,
-        )
-    except ClientError as error:
-        if not _is_refused_condition(error):
-            raise
-        return False
-    return True
+def _in_replicas(
+    environment: Environment,
+    region: str,
+    done: str,
+    call: Callable[[Environment, str, str], _Result],
+    *,
+    replicas: Iterable[str] = (),
+) -> tuple[dict[str, _Result], dict[str, str]]:
+    """Call the replicas of other Regions at once: `{replica: result}`, and why there is none."""
+    replicas = replicas or others(environment, region)
+    calls = {replica: partial(call, environment, region, replica) for replica in replicas}
+    found, errors = gathered(calls, GRACE_SECONDS * environment.patience)
+    unread = {replica: explain(error) for replica, error in errors.items()}
+    if found:
+        return found, unread
+    table = environment.outputs.table_name
+    failures = "; ".join(
+        f"DynamoDB in {replica} (table {table}) failed: {why}" for replica, why in unread.items()
+    )
+    raise OpsError(
+        f"the evacuation of {region} could not be {done}: {failures}",
+        next_step=f"check these credentials and DynamoDB in {' or '.join(replicas)}, then look "
+        f"with python -m ops switch status {environment.selector}; Route 53 continues to use its "
+        "health checks",
+    ) from next(iter(errors.values()))
 
 
-def _if_written_by(switch: SwitchOutput, writer: str) -> dict[str, Any]:
-    if writer:
-        return {
-            "ConditionExpression": "#writer = :writer",
-            "ExpressionAttributeNames": {"#writer": "writer"},
-            "ExpressionAttributeValues": {":writer": {"S": writer}},
-        }
-    return {
-        "ConditionExpression": "attribute_exists(#key) AND attribute_not_exists(#writer)",
-        "ExpressionAttributeNames": {"#key": next(iter(switch.item)), "#writer": "writer"},
-    }
+def _merged(found: Iterable[Evacuation], unread: Mapping[str, str]) -> Evacuation:
+    """What replicas say together: the first that has an item, and all that do."""
+    states = sorted(found, key=lambda each: (not each.evacuated, not each.expired))
+    said = tuple(replica for each in states for replica in each.replicas)
+    return replace(states[0], replicas=said, unread=dict(unread))
 
 
-def _read_back(environment: Environment, *, engaged: bool) -> SwitchState:
-    state = status(environment)
-    if state.engaged != engaged:
+def _read_back(
+    environment: Environment,
+    region: str,
+    replicas: Iterable[str],
+    unread: Mapping[str, str],
+    *,
+    gone: str | None = None,
+) -> Evacuation:
+    """Read what was written, or that what a run wrote is gone: another may have followed it."""
+    found, lost = _in_replicas(environment, region, "read back", items.read, replicas=replicas)
+    state = _merged(found.values(), {**unread, **lost})
+    is_right = state.evacuated if gone is None else not state.evacuated or state.writer != gone
+    if not is_right:
         raise OpsError(
-            f"the switch in {state.region} was written, and read back as: {state}",
+            f"the evacuation of {region} was {'written' if gone is None else 'deleted'}, and read "
+            f"back as: {state}",
             next_step="somebody else may be working on it: ask, then look with "
             f"python -m ops switch status {environment.selector}",
             exit_code=ExitCode.CHECK_FAILED,
         )
     return state
-
-
-def _is_refused_condition(error: ClientError) -> bool:
-    return bool(error.response["Error"]["Code"] == "ConditionalCheckFailedException")
-
-
-@contextmanager
-def _explained(environment: Environment, done: str) -> Iterator[None]:
-    """Turn an error of AWS into one with a next step."""
-    try:
-        yield
-    except OpsError:
-        raise
-    except Exception as error:
-        region = require(environment).region
-        raise OpsError(
-            f"the switch could not be {done}: DynamoDB in {region} (table "
-            f"{environment.outputs.table_name}) failed: {explain(error)}",
-            next_step=f"check these credentials and DynamoDB in {region}, then look with python -m "
-            f"ops switch status {environment.selector}; Route 53 continues to use its health "
-            "checks",
-        ) from error

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from constructs_lib.outputs import SwitchOutput
 from ops.deadline import Limit
 from ops.environment import Environment
 from ops.errors import explain
@@ -57,23 +56,24 @@ class Timing:
         return self.route53_seconds / self.speed, self.customers_seconds / self.speed
 
 
-def timing_of(environment: Environment, *, limit: Limit | None = None) -> Timing:
+def timing_of(environment: Environment, region: str, *, limit: Limit | None = None) -> Timing:
     """Find out how long DNS takes to follow, for the operator to know.
 
     It asks Route 53's control plane, which the switch itself does not need.
 
     Args:
         environment: An environment with a switch.
+        region: The Region that is evacuated or restored.
         limit: What is left of the command's time.
 
     Returns:
         The health check's own values, or Route 53's defaults and why.
     """
-    switch = require(environment)
+    id = next(iter(require(environment, region).health_check_ids[region].values()))
     config, assumed = {}, ""
     try:
         config = (limit or Limit(TIMING_TIMEOUT_SECONDS)).within(
-            partial(_health_check, environment, switch), at_most=TIMING_TIMEOUT_SECONDS
+            partial(_health_check, environment, id), at_most=TIMING_TIMEOUT_SECONDS
         )
     except Exception as error:
         # Whatever it is, it must not hide what the switch has done.
@@ -87,8 +87,7 @@ def timing_of(environment: Environment, *, limit: Limit | None = None) -> Timing
     )
 
 
-def _health_check(environment: Environment, switch: SwitchOutput) -> dict[str, Any]:
-    found = environment.client("route53", switch.region).get_health_check(
-        HealthCheckId=switch.health_check_id
-    )
+def _health_check(environment: Environment, id: str) -> dict[str, Any]:
+    # A global service: whichever Region its client is for, it is the same.
+    found = environment.client("route53", environment.secondary).get_health_check(HealthCheckId=id)
     return dict(found["HealthCheck"]["HealthCheckConfig"])

@@ -431,8 +431,8 @@ def _await_health(workspace: Workspace, api: LocalApi) -> None:
     Health checkers would find a Region that is still starting unhealthy.
     """
     paths = [(api.outputs.health_path, 200)]
-    if switch := api.outputs.switch:
-        paths.append((switch.path, 404))
+    if evacuation := api.outputs.evacuation:
+        paths.append((evacuation.path_of(api.outputs.primary), 404))
     deadline = time.monotonic() + HEALTH_TIMEOUT_SECONDS
     for region in api.outputs.regions:
         host = urlsplit(api.outputs.region_urls[region]).netloc

@@ -96,8 +96,7 @@ def reference() -> str:
         (
             "Outputs",
             "Printed by `terraform output`, and stored in the environment descriptor. "
-            "`publisher_policy_arn` is missing without signed operations, `switch` with latency "
-            "routing.",
+            "`publisher_policy_arn` is missing without signed operations.",
             _table(("name", "meaning"), outputs),
         ),
         (

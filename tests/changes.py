@@ -247,7 +247,7 @@ _HEALTH_CHECK = (
     Change(
         setting="health_check.interval_seconds", change="10 to 30",
         after={"health_check.interval_seconds": 30}, before={"health_check.interval_seconds": 10},
-        note="The switch's check keeps the interval that it was created with.",
+        note="Checks of evacuations keep the interval that they were created with.",
     ),
     Change(
         setting="health_check.interval_seconds", change="30 to 10",

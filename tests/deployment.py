@@ -10,20 +10,20 @@ import boto3
 from cdktf import App
 from repository_files import REPOSITORY
 
-from constructs_lib import FailoverApiStack, Hints, Key, Switch
+from constructs_lib import Evacuation, FailoverApiStack, Hints, Key
 from constructs_lib.settings import load
 from ops.key_values import VARIABLE
 from weather_api.operations import (
+    EVACUATION_ITEM,
+    EVACUATION_OPERATION,
     FUNCTIONS,
     HEALTH_OPERATION,
     OPERATIONS,
-    SWITCH_ITEM,
-    SWITCH_OPERATION,
 )
 
 REGIONS = ("us-east-1", "us-west-2")
 SHIPPED = (REPOSITORY / "environments" / "local.toml").read_text()
-DEPLOYED = (HEALTH_OPERATION, SWITCH_OPERATION, "get_weather")
+DEPLOYED = (HEALTH_OPERATION, EVACUATION_OPERATION, "get_weather")
 NAME = "weather.example.com."
 """The customers' name, as Route 53 writes it."""
 KEY_VALUES = {
@@ -66,7 +66,7 @@ class Deployment:
             # Few, because a plan takes as long as there are functions.
             operations=[o for o in OPERATIONS if o.name in operations],
             health_operation=HEALTH_OPERATION,
-            switch=Switch(SWITCH_OPERATION, SWITCH_ITEM),
+            evacuation=Evacuation(EVACUATION_OPERATION, EVACUATION_ITEM),
             functions=FUNCTIONS,
             partition_key=Key("pk"),
             sort_key=Key("sk"),

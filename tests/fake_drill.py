@@ -7,9 +7,10 @@ import fake_environment
 from fake_environment import EAST, WEST
 
 from ops import switch
+from ops.evacuation_item import Evacuation
 from ops.fault_injection import InjectedFault
 from ops.lock import LockedError, LockState
-from ops.switch import SwitchChange, SwitchState
+from ops.switch import SwitchChange
 
 
 class FakeLambda:
@@ -63,30 +64,38 @@ class FakeSwitch:
     """The failover switch, in the place of the functions of `ops.switch`."""
 
     def __init__(self):
-        self.state = SwitchState(WEST, engaged=False)
+        self.state = Evacuation(EAST)
 
     @classmethod
     def instead(cls, monkeypatch):
         """One that commands and drills find in the place of the real switch."""
         fake = cls()
-        for name in ("status", "engage", "release"):
+        for name in ("status", "statuses", "evacuate", "restore"):
             monkeypatch.setattr(switch, name, getattr(fake, name))
         return fake
 
-    def status(self, _environment):
+    def status(self, _environment, region):
+        assert region == EAST
         return self.state
 
-    def engage(self, _environment, *, reason="", writer="operator", kind="switch"):
-        before = self.state
-        if not before.engaged or (before.kind == "drill" and kind != "drill"):
-            self.state = SwitchState(WEST, True, "now", reason, writer, kind)
-        return SwitchChange(before, self.state)
+    def statuses(self, _environment):
+        return {EAST: self.state, WEST: Evacuation(WEST)}, {}
 
-    def release(self, _environment, *, writer=None):
+    def evacuate(self, _environment, region, *, reason="", writer="operator", kind="switch"):
+        assert region == EAST
+        before = self.state
+        if not before.evacuated or (before.kind == "drill" and kind != "drill"):
+            self.state = Evacuation(
+                EAST, evacuated=True, evacuated_at="now", reason=reason, writer=writer, kind=kind
+            )
+        return SwitchChange(before, self.state, before != self.state)
+
+    def restore(self, _environment, region, *, writer=None):
+        assert region == EAST
         before = self.state
         if writer in (None, before.writer):
-            self.state = SwitchState(WEST, engaged=False)
-        return SwitchChange(before, self.state)
+            self.state = Evacuation(EAST)
+        return SwitchChange(before, self.state, before != self.state)
 
 
 class Silent:

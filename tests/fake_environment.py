@@ -45,13 +45,12 @@ OUTPUTS: dict[str, Any] = {
     "zone_name": "example.com",
     "zone_id": "Z1",
     "name_servers": ["ns-1.example.org"],
-    "health_check_ids": {EAST: "calculated", WEST: "endpoint-west"},
+    "health_check_ids": {EAST: "calculated", WEST: "calculated-west"},
     "endpoint_health_check_ids": {EAST: "endpoint-east", WEST: "endpoint-west"},
-    "switch": {
-        "region": WEST,
-        "path": "/v1/health/switch",
-        "item": {"pk": "control", "sk": "switch"},
-        "health_check_id": "switch",
+    "evacuation": {
+        "path": "/v1/health/evacuations/{region}",
+        "item": {"pk": "control", "sk": "evacuation-{region}"},
+        "health_check_ids": {EAST: {WEST: "evacuation-east"}, WEST: {EAST: "evacuation-west"}},
     },
 }
 

@@ -350,9 +350,14 @@ _UNITS = ("AccountMaxRead", "AccountMaxWrite", "TableMaxRead", "TableMaxWrite")
 _CONFIGS = {
     "endpoint-east": _endpoint(EAST, "/v1/health"),
     "endpoint-west": _endpoint(WEST, "/v1/health"),
-    "switch": _endpoint(WEST, "/v1/health/switch", Inverted=True),
+    "evacuation-east": _endpoint(WEST, f"/v1/health/evacuations/{EAST}", Inverted=True),
+    "evacuation-west": _endpoint(EAST, f"/v1/health/evacuations/{WEST}", Inverted=True),
     "calculated": {
-        "Type": "CALCULATED", "ChildHealthChecks": ["endpoint-east", "switch"],
+        "Type": "CALCULATED", "ChildHealthChecks": ["endpoint-east", "evacuation-east"],
+        "HealthThreshold": 2,
+    },
+    "calculated-west": {
+        "Type": "CALCULATED", "ChildHealthChecks": ["endpoint-west", "evacuation-west"],
         "HealthThreshold": 2,
     },
 }  # fmt: skip

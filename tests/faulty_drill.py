@@ -116,7 +116,7 @@ def _page(region: str, **items: Any) -> Response:
 def driller(schedule, *items, defect="", source="", patience_seconds=0.4):
     """An operator whose drills wait for nothing, and last as long as a few requests."""
     held = partial(hold, lease=Lease(20.0, 10.0, 0.005))
-    checks, late_seconds = [leftovers.switch, leftovers.health_function], patience_seconds / 8
+    checks, late_seconds = [leftovers.evacuation, leftovers.health_function], patience_seconds / 8
     with operator(schedule, *items) as made, ExitStack() as stack:
         aws = made.aws
         aws.network = ServedNetwork(aws, defect, source)

@@ -24,9 +24,10 @@ from ops.errors import ExitCode
 from ops.lock import Lease, hold
 from ops.verify import CHECKS, certificates, table, tls, verify
 
-SWITCH = "control/switch"
+SWITCH = "control/evacuation-us-east-1"
 ENGAGED = {
-    "pk": {"S": "control"}, "sk": {"S": "switch"}, "engaged_at": {"S": "2026-01-01T00:00:00+00:00"},
+    "pk": {"S": "control"}, "sk": {"S": "evacuation-us-east-1"},
+    "evacuated_at": {"S": "2026-01-01T00:00:00+00:00"},
     "reason": {"S": "fire"}, "writer": {"S": "somebody"},
 }  # fmt: skip
 DRILL = "drill-20260101T000000Z-00000000"

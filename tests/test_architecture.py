@@ -151,7 +151,7 @@ def test_the_operation_that_needs_no_table_does_not_connect_to_it():
 
 
 def test_what_health_checkers_call_starts_with_one_client():
-    for name in ("get_health", "get_switch"):
+    for name in ("get_health", "get_evacuation"):
         assert not any("repository" in each for each in imports_of(FUNCTIONS / f"{name}.py")), name
 
 

@@ -347,7 +347,7 @@ def test_deleted_items_are_restored_and_nothing_else_is_changed(monkeypatch, cap
         )
         for sk in ("a", "b", "c"):
             restored.put_item(Item={"pk": "location#quito", "sk": sk, "name": "then"})
-        restored.put_item(Item={"pk": "control", "sk": "switch"})
+        restored.put_item(Item={"pk": "control", "sk": "evacuation-us-east-1"})
         live.put_item(Item={"pk": "location#quito", "sk": "b", "name": "now"})
 
         # WHEN the runbook's program runs

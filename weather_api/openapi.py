@@ -85,7 +85,10 @@ _RESPONSES: Mapping[str, Mapping[int, tuple[str | None, str]]] = {
         200: ("Health", "The Region serves."),
         503: ("Health", "The Region does not serve."),
     },
-    "get_switch": {200: ("Switch", "The switch is engaged.")},
+    "get_evacuation": {
+        200: ("Evacuation", "The Region is evacuated."),
+        404: (None, "The Region is not evacuated."),
+    },
     "get_openapi": {200: ("OpenApiDocument", "The document.")},
     "list_locations": {200: ("LocationPage", "A page of locations.")},
     "put_location": {

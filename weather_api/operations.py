@@ -12,9 +12,9 @@ from constructs_lib import Authorization, Operation
 
 FUNCTIONS = Path(__file__).parent.parent / "lambda_src"
 HEALTH_OPERATION = "get_health"
-SWITCH_OPERATION = "get_switch"
-SWITCH_ITEM = {"pk": "control", "sk": "switch"}
-"""Primary key of the item that engages the failover switch while it exists."""
+EVACUATION_OPERATION = "get_evacuation"
+EVACUATION_ITEM = {"pk": "control", "sk": "evacuation-{region}"}
+"""Primary key of the item that evacuates a Region while it exists and has not expired."""
 
 
 def _request_model(name: str) -> dict[str, Any]:
@@ -50,9 +50,9 @@ OPERATIONS = (
         **_FOR_HEALTH_CHECKERS,
     ),
     Operation(
-        name=SWITCH_OPERATION,
+        name=EVACUATION_OPERATION,
         method="GET",
-        path="/health/switch",
+        path="/health/evacuations/{region}",
         authorization=Authorization.NONE,
         access=("dynamodb:GetItem",),
         **_FOR_HEALTH_CHECKERS,

@@ -4,19 +4,19 @@ import json
 
 from constructs import Construct
 
-from constructs_lib import FailoverApiStack, FailureMetric, Hints, Key, Settings, Switch
+from constructs_lib import Evacuation, FailoverApiStack, FailureMetric, Hints, Key, Settings
 from weather_api.operations import (
+    EVACUATION_ITEM,
+    EVACUATION_OPERATION,
     FUNCTIONS,
     HEALTH_OPERATION,
     OPERATIONS,
-    SWITCH_ITEM,
-    SWITCH_OPERATION,
 )
 
 FAILURES = {
     "Faults": "It returned 500: a defect, or a missing permission. Its log says which.",
     "TableUnavailable": "It returned 503, as the table did not respond: check DynamoDB's health in "
-    "this Region. If the other Region is healthy, engage the failover switch.",
+    "this Region. If another Region is healthy, evacuate this one.",
 }
 """What the functions count of their own failures, and what each means to whoever is on call."""
 
@@ -56,7 +56,7 @@ def build_stack(scope: Construct, settings: Settings) -> FailoverApiStack:
         settings=settings,
         operations=OPERATIONS,
         health_operation=HEALTH_OPERATION,
-        switch=Switch(SWITCH_OPERATION, SWITCH_ITEM),
+        evacuation=Evacuation(EVACUATION_OPERATION, EVACUATION_ITEM),
         functions=FUNCTIONS,
         partition_key=Key("pk"),
         sort_key=Key("sk"),

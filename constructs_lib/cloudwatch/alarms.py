@@ -228,7 +228,7 @@ def add_serving_alarm(
             f"{role}_serves" if number == 1 else f"{role}_serves_{number}",
             description=_text(
                 f"{region}, the {role} Region, serves customers: Route 53 has failed over, the "
-                "failover switch is engaged, or somebody calls the Region directly.",
+                "others are evacuated, or somebody calls the Region directly.",
                 runbook,
             ),
             namespace="AWS/Lambda",

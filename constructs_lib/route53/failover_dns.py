@@ -30,6 +30,7 @@ from constructs_lib.route53.options import AliasTarget, HealthCheck, RegionalEnd
 from constructs_lib.route53.routing_records import (
     RoutingPolicy,
     RoutingRecord,
+    observers_of,
     roles_of,
     routing_records,
 )
@@ -119,8 +120,8 @@ class FailoverDns(Construct):
         """`{region: health check}` of the records, filled by `route`."""
         self.endpoint_health_checks: dict[str, Route53HealthCheck] = {}
         """`{region: health check}` that call the Regions, filled by `route`."""
-        self.switch_health_check: Route53HealthCheck | None = None
-        """The one that calls the switch in the secondary Region, if `route` was given a switch."""
+        self.evacuation_health_checks: dict[str, dict[str, Route53HealthCheck]] = {}
+        """`{region: {observer: health check}}` that ask other Regions whether it is evacuated."""
         self.records: list[Route53Record] = []
         """The routing records, filled by `route`."""
         self.failover_names: tuple[str, ...] = ()
@@ -149,9 +150,12 @@ class FailoverDns(Construct):
         return {region: check.id for region, check in self.endpoint_health_checks.items()}
 
     @property
-    def switch_health_check_id(self) -> str | None:
-        """Id of the switch's health check; a token, or None without a switch."""
-        return self.switch_health_check.id if self.switch_health_check else None
+    def evacuation_health_check_ids(self) -> dict[str, dict[str, str]]:
+        """`{region: {observer: id}}` of the health checks that ask for evacuations; tokens."""
+        return {
+            region: {observer: check.id for observer, check in checks.items()}
+            for region, checks in self.evacuation_health_checks.items()
+        }
 
     def regional_name(self, region: str) -> str:
         """The Region's own name, without a trailing dot.
@@ -238,19 +242,14 @@ class FailoverDns(Construct):
             home: Where all of it is created; None for beside the zone.
 
         Raises:
-            ValueError: Fewer than two Regions, weights that do not fit, a switch without
-                `failover`, or `route` was called before.
+            ValueError: Fewer than two Regions, weights that do not fit, or `route` was called
+                before.
 
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/dns-failover.html
         Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/routing-policy-weighted.html
         """
         if self.records:
             raise ValueError(f"{self.record_name} is already routed: call route once")
-        if health_check.switch_path and routing_policy != "failover":
-            raise ValueError(
-                f"{routing_policy} routing has no primary to switch off: leave out "
-                "switch_path, or use failover"
-            )
         regions = [endpoint.region for endpoint in endpoints]
         records = routing_records(self.record_name, regions, routing_policy, weights)
         self._home = home or self._home
@@ -268,15 +267,20 @@ class FailoverDns(Construct):
             for endpoint in endpoints
         ]
         by_region = dict(zip(regions, endpoints, strict=True))
-        for region, role in roles_of(regions, routing_policy).items():
+        roles = roles_of(regions, routing_policy)
+        for region, role in roles.items():
             self.endpoint_health_checks[region] = self.health_checks[region] = (
                 self._endpoint_health_check(role, by_region[region], health_check)
             )
-        if health_check.switch_path:
-            primary, secondary = endpoints[:2]
-            self.health_checks[primary.region] = self._switchable_health_check(
-                primary, secondary, health_check
-            )
+        if health_check.evacuation_path:
+            for region, observers in observers_of(regions).items():
+                self.evacuation_health_checks[region] = {
+                    observer: self._evacuation_health_check(
+                        region, by_region[observer], roles, health_check
+                    )
+                    for observer in observers
+                }
+                self.health_checks[region] = self._in_service_health_check(region, roles[region])
         targets = {region: endpoint.target for region, endpoint in by_region.items()}
         self._add_routing_records(records, targets)
         self.failover_names = tuple(record.alias_of for record in records if record.alias_of)
@@ -333,35 +337,47 @@ class FailoverDns(Construct):
             **_https(endpoint, health_check.path, health_check),
         )
 
-    def _switchable_health_check(
-        self, primary: RegionalEndpoint, secondary: RegionalEndpoint, health_check: HealthCheck
+    def _evacuation_health_check(
+        self,
+        region: str,
+        observer: RegionalEndpoint,
+        roles: Mapping[str, str],
+        health_check: HealthCheck,
     ) -> Route53HealthCheck:
-        """Healthy while the primary's endpoint is, and the secondary does not ask to take over.
+        """Healthy unless an observer reports that a Region is evacuated.
 
-        The switch's check is inverted: a secondary that does not respond leaves the primary in
-        service. Route 53 considers a new inverted check unhealthy until its first results, so the
-        secondary serves for the first minute after its creation. A changed interval would be a new
-        check, so this one keeps the interval that it was created with.
+        It is inverted: an observer that does not respond evacuates nobody. Route 53 considers a new
+        inverted check unhealthy until its first results. A changed interval would be a new check,
+        so this one keeps the interval that it was created with.
 
         Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
         """
-        assert health_check.switch_path is not None
-        self.switch_health_check = self._health_check(
-            "switch_health_check",
-            f"{self.record_name} switch",
-            **_https(secondary, health_check.switch_path, health_check),
+        path = (health_check.evacuation_path or "").format(region=region)
+        return self._health_check(
+            f"{roles[region]}_evacuation_in_{roles[observer.region]}_health_check",
+            f"{self.record_name} {region} evacuated, in {observer.region}",
+            **_https(observer, path, health_check, measure_latency=False),
             invert_healthcheck=True,
             ignore_changes=["request_interval"],
         )
+
+    def _in_service_health_check(self, region: str, role: str) -> Route53HealthCheck:
+        """Healthy while the Region's endpoint is, and no observer reports its evacuation.
+
+        All Regions evacuated are all unhealthy, and Route 53 then answers as if all were healthy.
+
+        Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-how-route-53-chooses-records.html
+        """
+        children = [
+            self.endpoint_health_checks[region],
+            *self.evacuation_health_checks[region].values(),
+        ]
         return self._health_check(
-            "primary_health_check",
-            f"{self.record_name} {primary.region} and not switched",
+            f"{role}_health_check",
+            f"{self.record_name} {region} and not evacuated",
             type="CALCULATED",
-            child_healthchecks=[
-                self.endpoint_health_checks[primary.region].id,
-                self.switch_health_check.id,
-            ],
-            child_health_threshold=2,
+            child_healthchecks=[child.id for child in children],
+            child_health_threshold=len(children),
         )
 
     def _health_check(
@@ -401,7 +417,13 @@ def _routing(record: RoutingRecord) -> dict[str, Any]:
     return {"latency_routing_policy": Route53RecordLatencyRoutingPolicy(region=record.region)}
 
 
-def _https(endpoint: RegionalEndpoint, path: str, health_check: HealthCheck) -> dict[str, Any]:
+def _https(
+    endpoint: RegionalEndpoint,
+    path: str,
+    health_check: HealthCheck,
+    *,
+    measure_latency: bool = True,
+) -> dict[str, Any]:
     return {
         "type": "HTTPS",
         "fqdn": endpoint.health_check_host,
@@ -411,6 +433,6 @@ def _https(endpoint: RegionalEndpoint, path: str, health_check: HealthCheck) -> 
         "failure_threshold": health_check.failure_threshold,
         "regions": list(CHECKER_REGIONS),
         "enable_sni": True,
-        "measure_latency": True,
+        "measure_latency": measure_latency,
         "depends_on": list(endpoint.ready) or None,
     }

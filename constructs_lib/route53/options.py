@@ -14,17 +14,18 @@ class HealthCheck:
 
     Attributes:
         path: Path that returns 2xx or 3xx within 2 seconds while the Region is healthy.
-        switch_path: With failover, path that returns 2xx or 3xx in the secondary Region while an
-            operator wants it to take over; None for no switch.
-        interval_seconds: 30, or 10 at a higher price. The switch's check keeps what it was created
-            with.
+        evacuation_path: Path that returns 2xx or 3xx in another Region while an operator wants a
+            Region out of service, with `{region}` where that Region's name belongs; None if no
+            Region can be evacuated.
+        interval_seconds: 30, or 10 at a higher price. Checks of evacuations keep what they were
+            created with.
         failure_threshold: Consecutive results that change the state, 1 to 10.
 
     Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/health-checks-creating-values.html
     """
 
     path: str
-    switch_path: str | None = None
+    evacuation_path: str | None = None
     interval_seconds: int = 30
     failure_threshold: int = 3
 

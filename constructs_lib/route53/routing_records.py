@@ -26,6 +26,16 @@ Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-recor
 """
 
 
+OBSERVERS = 2
+"""How many other Regions, at most, are asked whether a Region is evacuated.
+
+One may be lost together with the Region that is to be evacuated. Each one is a health check to pay
+for, and an account has 200 of them by default.
+
+Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations.html
+"""
+
+
 @dataclass(frozen=True)
 class RoutingRecord:
     """A record that routes, once of type A and once of type AAAA.
@@ -98,6 +108,20 @@ def roles_of(regions: Sequence[str], routing_policy: RoutingPolicy) -> dict[str,
     """
     roles = ("primary", "secondary") if routing_policy == "failover" else ()
     return dict(zip(regions, (*roles, *regions[len(roles) :]), strict=True))
+
+
+def observers_of(regions: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`{region: the Regions that report its evacuation}`: the first ones in order beside itself.
+
+    A Region that is added at the end changes none of these, unless it is the third.
+
+    Args:
+        regions: The Regions in order.
+    """
+    return {
+        region: tuple(other for other in regions if other != region)[:OBSERVERS]
+        for region in regions
+    }
 
 
 def _refuse_what_does_not_fit(

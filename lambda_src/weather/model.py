@@ -163,8 +163,13 @@ class Listing:
     limit: int
 
 
-SWITCH_KEY: Final = Key("control", "switch")
-"""Primary key of the item that engages the failover switch while it exists."""
+REGION: Final = re.compile(PARAMETERS_SCHEMA["properties"]["region"]["pattern"])
+"""What the name of a Region looks like."""
+
+
+def evacuation_key(region: str) -> Key:
+    """Primary key of the item that evacuates a Region."""
+    return Key("control", f"evacuation-{region}")
 
 
 def location_key(location_id: str) -> Key:

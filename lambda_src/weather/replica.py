@@ -9,6 +9,7 @@ Reads the environment variables `TABLE_NAME` and `AWS_REGION` when it is importe
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import boto3
@@ -23,7 +24,7 @@ from botocore.exceptions import (
 )
 
 from weather.errors import Unavailable
-from weather.model import SWITCH_KEY
+from weather.model import REGION, evacuation_key
 
 TABLE_NAME: Final = os.environ["TABLE_NAME"]
 
@@ -131,22 +132,34 @@ def read_nothing(health_client: DynamoDbClient) -> None:
         )
 
 
-def switch_is_engaged(health_client: DynamoDbClient) -> bool:
-    """Whether the local replica holds the operator's item.
+def is_evacuated(health_client: DynamoDbClient, region: str) -> bool:
+    """Whether the local replica holds an operator's item that evacuates a Region.
 
     Args:
         health_client: A client that gives up sooner than the one of the other operations.
+        region: The Region; a name that none can have is that of no evacuated Region.
 
     Returns:
-        True while the item exists, whatever is in it.
+        True while the item exists and has not expired, whatever else is in it.
 
     Raises:
         Unavailable: If the replica does not answer.
     """
+    if not REGION.fullmatch(region):
+        return False
+    key = evacuation_key(region)
     with unavailable_if_aws_is():
         answer = health_client.get_item(
             TableName=TABLE_NAME,
-            Key={"pk": {"S": SWITCH_KEY.pk}, "sk": {"S": SWITCH_KEY.sk}},
+            Key={"pk": {"S": key.pk}, "sk": {"S": key.sk}},
             ConsistentRead=True,
         )
-    return "Item" in answer
+    return "Item" in answer and not _is_past(answer["Item"].get("expires_at", {}).get("S", ""))
+
+
+def _is_past(time: str) -> bool:
+    """Whether a time is over; one that is missing or cannot be read never is."""
+    try:
+        return datetime.fromisoformat(time) <= datetime.now(UTC)
+    except (ValueError, TypeError):
+        return False

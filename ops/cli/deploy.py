@@ -76,8 +76,8 @@ def add_to(commands: Commands) -> None:
     deploy.add_argument(
         "--bake-with-customers",
         action="store_true",
-        help="when the secondary Region has passed, engage the failover switch, so that it serves "
-        "all customers, check it for the bake time again, and release the switch",
+        help="when the secondary Region has passed, evacuate the primary Region, so that it "
+        "serves all customers, check it for the bake time again, and restore the primary",
     )
     deploy.set_defaults(run=_deploy)
     rollback = commands.add_parser(

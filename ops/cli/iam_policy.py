@@ -26,7 +26,7 @@ PURPOSES: Mapping[str, str] = {
     "deploy": "terraform apply and destroy",
     "plan": "terraform plan",
     "release": "ops deploy and ops rollback",
-    "switch": "engage and release the failover switch",
+    "switch": "evacuate and restore Regions",
     "drill": "run a failover drill, verify included",
     "verify": "verify",
 }

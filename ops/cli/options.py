@@ -197,7 +197,7 @@ def identified(
     environment: Environment,
     *,
     refuse_unknown: bool = True,
-    otherwise: str = "only switch engage works without it",
+    otherwise: str = "only switch evacuate works without it",
     limit: Limit | None = None,
     keep_seconds: float = 0.0,
 ) -> Identity:

@@ -1,12 +1,10 @@
-"""`python -m ops switch`: the secondary Region takes over, until the switch is released."""
+"""`python -m ops switch`: takes a Region out of service until it is restored."""
 
 import argparse
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import TypeVar
-
-from rich.console import Console
 
 from ops import switch
 from ops.cli.confirmation import add_confirmation_option, confirm
@@ -17,20 +15,31 @@ from ops.cli.options import (
     identified,
 )
 from ops.cli.program import Result
+from ops.cli.switch_report import (
+    console,
+    duration,
+    print_timing,
+    print_unread,
+    restore_line,
+    result_of,
+    successors,
+    with_replicas,
+)
 from ops.deadline import Limit
 from ops.environment import Environment
-from ops.errors import ExitCode, OpsError, explain
-from ops.identity import Identity
+from ops.errors import ExitCode, OpsError, UsageError, explain
+from ops.evacuation_item import Evacuation
 from ops.lock import LEASE, LockState, hold, interrupt_drill, new_run, read
-from ops.switch import SwitchChange, SwitchState
-from ops.switch_timing import ALIAS_TTL_SECONDS, timing_of
+from ops.switch import SwitchChange
+from ops.takeover import takeover
 
 TIMEOUT_SECONDS = 15.0
 """For a command as a whole, without what is typed meanwhile."""
 KEPT_SECONDS = 4.0
 """Of the time of a command, for DynamoDB: who is asking may take the rest."""
+TAKEOVER_SECONDS = 3.0
+"""Of the time of a command, to find out which Regions would take over."""
 _Result = TypeVar("_Result")
-console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def add_to(commands: Commands) -> None:
@@ -41,115 +50,230 @@ def add_to(commands: Commands) -> None:
     """
     parser = commands.add_parser(
         "switch",
-        help="let the secondary Region take over, until released",
-        description="Takes the primary Region out of service without any control plane: the "
-        "secondary Region takes over and serves until the switch is released.",
+        help="take a Region out of service, until it is restored",
+        description="Takes a Region out of service without any control plane: the other Regions "
+        "serve until it is restored, or the evacuation expires.",
     )
     subcommands = parser.add_subparsers(metavar="COMMAND", required=True)
     add = partial(add_command, subcommands)
-    engage = add("engage", _engage, "let the secondary Region take over")
-    engage.add_argument(
-        "--reason", metavar="TEXT", default="", help="why, for whoever finds it engaged"
+    evacuate = add("evacuate", _evacuate, "take a Region out of service")
+    engage = add(
+        "engage", _evacuate, "short for evacuate, of the primary Region with failover routing"
     )
-    add_confirmation_option(engage)
-    add_confirmation_option(add("release", _release, "let the primary serve again, once healthy"))
-    add("status", _status, "show whether it is engaged, since when and why")
+    restore = add("restore", _restore, "let a Region serve again, once healthy")
+    release = add(
+        "release", _restore, "short for restore, of the primary Region with failover routing"
+    )
+    for command in (evacuate, restore):
+        command.add_argument("region", metavar="REGION", help="the Region")
+    for command in (evacuate, engage):
+        command.add_argument(
+            "--reason", metavar="TEXT", default="", help="why, for whoever finds it evacuated"
+        )
+        command.add_argument(
+            "--expires-in",
+            metavar="DURATION",
+            type=duration,
+            help="let the evacuation end after this time, such as 90s, 30m, 4h or 2d (default: "
+            "only when the Region is restored)",
+        )
+        command.add_argument(
+            "--force",
+            metavar="REGION",
+            help="evacuate this Region even if no other one is fit to take over",
+        )
+    for command in (evacuate, engage, restore, release):
+        add_confirmation_option(command)
+    add("status", _status, "show which Regions are evacuated, since when, by whom and why")
 
 
-def _engage(options: argparse.Namespace) -> int:
+def _region(environment: Environment, options: argparse.Namespace) -> str:
+    """The Region that a command is about; for a short form, the primary."""
+    if "region" not in options:
+        return switch.require_primary(environment)
+    switch.require(environment, options.region)
+    return str(options.region)
+
+
+def _evacuate(options: argparse.Namespace) -> int:
     environment = environment_from(options)
-    switch.require(environment)
-    primary, secondary = environment.primary, environment.secondary
+    region = _region(environment, options)
+    if options.force not in (None, region):
+        raise UsageError(
+            f"--force {options.force} does not name the Region to evacuate",
+            next_step=f"give --force {region}, or leave it out",
+        )
     limit = _limit(environment)
     # An emergency does not wait for STS: the table is addressed by its ARN, account included.
     identity = identified(
-        environment, refuse_unknown=False, limit=limit, keep_seconds=_kept(environment)
+        environment,
+        refuse_unknown=False,
+        limit=limit,
+        keep_seconds=_kept(environment) + TAKEOVER_SECONDS * environment.patience,
     )
+    _require_takeover(environment, region, limit, forced=options.force is not None)
+    instead = successors(environment, region)
     confirm(
         environment,
         options,
-        effect=f"DNS will route all customers to {secondary}",
+        effect=f"DNS will route all customers of {region} to {instead}",
         identity=identity,
     )
     run = new_run("switch")
     change = _in_time(
         environment,
         limit,
-        "was engaged",
-        partial(switch.engage, environment, reason=options.reason, writer=run),
+        f"{region} was evacuated",
+        region,
+        partial(
+            switch.evacuate,
+            environment,
+            region,
+            reason=options.reason,
+            writer=run,
+            expires_in=options.expires_in,
+        ),
     )
     _interrupt_drill(environment, limit, run)
-    name = environment.name
     if change.changed:
-        console.print(f"The switch of {name} is {change.after} (in {change.after.region}).")
+        console.print(f"{region} of {environment.name} is {with_replicas(change.after)}.")
     else:
-        console.print(f"The switch of {name} was {change.before}; nothing was changed.")
-    _print_timing(
+        console.print(f"{region} of {environment.name} was {change.before}; nothing was changed.")
+    print_unread(change.after)
+    print_timing(
         environment,
+        region,
         limit,
-        f"answers {environment.outputs.record_name} with {secondary} instead of {primary}",
+        f"answers {environment.outputs.record_name} with {instead} instead of {region}",
     )
+    ends = change.after.expires_at
+    until = f"at the latest at {ends}" if ends else f"whatever happens to {region}"
     console.print(
-        f"It stays engaged until it is released, whatever happens to {primary}. While {secondary} "
-        f"is unhealthy itself, {_otherwise(environment)}.\n{_release_line(environment)}"
+        f"It stays evacuated until it is restored, {until}. While no other "
+        f"Region is healthy and in service, Route 53 answers as if all were.\n"
+        f"{restore_line(environment, region)}"
     )
-    return _result(environment, change.after, identity, changed=change.changed)
+    return result_of(environment, identity, change=change)
 
 
-def _otherwise(environment: Environment) -> str:
-    """What Route 53 does while the switch is engaged and the secondary is unhealthy."""
-    if further := environment.regions[2:]:
-        return f"the next healthy Region serves: {', then '.join(further)}"
-    return f"{environment.primary} continues to serve"
+def _require_takeover(environment: Environment, region: str, limit: Limit, *, forced: bool) -> None:
+    """Refuse to evacuate a Region if none takes over; what is not known is named only."""
+    try:
+        found = limit.within(
+            partial(takeover, environment, region),
+            at_most=TAKEOVER_SECONDS * environment.patience,
+            keep=_kept(environment),
+        )
+    except Exception as error:  # whatever it is, it must not stop an evacuation
+        console.print(
+            f"Whether another Region can take over is not known: {explain(error)}", style="yellow"
+        )
+        return
+    for other, what in found.unknown.items():
+        console.print(f"Not known of {other}: {what}.", style="yellow")
+    for other, why in found.unfit.items():
+        console.print(f"{other} would not take over: it is {why}.", style="yellow")
+    if found.is_possible or forced:
+        return
+    raise OpsError(
+        f"{region} was not evacuated: no other Region is fit to take over ("
+        + "; ".join(f"{other} is {why}" for other, why in found.unfit.items())
+        + ")",
+        next_step=f"restore one of them; or evacuate it all the same: --force {region}",
+        exit_code=ExitCode.CHECK_FAILED,
+    )
 
 
-def _release(options: argparse.Namespace) -> int:
+def _restore(options: argparse.Namespace) -> int:
     environment = environment_from(options)
-    switch.require(environment)
-    primary, name = environment.primary, environment.name
+    region, name = _region(environment, options), environment.name
     limit = _limit(environment)
     identity = identified(environment, limit=limit, keep_seconds=_kept(environment))
-    seen = _in_time(environment, limit, "is engaged", partial(switch.status, environment))
-    if not seen.engaged:
-        console.print(f"The switch of {name} was not engaged; nothing was changed.")
-        return _result(environment, seen, identity, changed=False)
+    seen = _in_time(
+        environment,
+        limit,
+        f"{region} is evacuated",
+        region,
+        partial(switch.status, environment, region),
+    )
+    if not seen.evacuated:
+        console.print(f"{region} of {name} was {seen}; nothing was changed.")
+        print_unread(seen)
+        return result_of(environment, identity, change=SwitchChange(seen, seen, changed=False))
     confirm(
         environment,
         options,
-        effect=f"DNS will route all customers to {primary} while it is healthy; the switch is "
-        f"{seen}",
+        effect=f"DNS will route customers to {region} while it is healthy; it is {seen}",
         identity=identity,
     )
-    # Whoever holds the lock is watched for a lease, which is announced and does not count.
-    holder = _in_time(environment, limit, "may be released", partial(read, environment))
-    limit.left += LEASE.seconds if holder.run else 0.0
+    restoring = _restore_held if _may_lock(environment, seen, limit) else _restore_shown
     change = _in_time(
-        environment, limit, "was released", partial(_release_held, environment, seen.writer)
-    )
-    if change.after.engaged:
-        raise OpsError(
-            f"the switch was not released: meanwhile it was {change.after}",
-            next_step="ask whoever engaged it",
-            exit_code=ExitCode.CHECK_FAILED,
-        )
-    result = _result(environment, change.after, identity, changed=change.changed)
-    if not change.changed:
-        console.print(f"The switch of {name} was released by somebody else; nothing was changed.")
-        return result
-    console.print(f"The switch of {name} is released; it was {change.before}.")
-    _print_timing(
         environment,
         limit,
-        f"answers {environment.outputs.record_name} with {primary} again if its health check finds "
-        "it healthy",
+        f"{region} was restored",
+        region,
+        partial(restoring, environment, region, seen.writer),
     )
-    return result
+    if change.after.evacuated and not change.changed:
+        raise OpsError(
+            f"{region} was not restored: meanwhile it was {change.after}",
+            next_step="ask whoever evacuated it",
+            exit_code=ExitCode.CHECK_FAILED,
+        )
+    if not change.changed:
+        console.print(f"{region} of {name} was restored by somebody else; nothing was changed.")
+        return result_of(environment, identity, change=change)
+    console.print(f"{region} of {name} is restored; it was {change.before}.")
+    if change.after.evacuated:
+        console.print(f"Somebody else has evacuated it again: it is {with_replicas(change.after)}.")
+    print_unread(change.after)
+    print_timing(
+        environment,
+        region,
+        limit,
+        f"answers {environment.outputs.record_name} with {region} again, where its routing policy "
+        "prefers it, if its health check finds it healthy",
+    )
+    return result_of(environment, identity, change=change)
 
 
-def _release_held(environment: Environment, writer: str) -> SwitchChange:
+def _restore_held(environment: Environment, region: str, writer: str) -> SwitchChange:
     with hold(environment, kind="switch", notify=console.print):
-        # Only what was shown: somebody may have engaged it again meanwhile, for another reason.
-        return switch.release(environment, writer=writer)
+        return _restore_shown(environment, region, writer)
+
+
+def _restore_shown(environment: Environment, region: str, writer: str) -> SwitchChange:
+    # Only what was shown: somebody may have evacuated it again meanwhile, for another reason.
+    return switch.restore(environment, region, writer=writer)
+
+
+def _may_lock(environment: Environment, seen: Evacuation, limit: Limit) -> bool:
+    """Whether the lock can be taken; not in a Region that is lost, where nobody can hold it."""
+    silent = seen.unread.get(environment.secondary, "")
+    if not silent:
+        try:
+            holder = _in_time(
+                environment,
+                limit,
+                f"{seen.region} may be restored",
+                environment.primary,
+                partial(read, environment),
+                at_most=TAKEOVER_SECONDS if seen.region == environment.secondary else None,
+            )
+        except OpsError as error:
+            if seen.region != environment.secondary:
+                raise
+            silent = explain(error)
+        else:
+            # Whoever holds the lock is watched for a lease, which is announced and does not count.
+            limit.left += LEASE.seconds if holder.run else 0.0
+    if silent:
+        console.print(
+            f"Restoring without the lock of {environment.name}, which is in "
+            f"{environment.secondary}: {silent}",
+            style="yellow",
+        )
+    return not silent
 
 
 def _limit(environment: Environment) -> Limit:
@@ -161,15 +285,22 @@ def _kept(environment: Environment) -> float:
 
 
 def _in_time(
-    environment: Environment, limit: Limit, what: str, call: Callable[[], _Result]
+    environment: Environment,
+    limit: Limit,
+    what: str,
+    region: str,
+    call: Callable[[], _Result],
+    at_most: float | None = None,
 ) -> _Result:
     """Wait for DynamoDB no longer than somebody at night does."""
     try:
-        return limit.within(call)
+        return limit.within(
+            call, at_most=float("inf") if at_most is None else at_most * environment.patience
+        )
     except TimeoutError as error:
+        where = " and ".join(switch.others(environment, region))
         raise OpsError(
-            f"whether the switch {what} is not known: DynamoDB in {environment.secondary} has "
-            f"not responded: {error}",
+            f"whether {what} is not known: DynamoDB in {where} has not responded: {error}",
             next_step="check this machine's network, then look with python -m ops switch status "
             f"{environment.selector}",
         ) from error
@@ -179,12 +310,12 @@ def _interrupt_drill(environment: Environment, limit: Limit, run: str) -> None:
     """Let a drill that runs end early: this command waits for nobody."""
 
     def interrupted() -> tuple[LockState | None, LockState]:
-        drill = interrupt_drill(environment, by=f"switch engage (run {run})")
+        drill = interrupt_drill(environment, by=f"switch evacuate (run {run})")
         return drill, drill or read(environment)
 
     try:
-        drill, holder = limit.within(interrupted)
-    except Exception as error:  # the switch is engaged already, whatever this is
+        drill, holder = limit.within(interrupted, at_most=KEPT_SECONDS * environment.patience)
+    except Exception as error:  # the Region is evacuated already, whatever this is
         console.print(f"Whether a drill runs is not known: {explain(error)}", style="yellow")
         return
     if drill:
@@ -195,46 +326,36 @@ def _interrupt_drill(environment: Environment, limit: Limit, run: str) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     environment = environment_from(options)
-    switch.require(environment)
+    switch.require(environment, environment.primary)
     limit = _limit(environment)
     identity = identified(
         environment, refuse_unknown=False, limit=limit, keep_seconds=_kept(environment)
     )
-    state = _in_time(environment, limit, "is engaged", partial(switch.status, environment))
-    console.print(f"The switch of {environment.name} is {state} (in {state.region}).")
-    if state.engaged:
-        console.print(_release_line(environment))
-    return _result(environment, state, identity)
-
-
-def _result(
-    environment: Environment, state: SwitchState, identity: Identity, **more: bool
-) -> Result:
+    states, errors = _in_time(
+        environment,
+        limit,
+        "a Region is evacuated",
+        environment.primary,
+        partial(switch.statuses, environment),
+    )
+    if not states:
+        raise next(iter(errors.values()))
+    for region in environment.regions:
+        if state := states.get(region):
+            console.print(f"{region} of {environment.name} is {with_replicas(state)}.")
+            print_unread(state)
+            if state.evacuated:
+                console.print(restore_line(environment, region))
+        else:
+            console.print(
+                f"Whether {region} is evacuated is not known: {explain(errors[region])}. A Region "
+                "that does not respond evacuates no other.",
+                style="yellow",
+            )
     return Result(
         ExitCode.PASSED,
         environment=environment.name,
         identity=identity.to_json(),
-        switch=asdict(state),
-        **more,
+        evacuations={region: asdict(state) for region, state in states.items()},
+        unknown={region: explain(error) for region, error in errors.items()},
     )
-
-
-def _release_line(environment: Environment) -> str:
-    return f"Release it with: python -m ops switch release {environment.selector}"
-
-
-def _print_timing(environment: Environment, limit: Limit, effect: str) -> None:
-    timing = timing_of(environment, limit=limit)
-    console.print(
-        f"Route 53 {effect} within {timing.route53_seconds} s (health check: "
-        f"{timing.interval_seconds} s x {timing.failure_threshold}); customers' resolvers follow "
-        f"within {timing.customers_seconds} s (TTL: {ALIAS_TTL_SECONDS} s more)."
-    )
-    if timing.speed != 1:
-        route53, customers = timing.here_seconds
-        console.print(
-            f"This sandbox runs {timing.speed:g} times as fast: within {route53:.3g} s and "
-            f"{customers:.3g} s."
-        )
-    if timing.assumed:
-        console.print(f"These times are Route 53's defaults. {timing.assumed}")

@@ -1,4 +1,4 @@
-"""Lets the secondary Region serve all customers for a while, by the failover switch."""
+"""Lets the secondary Region serve all customers for a while, by evacuating the primary."""
 
 import time
 from collections.abc import Callable
@@ -34,45 +34,53 @@ class SwitchedCustomers:
         Args:
             stack: Name of the stack.
         """
-        return regions_of(self.environment, stack) == (self._secondary,)
+        switch.require_primary(self.environment)
+        return regions_of(self.environment, stack) == (self.environment.secondary,)
 
     def move(self, run: str) -> None:
-        """Engage the switch, and wait until the secondary Region serves.
+        """Evacuate the primary Region, and wait until the secondary Region serves.
 
         Args:
             run: Id of the deployment.
 
         Raises:
-            OpsError: Somebody else has engaged it, or the other Region still serves.
+            OpsError: Somebody else has evacuated it, or the other Region still serves.
         """
-        state = switch.engage(
-            self.environment, reason="a release bakes with customers", writer=run, kind="deploy"
+        primary = switch.require_primary(self.environment)
+        state = switch.evacuate(
+            self.environment,
+            primary,
+            reason="a release bakes with customers",
+            writer=run,
+            kind="deploy",
         ).after
         if state.writer != run:
             raise OpsError(
-                f"the switch is {state}",
-                next_step="ask whoever engaged it, and deploy when it is released",
+                f"{primary} is {state}",
+                next_step="ask whoever evacuated it, and deploy when it is restored",
             )
-        if found := self._awaited(self._secondary):
+        if found := self._awaited(self.environment.secondary):
             raise OpsError(
-                f"the switch is engaged, and {found}",
+                f"{primary} is evacuated, and {found}",
                 next_step="see what the health checks report: python -m ops verify "
                 f"{self.environment.selector}",
             )
 
     def back(self, run: str) -> None:
-        """Release the switch if this deployment engaged it, and wait until the primary serves.
+        """Restore the primary if this deployment evacuated it, and wait until the primary serves.
 
         Args:
             run: Id of the deployment.
 
         Raises:
-            OpsError: The switch cannot be released.
+            OpsError: It cannot be restored.
         """
-        has_switch = self.environment.outputs.switch is not None
-        if has_switch and switch.release(self.environment, writer=run).changed:
+        primary = self.environment.primary
+        if self.environment.outputs.evacuation is None:
+            return
+        if switch.restore(self.environment, primary, writer=run).changed:
             # A primary that does not serve is nothing that a release could wait for.
-            self._awaited(self.environment.primary)
+            self._awaited(primary)
 
     def _awaited(self, region: str) -> str:
         """Wait until a Region serves; what is found if it does not."""
@@ -84,7 +92,3 @@ class SwitchedCustomers:
             if self.clock() >= deadline:
                 return found.found
             self.sleep(_POLL_SECONDS)
-
-    @property
-    def _secondary(self) -> str:
-        return switch.require(self.environment).region

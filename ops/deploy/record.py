@@ -58,9 +58,9 @@ class Moment(StrEnum):
     FORMER_VERSIONS = "former versions serve"
     """The functions' versions before have all requests again."""
     CUSTOMERS_MOVED = "customers moved"
-    """The failover switch is about to be engaged."""
+    """The primary Region is about to be evacuated."""
     CUSTOMERS_BACK = "customers back"
-    """The switch is released, and the primary Region serves, or does not for other reasons."""
+    """The primary Region is restored and serves, or does not for other reasons."""
 
 
 @dataclass

@@ -202,7 +202,7 @@ class Deployer:
                     self._clean_up(replaces)
                     replaces.end(Outcome.ROLLED_BACK, f"by {record.run}")
                 else:
-                    # A switch stays as it is: the primary may be the Region that is lost.
+                    # An evacuated primary stays so: it may be the Region that is lost.
                     replaces.end(Outcome.FAILED, f"left unfinished by {record.run}")
             self.history.records.append(record)
             self.history.write()

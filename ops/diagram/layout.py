@@ -14,7 +14,7 @@ _COLUMNS = (
     (Kind.CUSTOMERS,),
     (Kind.ZONE,),
     (Kind.ALIASES,),
-    (Kind.RECORDS, Kind.CALCULATED_CHECK),
+    (Kind.CALCULATED_CHECK, Kind.RECORDS),
     (Kind.HEALTH_CHECK,),
     (Kind.DOMAINS, Kind.CERTIFICATES),
     (Kind.API, Kind.WEB_ACL),
@@ -62,11 +62,11 @@ def layout_of(model: Model) -> Layout:
     upper = frozenset(serving[: len(serving) // 2])
 
     def row(kinds: tuple[Kind, ...], node: Node) -> tuple[int, int, int]:
-        outwards = kinds.index(node.kind)
+        outwards, place = kinds.index(node.kind), _row_of_region(model, node)
         return (
-            _row_of_region(model, node),
-            -outwards if node.region in upper else outwards,
-            # The switch belongs to the Region above the one that it is in.
+            place,
+            -outwards if place < len(upper) else outwards,
+            # The check of an evacuation belongs to another Region than the one that it asks.
             min((_row_of_region(model, parent) for parent in model.tails(node)), default=0),
         )
 

@@ -13,51 +13,57 @@ from ops.errors import OpsError, explain
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchFault(DrillFault):
-    """The failover switch is engaged."""
+    """The primary Region is evacuated."""
 
     name = "switch"
-    help = "engage the failover switch"
+    help = "evacuate the primary Region"
     works_on_aws = True
     fails_requests = False
 
     @classmethod
     def choose(cls, environment: Environment, id: str, options: Mapping[str, Any]) -> Self:
         """Choose it for an environment."""
-        switch.require(environment)
+        switch.require_primary(environment)
         return super().choose(environment, id, options)
 
     @classmethod
     def health_check_id(cls, environment: Environment) -> str:
-        """Return the switch's own health check."""
-        return switch.require(environment).health_check_id
+        """Return a health check that asks whether the primary is evacuated."""
+        primary = environment.primary
+        return next(iter(switch.require(environment, primary).health_check_ids[primary].values()))
 
     def inject(self, environment: Environment) -> None:
         """Inject it."""
-        change = switch.engage(environment, reason="failover drill", writer=self.id, kind="drill")
+        change = switch.evacuate(
+            environment, self.region, reason="failover drill", writer=self.id, kind="drill"
+        )
         if not change.changed:
             raise OpsError(
-                f"the switch was {change.before} already: nothing was injected",
-                next_step="ask whoever engaged it; then release it: python -m ops switch release "
-                f"{environment.selector}",
+                f"{self.region} was {change.before} already: nothing was injected",
+                next_step="ask whoever evacuated it; then restore it: python -m ops switch restore "
+                f"{self.region} {environment.selector}",
             )
 
     def is_injected(self, environment: Environment) -> bool:
-        """Whether this run has engaged the switch."""
-        state = switch.status(environment)
-        return state.engaged and state.writer == self.id
+        """Whether this run has evacuated the Region."""
+        state = switch.status(environment, self.region)
+        return state.evacuated and state.writer == self.id
 
     def clear(self, environment: Environment) -> bool:
         """Clear it."""
-        # Asked first: whoever may not release it has not engaged it either.
-        return self.is_injected(environment) and switch.release(environment, writer=self.id).changed
+        # Asked first: whoever may not restore it has not evacuated it either.
+        return (
+            self.is_injected(environment)
+            and switch.restore(environment, self.region, writer=self.id).changed
+        )
 
     def by_hand(self, environment: Environment) -> str:
         """The command line that clears it."""
-        return switch.release_by_hand(environment, self.id)
+        return switch.restore_by_hand(environment, self.region, self.id)
 
     def describe(self) -> str:
         """Describe what injecting it does."""
-        return f"engage the failover switch, which takes {self.region} out of service"
+        return f"evacuate {self.region}, which takes it out of service"
 
 
 @dataclass(frozen=True, kw_only=True)

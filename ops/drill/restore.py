@@ -180,9 +180,9 @@ def _journals(environment: Environment, local: Journal | None) -> tuple[Journal,
 def _others(environment: Environment, runs: set[str]) -> Iterator[str]:
     """What looks like a drill's and is not of these; what cannot be read is left out."""
     with suppress(Exception):
-        state = switch.status(environment) if environment.outputs.switch else None
-        if state and state.engaged and state.writer not in runs:
-            yield f"the switch is {state}"
+        for region, state in switch.statuses(environment)[0].items():
+            if state.evacuated and state.writer not in runs:
+                yield f"{region} is {state}"
     with suppress(Exception):
         for injected in environment.fault_injection.faults() if environment.fault_injection else ():
             if injected.id not in runs:

@@ -37,8 +37,9 @@ def check_names(outputs: Outputs) -> dict[str, str]:
     """
     endpoints = outputs.endpoint_health_check_ids
     names = {id: f"{region} endpoint" for region, id in endpoints.items()}
-    if outputs.switch:
-        names[outputs.switch.health_check_id] = "switch"
+    if outputs.evacuation:
+        for (region, observer), id in outputs.evacuation.all_health_check_ids.items():
+            names[id] = f"evacuation of {region} in {observer}"
     return names | {id: record_check(region) for region, id in outputs.health_check_ids.items()}
 
 

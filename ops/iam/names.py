@@ -82,19 +82,16 @@ def names_of_outputs(outputs: Outputs) -> Names:
         Values by placeholder, those with a Region in them as the end of an ARN.
     """
     account, secondary = outputs.account_id, outputs.secondary
-    switch = outputs.switch
-    checks = {
-        *outputs.health_check_ids.values(),
-        *outputs.endpoint_health_check_ids.values(),
-        *([switch.health_check_id] if switch else []),
-    }
+    evacuation = outputs.evacuation
+    evacuation_checks = set(evacuation.all_health_check_ids.values()) if evacuation else set()
+    endpoint_checks = set(outputs.endpoint_health_check_ids.values())
     return {
         "account": [account],
         "region": list(outputs.regions),
         "primary": [outputs.primary],
         "secondary": [secondary],
         "table": [outputs.table_name],
-        "partition": [next(iter(switch.item.values()))] if switch else [],
+        "partition": [next(iter(evacuation.item.values()))] if evacuation else [],
         "api": [f"{region}::/restapis/{id}" for region, id in outputs.api_ids.items()],
         "invoked": [f"{region}:{account}:{id}" for region, id in outputs.api_ids.items()],
         "certificate": [_without_prefix(arn) for arn in outputs.certificate_arns.values()],
@@ -105,8 +102,11 @@ def names_of_outputs(outputs: Outputs) -> Names:
         "health_function": [
             f"{outputs.primary}:{account}:function:{outputs.health_functions[outputs.primary]}"
         ],
-        "health_check": sorted(checks),
-        "switch_check": [switch.health_check_id] if switch else [],
+        "health_check": sorted(
+            {*outputs.health_check_ids.values(), *endpoint_checks, *evacuation_checks}
+        ),
+        "endpoint_check": sorted(endpoint_checks),
+        "evacuation_check": sorted(evacuation_checks),
         "zone": [outputs.zone_id],
         "record": list(outputs.routed_names),
     }

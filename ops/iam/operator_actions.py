@@ -16,7 +16,7 @@ _OWN_PARTITIONS: Conditions = {
         "dynamodb:LeadingKeys": ("{partition}", "operations-lock", "api-key-*", "verify*")
     }
 }
-"""Items of the switch, the lock, claimed keys and `verify`; no item of the API.
+"""Items of evacuations, the lock, claimed keys and `verify`; no item of the API.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
 """
@@ -35,12 +35,12 @@ def _through_dynamodb(region: str) -> Grant:
 SWITCH = (
     Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
     Grant("dynamodb", "DescribeTable", (_SECONDARY_TABLE,)),
-    # The switch and the lock.
-    Grant(
-        "dynamodb", "GetItem PutItem UpdateItem DeleteItem", (_SECONDARY_TABLE,), _OWN_PARTITIONS
-    ),
-    Grant("route53", "GetHealthCheck", ("route53:::healthcheck/{switch_check}",)),
-    _through_dynamodb("secondary"),
+    # Evacuations, in every replica, and the lock.
+    Grant("dynamodb", "GetItem PutItem UpdateItem DeleteItem", (_TABLES,), _OWN_PARTITIONS),
+    # How long DNS takes to follow, and which Regions would take over.
+    Grant("route53", "GetHealthCheck", ("route53:::healthcheck/{evacuation_check}",)),
+    Grant("route53", "GetHealthCheckStatus", ("route53:::healthcheck/{endpoint_check}",)),
+    _through_dynamodb("region"),
 )
 VERIFY = (
     Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
@@ -102,8 +102,10 @@ RELEASE = (
     # The account is checked before anything changes.
     Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
     Grant("dynamodb", "DescribeTable", (_SECONDARY_TABLE,)),
-    # The lock, and the switch if the secondary serves all customers for a while.
-    Grant("dynamodb", "GetItem UpdateItem DeleteItem", (_SECONDARY_TABLE,), _OWN_PARTITIONS),
+    # The lock, and the primary's evacuation if the secondary serves all customers for a while.
+    Grant(
+        "dynamodb", "GetItem PutItem UpdateItem DeleteItem", (_SECONDARY_TABLE,), _OWN_PARTITIONS
+    ),
     _through_dynamodb("secondary"),
     # The gate: what each Region serves, and transactions as a publisher.
     Grant("apigateway", "GET", ("apigateway:{api}", "apigateway:{api}/*")),

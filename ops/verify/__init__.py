@@ -31,7 +31,7 @@ from ops.verify import (
 from ops.verify.finding import Check, Finding, Outcome, Part, unreadable
 
 CHECKS: tuple[Check, ...] = (
-    leftovers.switch,
+    leftovers.evacuation,
     leftovers.faults,
     leftovers.health_function,
     leftovers.weight,
@@ -40,7 +40,8 @@ CHECKS: tuple[Check, ...] = (
     dns.records,
     dns.answers,
     health_checks.target,
-    health_checks.switch,
+    health_checks.evacuation,
+    health_checks.record,
     health_checks.checkers,
     health_states.state,
     certificates.issued,

@@ -1,9 +1,10 @@
 """Configuration of the health checks: each calls what it is to watch."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from constructs_lib.outputs import SwitchOutput
+from constructs_lib.outputs import EvacuationOutput
 from ops.environment import Environment
 from ops.http_client import HTTPS_PORT
 from ops.verify.finding import (
@@ -36,22 +37,33 @@ def target(environment: Environment, region: str) -> Iterator[Finding]:
     yield passed_unless(region, problems, found=f"calls https://{host}{path}", fix=_FIX)
 
 
-@check("health_check.switch")
-def switch(environment: Environment) -> Iterator[Finding]:
-    """Check that the primary serves while it is healthy and the switch is not engaged."""
-    switch = environment.outputs.switch
-    if switch is None:
+@check("health_check.evacuation")
+def evacuation(environment: Environment) -> Iterator[Finding]:
+    """Check that other Regions are asked whether a Region is evacuated, each at its own host."""
+    evacuation = environment.outputs.evacuation
+    if evacuation is None:
         return
-    yield from guarded("switch", lambda: _switch(environment, switch))
-    yield from guarded(environment.primary, lambda: _calculated(environment, switch))
+    for (region, observer), id in evacuation.all_health_check_ids.items():
+        found = partial(_evacuation, environment, evacuation, region, observer, id)
+        yield from guarded(f"evacuation of {region} in {observer}", found)
+
+
+@region_check("health_check.record")
+def record(environment: Environment, region: str) -> Iterator[Finding]:
+    """Check that a Region's record is in service while it is healthy and nobody evacuates it."""
+    if environment.outputs.evacuation is not None:
+        yield from _calculated(environment, environment.outputs.evacuation, region)
 
 
 @check("health_check.checkers")
 def checkers(environment: Environment) -> Iterator[Finding]:
     """Check that every health check is called from the same Regions, three or more."""
     ids = dict(environment.outputs.endpoint_health_check_ids)
-    if environment.outputs.switch:
-        ids["switch"] = environment.outputs.switch.health_check_id
+    if evacuation := environment.outputs.evacuation:
+        ids |= {
+            f"evacuation of {r} in {o}": id
+            for (r, o), id in evacuation.all_health_check_ids.items()
+        }
     checkers_of = yield from read_all(
         ids, lambda subject: tuple(sorted(_config(environment, ids[subject]).get("Regions", ())))
     )
@@ -68,23 +80,28 @@ def checkers(environment: Environment) -> Iterator[Finding]:
         yield passed_unless(subject, problems, found=found, fix=_FIX)
 
 
-def _switch(environment: Environment, switch: SwitchOutput) -> Iterator[Finding]:
-    config = _config(environment, switch.health_check_id)
-    host = environment.region_host(switch.region)
-    problems = _target_problems(environment, config, host, switch.path)
+def _evacuation(
+    environment: Environment, evacuation: EvacuationOutput, region: str, observer: str, id: str
+) -> Iterator[Finding]:
+    config = _config(environment, id)
+    host, path = environment.region_host(observer), evacuation.path_of(region)
+    problems = _target_problems(environment, config, host, path)
     if not config.get("Inverted"):
-        problems.append(
-            "it is not inverted: a secondary Region that does not respond would take over"
-        )
+        problems.append(f"it is not inverted: it takes {region} out while {observer} is lost")
     yield passed_unless(
-        "switch", problems, found=f"calls https://{host}{switch.path}, inverted", fix=_FIX
+        f"evacuation of {region} in {observer}",
+        problems,
+        found=f"calls https://{host}{path}, inverted",
+        fix=_FIX,
     )
 
 
-def _calculated(environment: Environment, switch: SwitchOutput) -> Iterator[Finding]:
-    primary = environment.primary
-    config = _config(environment, environment.outputs.health_check_ids[primary])
-    expected = {environment.outputs.endpoint_health_check_ids[primary], switch.health_check_id}
+def _calculated(
+    environment: Environment, evacuation: EvacuationOutput, region: str
+) -> Iterator[Finding]:
+    config = _config(environment, environment.outputs.health_check_ids[region])
+    asked = evacuation.health_check_ids[region]
+    expected = {environment.outputs.endpoint_health_check_ids[region], *asked.values()}
     children, threshold = set(config.get("ChildHealthChecks", ())), config.get("HealthThreshold")
     problems = []
     if config["Type"] != "CALCULATED":
@@ -94,10 +111,16 @@ def _calculated(environment: Environment, switch: SwitchOutput) -> Iterator[Find
         problems += [f"it also watches {more}" for more in sorted(children - expected)]
     elif threshold != len(expected):
         problems.append(f"{threshold} of {len(expected)} healthy children are enough for it")
+    if config.get("Inverted"):
+        problems.append("it is inverted: a healthy Region counts as unhealthy")
+    if config.get("Disabled"):
+        problems.append("it is disabled, and so always counts as healthy")
     yield passed_unless(
-        primary,
+        region,
         problems,
-        found="healthy while the Region is, and the switch is not engaged",
+        found=f"healthy while the Region is, and neither {' nor '.join(asked)} reports it evacuated"
+        if len(asked) > 1
+        else f"healthy while the Region is, and {next(iter(asked))} does not report it evacuated",
         fix=_FIX,
     )
 

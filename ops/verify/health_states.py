@@ -53,16 +53,28 @@ def health_states(environment: Environment) -> dict[str, HealthState]:
             for check in environment.sandbox_status()["health_checks"]
         }
     outputs = environment.outputs
-    endpoints = set(outputs.endpoint_health_check_ids.values())
-    others = set(outputs.health_check_ids.values()) - endpoints
-    if outputs.switch:
-        others.add(outputs.switch.health_check_id)
-    reading = {
-        id: started(partial(_read, read, environment, id))
-        for ids, read in ((endpoints, _from_checkers), (others, _from_metric))
-        for id in sorted(ids)
-    }
-    return {id: future.result() for id, future in reading.items()}
+    calculated = set(outputs.health_check_ids.values())
+    inverted = outputs.evacuation.all_health_check_ids.values() if outputs.evacuation else ()
+    others = calculated.union(inverted) - set(outputs.endpoint_health_check_ids.values())
+    reading = {id: started(partial(_read, _from_metric, environment, id)) for id in sorted(others)}
+    return endpoint_states(environment) | {id: found.result() for id, found in reading.items()}
+
+
+def endpoint_states(environment: Environment) -> dict[str, HealthState]:
+    """Read the state of the health checks that call a Region: `{id: state}`.
+
+    Args:
+        environment: The environment.
+
+    Raises:
+        OpsError: The Route 53 of a sandbox does not respond.
+    """
+    ids = sorted(environment.outputs.endpoint_health_check_ids.values())
+    if environment.descriptor.sandbox:
+        states = health_states(environment)
+        return {id: states[id] for id in ids if id in states}
+    reading = {id: started(partial(_read, _from_checkers, environment, id)) for id in ids}
+    return {id: found.result() for id, found in reading.items()}
 
 
 def regions_to_serve(
@@ -136,9 +148,10 @@ def _subjects(environment: Environment) -> dict[str, str]:
     """`{subject: health check id}`, each health check once."""
     outputs = environment.outputs
     subjects = dict(outputs.endpoint_health_check_ids)
-    if outputs.switch:
-        subjects["switch"] = outputs.switch.health_check_id
-        subjects["primary's record"] = outputs.health_check_ids[environment.primary]
+    if outputs.evacuation:
+        for (region, observer), id in outputs.evacuation.all_health_check_ids.items():
+            subjects[f"evacuation of {region} in {observer}"] = id
+        subjects |= {f"{region}'s record": id for region, id in outputs.health_check_ids.items()}
     return subjects
 
 

@@ -1,4 +1,4 @@
-"""What drills and operators left: an engaged switch, injected faults, journals, observations."""
+"""What drills and operators left: evacuated Regions, injected faults, journals, observations."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,21 +16,20 @@ THROTTLED_SECONDS = 4.0
 """How long a temporary refusal of the API, such as 429, is retried."""
 
 
-@check("leftover.switch")
-def switch(environment: Environment) -> Iterator[Finding]:
-    """Check that the failover switch is not engaged."""
-    if environment.outputs.switch is None:
+@region_check("leftover.evacuation")
+def evacuation(environment: Environment, region: str) -> Iterator[Finding]:
+    """Check that a Region is not evacuated."""
+    if environment.outputs.evacuation is None:
         return
-    state = failover_switch.status(environment)
+    state = failover_switch.status(environment, region)
     is_a_drills = state.writer in {journal.run for journal in known(environment)}
-    found = f"the switch is {state}"
     yield passed_unless(
-        state.region,
-        [found] if state.engaged else [],
-        found=found,
+        region,
+        [str(state)] if state.evacuated else [],
+        found=str(state),
         fix=restore_command(environment)
-        if state.engaged and is_a_drills
-        else f"python -m ops switch release {environment.selector}",
+        if state.evacuated and is_a_drills
+        else f"python -m ops switch restore {region} {environment.selector}",
     )
 
 

@@ -80,8 +80,8 @@ def _of_region(before: RegionState | None, after: RegionState, now: float) -> It
         # Healthy from the start is not a change, nor is a status that is unknown for a moment.
         if check.healthy is None or check.healthy == (states.get(check.name) is not False):
             continue
-        if check.name == "switch":
-            text = f"The switch is {'released' if check.healthy else 'engaged'}"
+        if check.name == "evacuation":
+            text = f"{after.name} is {'restored' if check.healthy else 'evacuated'}"
         else:
             what = "DNS record" if check.name == "record" else "health check"
             text = f"{after.name}: {what} {'healthy' if check.healthy else 'unhealthy'}"

@@ -41,7 +41,7 @@ class Check:
     """A health check.
 
     Attributes:
-        name: `endpoint`, `record` or `switch`.
+        name: `endpoint`, `record` or `evacuation`.
         healthy: Its status; None if that is not known.
         reason: Why.
     """
@@ -72,7 +72,7 @@ class RegionState:
         name: The Region.
         role: `primary`, `secondary`, `3rd` and so on; empty where DNS does not order Regions.
         address: Address of its endpoint.
-        checks: Its health checks, the switch's last; the one before decides about DNS.
+        checks: Its health checks, that of its evacuation last; the one before decides about DNS.
         faults: The faults that are injected in it.
         rates: Its rates as customers see them.
     """
@@ -247,20 +247,23 @@ def _after(interruption: Interruption | None) -> str:
 def _checks(
     outputs: Outputs, region: str, health: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Check, ...]:
-    ids = {
-        "endpoint": outputs.endpoint_health_check_ids[region],
-        "record": outputs.health_check_ids[region],
-    }
-    if ids["endpoint"] == ids["record"]:
-        del ids["record"]
-    elif switch := outputs.switch:
-        # The record's check is calculated from the endpoint's and the switch's.
-        ids["switch"] = switch.health_check_id
+    ids = {"endpoint": [outputs.endpoint_health_check_ids[region]]}
+    if evacuation := outputs.evacuation:
+        # The record's check is calculated from the others.
+        ids["record"] = [outputs.health_check_ids[region]]
+        ids["evacuation"] = list(evacuation.health_check_ids[region].values())
     return tuple(
-        Check(name, health[id]["healthy"], health[id]["reason"])
-        if id in health
-        else Check(name, None, "not known")
-        for name, id in ids.items()
+        # All must be healthy: the one that matters is unhealthy, or else not known.
+        min(
+            (
+                Check(name, health[id]["healthy"], health[id]["reason"])
+                if id in health
+                else Check(name, None, "not known")
+                for id in each
+            ),
+            key=lambda check: (False, None, True).index(check.healthy),
+        )
+        for name, each in ids.items()
     )
 
 

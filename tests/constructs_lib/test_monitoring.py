@@ -119,8 +119,8 @@ def test_health_alarms_are_in_us_east_1_under_a_separate_provider_if_necessary(f
         for alarm in far_away.resources("aws_cloudwatch_metric_alarm").values()
         if alarm.get("namespace") == "AWS/Route53"
     ]
-    # One that fires at once, and one on a key that cannot be used.
-    assert len(of_health) == 3 * 2
+    # One that fires at once, one on a key that cannot be used, one for each who is asked.
+    assert len(of_health) == 3 * (1 + 1 + 2)
     assert {alarm["provider"] for alarm in of_health} == {"aws.health_metrics"}
     assert len(far_away.resources("aws_sns_topic")) == 4
 

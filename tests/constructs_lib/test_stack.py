@@ -11,7 +11,7 @@ from synthesis import Synthesized, in_one_stack
 
 import weather_api.operations
 import weather_api.stack
-from constructs_lib import Authorization, FailoverApiStack, Key, Outputs, Switch
+from constructs_lib import Authorization, Evacuation, FailoverApiStack, Key, Outputs
 from constructs_lib.dynamodb.global_table import READ_ACTIONS, WRITE_ACTIONS
 from constructs_lib.fixed import CHECKED_ENVIRONMENT
 from constructs_lib.settings import load
@@ -215,6 +215,9 @@ def test_a_further_region_keeps_every_address_and_its_arguments(local, tmp_path)
         "data.aws_iam_policy_document.publisher_document_E6B3EC46",
         "aws_route53_record.dns_secondary_A",
         "aws_route53_record.dns_secondary_AAAA",
+        # The third is asked whether one of the first two is evacuated.
+        "aws_route53_health_check.dns_primary_health_check",
+        "aws_route53_health_check.dns_secondary_health_check",
     }
 
 
@@ -387,7 +390,7 @@ def test_concurrency_is_kept_for_what_health_checks_call_and_for_nothing_else(ha
     }
 
     assert {handler for handler, kept in reserved.items() if kept == 10} == {
-        "get_health.handler", "get_switch.handler",
+        "get_health.handler", "get_evacuation.handler",
     }  # fmt: skip
     assert set(reserved.values()) == {10, None}
 
@@ -500,35 +503,42 @@ def test_health_checks_call_the_apis_own_host_name_and_never_the_custom_domains(
         if check["type"] == "HTTPS"
     ]
 
-    assert len(checks) == 3
+    assert len(checks) == 4
     for check in checks:
         assert "aws_api_gateway_rest_api" in check["fqdn"]
         assert ".execute-api." in check["fqdn"]
         assert check["resource_path"].startswith("/v1/health")
 
 
-def test_the_primary_is_in_service_while_healthy_and_the_switch_is_released(local):
+def test_a_region_is_in_service_while_healthy_and_the_other_does_not_report_it_evacuated(local):
     checks = local.resources("aws_route53_health_check")
+    output = local.json["output"]["evacuation"]["value"]
 
-    assert checks["dns_primary_health_check"]["child_healthchecks"] == [
-        "${aws_route53_health_check.dns_primary_endpoint_health_check.id}",
-        "${aws_route53_health_check.dns_switch_health_check.id}",
-    ]
-    switch = checks["dns_switch_health_check"]
-    assert switch["resource_path"] == "/v1/health/switch"
-    assert "secondary_api" in switch["fqdn"]
-    output = local.json["output"]["switch"]["value"]
-    assert (output["region"], output["path"]) == ("us-west-2", "/v1/health/switch")
+    assert output["path"] == "/v1/health/evacuations/{region}"
+    for role, region, other in (
+        ("primary", "us-east-1", "secondary"),
+        ("secondary", "us-west-2", "primary"),
+    ):
+        asking = f"dns_{role}_evacuation_in_{other}_health_check"
+        assert checks[f"dns_{role}_health_check"]["child_healthchecks"] == [
+            f"${{aws_route53_health_check.dns_{role}_endpoint_health_check.id}}",
+            f"${{aws_route53_health_check.{asking}.id}}",
+        ]
+        assert checks[asking]["resource_path"] == f"/v1/health/evacuations/{region}"
+        assert f"{other}_api" in checks[asking]["fqdn"]
+        assert list(output["health_check_ids"][region].values()) == [
+            f"${{aws_route53_health_check.{asking}.id}}"
+        ]
 
 
-@pytest.mark.parametrize("argument", ["health_operation", "switch"])
+@pytest.mark.parametrize("argument", ["health_operation", "evacuation"])
 def test_an_operation_that_is_none_is_rejected(argument):
     arguments = {
         "operations": weather_api.operations.OPERATIONS,
         "health_operation": weather_api.operations.HEALTH_OPERATION,
         "functions": weather_api.operations.FUNCTIONS,
         "partition_key": Key("pk"),
-    } | {argument: "pulse" if argument == "health_operation" else Switch("pulse", {})}
+    } | {argument: "pulse" if argument == "health_operation" else Evacuation("pulse", {})}
     with pytest.raises(ValueError, match="operation 'pulse' is none of get_health"):
         FailoverApiStack(
             App(), settings=load(REPOSITORY / "environments" / "local.toml"), **arguments

@@ -16,13 +16,17 @@ from sandbox import lifecycle
 
 pytestmark = pytest.mark.e2e
 
-PATHS = {"location": "amsterdam", "observed_at": "2026-06-02T10:00:00Z"}
+PATHS = {
+    "location": "amsterdam",
+    "observed_at": "2026-06-02T10:00:00Z",
+    "region": "us-east-1",
+}
 BODIES = {
     "put_location": {"name": "Amsterdam", "latitude_degrees": 52.37, "longitude_degrees": 4.9},
     "put_observation": {"temperature_celsius": 3},
 }
 PUBLISHER = Credentials("test", "test")
-ANSWERED = {"get_health": {503}, "get_switch": {404, 503}}
+ANSWERED = {"get_health": {503}, "get_evacuation": {404, 503}}
 """Statuses of functions' responses where they are not 2xx: on a busy machine, a function of health
 gives up on its table."""
 

@@ -258,7 +258,7 @@ def test_a_good_release_reaches_every_region_and_no_request_fails(operator, good
     assert (seen.failed, seen.missing) == ([], [])
     for kind in ("read", "write"):
         assert {each.region for each in seen.of(kind)} == set(REGIONS)
-    assert not switch.status(operator.environment).engaged
+    assert not switch.status(operator.environment, operator.environment.primary).evacuated
     operator.notes(GOOD, seen)
 
 
@@ -287,7 +287,7 @@ def test_a_bad_release_is_rolled_back_in_the_secondary(operator, release):
     assert operator.code(SECONDARY) == secondary
     assert operator.aliases(PRIMARY) == primary
     assert seen.missing == []
-    assert not switch.status(operator.environment).engaged
+    assert not switch.status(operator.environment, operator.environment.primary).evacuated
     times = record.times[STACKS[SECONDARY]]
     assert Moment.CUSTOMERS_MOVED not in times
     assert seen.failed == []
@@ -338,7 +338,7 @@ def test_a_release_that_is_killed_is_finished_by_resume_or_undone_by_rollback(op
         with locks.hold(operator.environment, kind="restore"):
             pass
     assert locks.read(operator.environment) == locks.LockState()
-    assert not switch.status(operator.environment).engaged
+    assert not switch.status(operator.environment, operator.environment.primary).evacuated
     assert [operator.api.get(r, "/weather/amsterdam").status for r in REGIONS] == [200, 200]
     assert operator.failed_checks() == set()
 

@@ -60,7 +60,7 @@ def failed_without_reason(outcome):
 def nothing_is_left(environment):
     return (
         environment.fault_injection.faults() == ()
-        and not switch.status(environment).engaged
+        and not switch.status(environment, environment.primary).evacuated
         and not environment.journal_file.exists()
         and read(environment) == LockState()
         and not any(location.observations(r) for location in probe_locations(environment)
@@ -119,7 +119,7 @@ def test_a_drill_passes_and_leaves_nothing(environment, fault):
 
 def test_the_switch_holds_traffic_after_the_primary_has_recovered_until_it_is_released(environment):
     primary, secondary = environment.primary, environment.secondary
-    switch.engage(environment, reason="a test")
+    switch.evacuate(environment, environment.primary, reason="a test")
     try:
         wait_until(lambda: region_that_dns_leads_to(environment) == secondary, "switched")
         with environment.fault_injection.injected(Fault(primary, "error")):
@@ -131,7 +131,7 @@ def test_the_switch_holds_traffic_after_the_primary_has_recovered_until_it_is_re
             assert region_that_dns_leads_to(environment) == secondary
             time.sleep(0.1)
     finally:
-        switch.release(environment)
+        switch.restore(environment, environment.primary)
     wait_until(lambda: region_that_dns_leads_to(environment) == primary, "released")
 
 
@@ -271,7 +271,7 @@ def test_a_drill_that_is_interrupted_restores_everything(api, environment):
 def injected_kinds(environment):
     return {
         "error": environment.fault_injection.faults,
-        "switch": lambda: switch.status(environment).engaged,
+        "switch": lambda: switch.status(environment, environment.primary).evacuated,
         "table": environment.fault_injection.faults,
     }
 

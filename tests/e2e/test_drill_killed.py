@@ -68,8 +68,8 @@ def left(environment):
     found = set()
     if environment.fault_injection.faults():
         found.add("leftover.faults")
-    if switch.status(environment).engaged:
-        found.add("leftover.switch")
+    if switch.status(environment, environment.primary).evacuated:
+        found.add("leftover.evacuation")
     if reserved_concurrency(environment, environment.primary) == 0:
         found.add("leftover.health_function")
     if environment.journal_file.exists():

@@ -163,7 +163,8 @@ def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(r
     for purpose, commands in {
         "verify": [("verify",)],
         "switch": [("switch", "engage", "--reason", "test"), ("switch", "status"),
-                   ("switch", "release")],
+                   ("switch", "release"), ("switch", "evacuate", "us-west-2"),
+                   ("switch", "restore", "us-west-2")],
         "drill": [("drill", "--fault", "switch"), ("drill", "--fault", "health-concurrency")],
     }.items():  # fmt: skip
         credentials = roles.assume(purpose)

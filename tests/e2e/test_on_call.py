@@ -44,20 +44,20 @@ def laptop(api, installed, tmp_path):
     return run
 
 
-def test_the_switch_is_engaged_reported_and_released(laptop, tmp_path):
-    engaged = laptop("switch", "engage", "--reason", "us-east-1 is down")
+def test_a_region_is_evacuated_reported_and_restored(laptop, tmp_path):
+    evacuated = laptop("switch", "engage", "--reason", "us-east-1 is down")
     try:
         status = laptop("switch", "status")
     finally:
         released = laptop("switch", "release")
     after = laptop("switch", "status")
 
-    for done in (engaged, status, released, after):
+    for done in (evacuated, status, released, after):
         assert done.returncode == 0, done.stdout + done.stderr
-    assert "within 30 s (health check: 10 s x 3)" in engaged.stdout
+    assert "within 30 s (health check: 10 s x 3)" in evacuated.stdout
     assert "reason: us-east-1 is down" in status.stdout
-    assert "is released" in released.stdout
-    assert "is not engaged" in after.stdout
+    assert "is restored" in released.stdout
+    assert "us-east-1 of local is not evacuated." in after.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["descriptor.json"]
 
 

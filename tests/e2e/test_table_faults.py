@@ -40,8 +40,8 @@ def broken(api, region, error):
 
 def call(api, region, operation):
     begun = time.monotonic()
-    if operation.name in ("get_health", "get_switch"):
-        answer = api.send("GET", api.url(region, operation.path))
+    if operation.name in ("get_health", "get_evacuation"):
+        answer = api.send("GET", api.url(region, operation.path.format(region=region)))
     elif operation.method == "GET":
         answer = api.get(region, PATHS[operation.name])
     else:

@@ -11,6 +11,7 @@ from ops import switch
 from ops.fault_injection import Fault
 from ops.verify import CHECKS
 from ops.verify.finding import Outcome
+from ops.verify.health_states import health_states
 from sandbox.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
@@ -127,20 +128,62 @@ def test_the_second_is_lost_while_the_first_serves_and_nobody_notices(environmen
     await_region(environment, FIRST)
 
 
-def test_the_switch_lets_the_second_serve_or_the_third_if_that_is_unhealthy(environment):
+def test_each_region_is_evacuated_and_restored(environment):
+    await_region(environment, FIRST)
+    for region, serving in ((FIRST, SECOND), (SECOND, FIRST), (THIRD, FIRST)):
+        change = switch.evacuate(environment, region, reason="a test")
+        try:
+            assert change.after.replicas == tuple(r for r in REGIONS if r != region)
+            await_out_of_service(environment, {region})
+            await_region(environment, serving)
+        finally:
+            switch.restore(environment, region)
+        await_out_of_service(environment, set())
+        await_region(environment, FIRST)
+
+
+def await_out_of_service(environment, regions):
+    """Wait until just these Regions are out of service."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        states = health_states(environment)
+        ids = environment.outputs.health_check_ids
+        found = {region for region, id in ids.items() if not states[id].healthy}
+        if found == regions:
+            return
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def test_a_region_is_evacuated_while_one_that_reports_it_is_lost(environment):
+    # The first is evacuated, and the second, which is asked about it, does not respond.
+    with environment.fault_injection.injected(Fault(SECOND, "refuse")):
+        switch.evacuate(environment, FIRST, reason="a test")
+        try:
+            await_region(environment, THIRD)
+            # AND with the third evacuated, too, the first one serves: nobody is better.
+            switch.evacuate(environment, THIRD, reason="a test")
+            await_region(environment, FIRST)
+        finally:
+            switch.restore(environment, FIRST)
+            switch.restore(environment, THIRD)
+    await_region(environment, FIRST)
+
+
+def test_an_evacuated_first_lets_the_second_serve_or_the_third_if_that_is_unhealthy(environment):
     functions = environment.client("lambda", SECOND)
     name = environment.outputs.health_functions[SECOND]
-    switch.engage(environment, reason="a test")
+    switch.evacuate(environment, FIRST, reason="a test")
     try:
         await_region(environment, SECOND)
-        # Its switch responds, and its health check does not.
+        # It reports the evacuation, and its health check does not respond.
         functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
         await_region(environment, THIRD)
         functions.delete_function_concurrency(FunctionName=name)
         await_region(environment, SECOND)
     finally:
         functions.delete_function_concurrency(FunctionName=name)
-        switch.release(environment)
+        switch.restore(environment, FIRST)
     await_region(environment, FIRST)
 
 

@@ -115,14 +115,14 @@ def leave(environment):
 
 
 def state(environment, customers):
-    engaged = switch.status(environment)
-    assert not engaged.engaged or engaged.reason == "us-east-1 burns"
+    engaged = switch.status(environment, environment.primary)
+    assert not engaged.evacuated or engaged.reason == "us-east-1 burns"
     left = (
         bool(environment.fault_injection.faults()),
         bool(locks.read(environment).note),
     )
     assert len(set(left)) == 1, left
-    return State(engaged.engaged, left[0], len(customers().numbers))
+    return State(engaged.evacuated, left[0], len(customers().numbers))
 
 
 def is_refused(done):
@@ -134,7 +134,7 @@ def is_refused(done):
 def restored(api, environment, commands):
     """Whatever a test leaves is restored for the next one."""
     yield
-    switch.release(environment)
+    switch.restore(environment, environment.primary)
     done = commands.run("drill", "--restore", "--folder", str(api.workspace.folder))
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -150,7 +150,7 @@ def test_the_state_afterwards_is_that_of_one_of_the_two_orders(
         commands.run("drill", "--fault", "switch", "--folder", str(machines[0]))
     # GIVEN what the commands need
     if "release" in pair:
-        switch.engage(environment, reason="us-east-1 burns")
+        switch.evacuate(environment, environment.primary, reason="us-east-1 burns")
     if "restore" in pair:
         leave(environment)
     before = state(environment, customers)

@@ -3,15 +3,18 @@
 import json
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from local_api import REGIONS, run_ops
 
 from ops import switch
+from ops.errors import ExitCode
 from ops.fault_injection import REPLICATION, Fault
 from ops.switch_timing import timing_of
 from ops.verify import CHECKS, table, verify
 from ops.verify.finding import Outcome
+from ops.verify.health_states import health_states
 
 pytestmark = pytest.mark.e2e
 
@@ -88,7 +91,10 @@ def test_a_healthy_sandbox_passes_every_check(environment):
     assert found["tls.version", SECONDARY] == "accepts TLS 1.2, 1.3"
     assert f"active replicas in {PRIMARY}" in found["table.replicas", SECONDARY]
     assert "the same in" in found["quota.parity", f"{SECONDARY} and {PRIMARY}"]
-    assert "called from 8 Regions" in found["health_check.checkers", "switch"]
+    assert (
+        "called from 8 Regions"
+        in found["health_check.checkers", f"evacuation of {PRIMARY} in {SECONDARY}"]
+    )
 
 
 def test_verify_leaves_no_item_behind(environment):
@@ -250,28 +256,80 @@ def test_a_dead_region_fails_its_own_checks_and_hides_no_other(environment, full
     assert not any("Traceback" in f.found for f in verification.findings)
 
 
-def test_the_switch_moves_dns_to_the_secondary_and_holds_it_there_until_released(
+def test_an_evacuation_moves_dns_to_the_secondary_and_holds_it_there_until_the_restore(
     environment, full_speed
 ):
-    timing = timing_of(environment)
+    timing = timing_of(environment, PRIMARY)
     route53_seconds, _ = timing.here_seconds
     assert serving(environment) == PRIMARY
 
-    switch.engage(environment, reason="a test")
+    switch.evacuate(environment, environment.primary, reason="a test")
     try:
         until(lambda: serving(environment) == SECONDARY)
         held_until = time.monotonic() + 3 * route53_seconds
         while time.monotonic() < held_until:
             assert serving(environment) == SECONDARY
             time.sleep(0.05)
-        found = failures(environment, "leftover.switch", "health_check.state", "dns.answer")
+        found = failures(environment, "leftover.evacuation", "health_check.state", "dns.answer")
     finally:
-        switch.release(environment)
+        switch.restore(environment, environment.primary)
 
-    assert "reason: a test" in found["leftover.switch", SECONDARY]
+    assert "reason: a test" in found["leftover.evacuation", PRIMARY]
     assert ("health_check.state", PRIMARY) not in found
     assert not any(check == "dns.answer" for check, _ in found)
     until(lambda: serving(environment) == PRIMARY)
+
+
+def test_the_secondary_is_evacuated_and_nothing_takes_it_into_service(environment, full_speed):
+    name = environment.outputs.health_functions[PRIMARY]
+    functions = environment.client("lambda", PRIMARY)
+    ids = environment.outputs.health_check_ids
+
+    def in_service(region):
+        return health_states(environment)[ids[region]].healthy
+
+    switch.evacuate(environment, SECONDARY, reason="a test")
+    try:
+        until(lambda: in_service(SECONDARY) is False)
+        assert serving(environment) == PRIMARY
+        assert (
+            "reason: a test"
+            in failures(environment, "leftover.evacuation")["leftover.evacuation", SECONDARY]
+        )
+        # WHEN the primary fails, too, THEN none is healthy, and the primary is answered
+        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+        until(lambda: in_service(PRIMARY) is False)
+        assert serving(environment) == PRIMARY
+        # WHEN the secondary is restored, THEN it takes over
+        switch.restore(environment, SECONDARY)
+        until(lambda: serving(environment) == SECONDARY)
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+        switch.restore(environment, SECONDARY)
+    until(lambda: serving(environment) == PRIMARY)
+
+
+def test_an_evacuation_ends_by_itself(environment, full_speed):
+    switch.evacuate(environment, PRIMARY, reason="a test", expires_in=timedelta(seconds=15))
+    try:
+        until(lambda: serving(environment) == SECONDARY)
+        until(lambda: serving(environment) == PRIMARY)
+        assert switch.status(environment, PRIMARY).expired
+        assert ("leftover.evacuation", PRIMARY) not in failures(environment, "leftover.evacuation")
+    finally:
+        switch.restore(environment, PRIMARY)
+
+
+def test_the_last_region_is_not_evacuated_by_mistake(environment, api):
+    folder = ("--folder", str(api.workspace.folder))
+    switch.evacuate(environment, SECONDARY, reason="a test")
+    try:
+        refused = run_ops("switch", "evacuate", PRIMARY, *folder)
+        assert refused.returncode == ExitCode.CHECK_FAILED, refused.stdout + refused.stderr
+        assert f"{SECONDARY} is evacuated since" in refused.stderr
+        assert not switch.status(environment, PRIMARY).evacuated
+    finally:
+        switch.restore(environment, SECONDARY)
 
 
 def test_the_switch_as_a_user_types_it(api):
@@ -289,6 +347,7 @@ def test_the_switch_as_a_user_types_it(api):
     assert "within 30 s (health check: 10 s x 3)" in first.stdout
     assert "This sandbox runs 20 times as fast: within 1.5 s and 4.5 s" in first.stdout
     assert "reason: a trial; nothing was changed" in again.stdout
-    assert "engaged since" in status.stdout
-    assert "The switch of local is released; it was engaged" in released.stdout
+    assert f"{PRIMARY} of local is evacuated since" in status.stdout
+    assert f"{SECONDARY} of local is not evacuated" in status.stdout
+    assert f"{PRIMARY} of local is restored; it was evacuated" in released.stdout
     assert "nothing was changed" in after.stdout

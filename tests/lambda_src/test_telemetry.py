@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from openapi_schema_validator import OAS30Validator
 from repository_files import REPOSITORY
 
+import get_evacuation
 import get_health
-import get_switch
 from weather import errors, http, repository
 from weather.deadline import BoundedCheck
 from weather.errors import Fault
@@ -30,7 +30,7 @@ OPERATIONS = {
     path.stem: importlib.import_module(path.stem)
     for path in sorted((REPOSITORY / "lambda_src").glob("*.py"))
 }
-QUIET = {"get_health", "get_switch"}
+QUIET = {"get_health", "get_evacuation"}
 METRICS = json.loads((REPOSITORY / "lambda_src/weather/metrics.json").read_text("utf-8"))
 TRACE_ID = "1-5759e988-bd862e3fe1be46a994272793"
 
@@ -287,17 +287,18 @@ def test_health_that_fails_logs_why(logged, monkeypatch) -> None:
     assert metrics_of(line) == {"TableUnavailable": 1}
 
 
-def test_health_and_the_switch_are_quiet_while_all_is_well(table, logged) -> None:
+def test_health_and_evacuations_are_quiet_while_all_is_well(table, logged) -> None:
     # GIVEN functions that have served their first request
-    for operation in (get_health, get_switch):
-        logged(operation.handler)
-    # WHEN checkers ask on, whether the switch is engaged or not
+    where = {"region": "us-east-1"}
+    for operation in (get_health, get_evacuation):
+        logged(operation.handler, pathParameters=where)
+    # WHEN checkers ask on, whether a Region is evacuated or not
     # THEN nothing is written
-    for item in ({}, {"pk": "control", "sk": "switch"}):
+    for item in ({}, {"pk": "control", "sk": "evacuation-us-east-1"}):
         if item:
             table.put_item(Item=item)
-        for operation in (get_health, get_switch):
-            assert logged(operation.handler) == []
+        for operation in (get_health, get_evacuation):
+            assert logged(operation.handler, pathParameters=where) == []
 
 
 class Broken(io.StringIO):
@@ -391,7 +392,11 @@ def event_full_of(secret: str) -> dict[str, Any]:
         "path": f"/weather/{secret}",
         "headers": {"x-api-key": secret, secret: secret, "content-type": "application/json"},
         "multiValueHeaders": {"x-api-key": [secret]},
-        "pathParameters": {"location": secret, "observed_at": "2026-01-31T06:00:00Z"},
+        "pathParameters": {
+            "location": secret,
+            "region": secret,
+            "observed_at": "2026-01-31T06:00:00Z",
+        },
         "requestContext": {
             "requestId": "r-1",
             "identity": {"apiKey": secret, "sourceIp": secret, "userAgent": secret},
@@ -417,7 +422,7 @@ def test_no_operation_tells_anything_of_a_customer(dynamodb_table, secret, given
     with contextlib.redirect_stdout(output), pytest.MonkeyPatch.context() as patch:
         for client in (repository.client, SimpleNamespace(), Failing(secret)):
             patch.setattr(repository, "client", client)
-            patch.setattr(get_switch, "_client", client)
+            patch.setattr(get_evacuation, "_client", client)
             for operation in (OPERATIONS["put_location"], *OPERATIONS.values()):
                 operation.handler({**event, **(query if given_query else {})}, None)
                 operation.handler({**event, **observation}, None)

@@ -1,9 +1,9 @@
 """The secondary serves all customers for a while, and only as long as a deployment wants it."""
 
 import pytest
+from botocore.exceptions import ClientError
 from fake_environment import EAST, WEST, environment
 
-from ops import switch
 from ops.deploy.customers import MOVING_SECONDS, SwitchedCustomers
 from ops.errors import OpsError, UsageError
 from ops.http_client import Response
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.unit
 
 
 class Table:
-    """The replica with the switch's item."""
+    """The replica with the item that evacuates the primary."""
 
     def __init__(self, item=None):
         self.item = item
@@ -22,22 +22,18 @@ class Table:
 
     def put_item(self, *, Item, **_):  # noqa: N803
         if self.item:
-            raise switch.ClientError(
-                {"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem"
-            )
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "PutItem")
         self.item = Item
 
     def delete_item(self, *, ExpressionAttributeValues, **_):  # noqa: N803
         if self.item and self.item["writer"] != ExpressionAttributeValues[":writer"]:
-            raise switch.ClientError(
-                {"Error": {"Code": "ConditionalCheckFailedException"}}, "DeleteItem"
-            )
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}}, "DeleteItem")
         found, self.item = self.item, None
         return {"Attributes": found} if found else {}
 
 
 class Dns:
-    """Follows the switch after some requests."""
+    """Follows evacuations after some requests."""
 
     def __init__(self, table, *, after=3):
         self.table, self.left, self.seen = table, after, EAST
@@ -72,11 +68,18 @@ def test_only_a_stack_of_the_secondary_alone_can_serve_everybody():
 
 
 def test_without_a_switch_it_says_so():
-    found = SwitchedCustomers(environment(outputs={"switch": None}))
+    found = SwitchedCustomers(environment(outputs={"evacuation": None}))
 
     with pytest.raises(UsageError, match="has no failover switch"):
         found.may_move_to(f"production-{WEST}")
     found.back("deploy-1")
+
+
+def test_without_a_primary_no_region_takes_over():
+    found = SwitchedCustomers(environment(outputs={"routing_policy": "latency"}))
+
+    with pytest.raises(UsageError, match="has no primary Region"):
+        found.may_move_to(f"production-{WEST}")
 
 
 def test_customers_move_and_come_back():
@@ -93,11 +96,11 @@ def test_customers_move_and_come_back():
     assert (dns.seen, table.item) == (EAST, None)
 
 
-def test_a_switch_of_somebody_else_is_left_alone():
+def test_an_evacuation_by_somebody_else_is_left_alone():
     table = Table({"writer": {"S": "switch-1"}, "reason": {"S": "outage"}})
     found, _, _ = customers(table)
 
-    with pytest.raises(OpsError, match="the switch is engaged, reason: outage"):
+    with pytest.raises(OpsError, match=f"{EAST} is evacuated, reason: outage"):
         found.move("deploy-1")
     found.back("deploy-1")
 
@@ -108,7 +111,7 @@ def test_a_region_that_does_not_take_over_is_an_error_in_time():
     table = Table()
     found, _, now = customers(table, Dns(table, after=10**6))
 
-    with pytest.raises(OpsError, match=f"engaged, and {EAST} .primary. serves"):
+    with pytest.raises(OpsError, match=f"evacuated, and {EAST} .primary. serves"):
         found.move("deploy-1")
 
     assert now[0] == pytest.approx(MOVING_SECONDS, abs=3)

@@ -132,7 +132,7 @@ class FakeCustomers:
     def move(self, run):
         self.world.step("move", run)
         if self.world.switched_by:
-            raise OpsError("the switch is engaged", next_step="")
+            raise OpsError("the primary is evacuated", next_step="")
         self.world.switched_by = run
 
     def back(self, run):
@@ -332,14 +332,14 @@ def test_what_only_customers_show_is_rolled_back_when_they_are_away(world):
     assert calls.index("back") < calls.index("restore")
 
 
-def test_a_switch_that_somebody_else_has_engaged_stays_engaged(world):
+def test_a_primary_that_somebody_else_has_evacuated_stays_so(world):
     world.synthesizes("two")
     world.switched_by = "somebody"
 
     record = world.deploys(with_customers=True)
 
     assert record.outcome is Outcome.ROLLED_BACK
-    assert "could not serve all customers: the switch is engaged" in record.reason
+    assert "could not serve all customers: the primary is evacuated" in record.reason
     assert world.switched_by == "somebody"
 
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.unit
 
 ON_AWS = Descriptor.on_aws(outputs())
 SANDBOX = Descriptor(
-    outputs(environment="local", switch=None),
+    outputs(environment="local", evacuation=None),
     Network(
         (("127.0.0.1", 10053),),
         "example.com",
@@ -178,7 +178,13 @@ def test_export_writes_a_descriptor_of_what_terraform_knows(tmp_path, state, cap
     assert program.main([*command, "--output", str(path)]) == ExitCode.PASSED
 
     assert read(path) == ON_AWS
-    assert capsys.readouterr().out.strip() == str(path)
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(path)
+    for region in ON_AWS.outputs.regions:
+        lines = printed.err.partition(f"# evacuate {region}\n")[2].splitlines()
+        assert "put-item" in lines[0]
+        assert "delete-item" in lines[2]
+        assert all(f"evacuation-{region}" in line for line in (lines[0], lines[2]))
 
 
 def test_the_stack_of_another_environment_is_refused(tmp_path, state, capsys):

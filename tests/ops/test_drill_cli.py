@@ -56,7 +56,7 @@ def test_without_execute_nothing_is_done_and_all_is_printed(parse, on_aws, capsy
 
     assert options.run(options) == ExitCode.PASSED
     printed = capsys.readouterr().out
-    assert "In production, this will engage the failover switch" in printed
+    assert "In production, this will evacuate us-east-1" in printed
     assert "Expected cut-over, as no request fails: at most 156 s = 30 s interval x 3" in printed
     assert "requests of the customer operator in each Region; quota: 90000 of 100000" in printed
     assert "Dry run: nothing was done" in printed

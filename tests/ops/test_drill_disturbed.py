@@ -38,7 +38,7 @@ CASES = 240
 FAULTS = ("switch", "health-concurrency", "error")
 DISTURBANCES = (
     *("killed", "signal", "signals", "denied", "strange", "expired", "terminal", "disk", "clock"),
-    *("engaged", "reserved", "api down", "fault denied", "table down"),
+    *("evacuated", "reserved", "api down", "fault denied", "table down"),
 )
 DEAD = Program(2**22 + 1, 1.0)
 RUN = "drill-20260101T000000Z-00000001"
@@ -88,9 +88,9 @@ class World:
                 raise RuntimeError("unheard of")
             case "clock":
                 self.clock_offset = self.random.choice((-3600.0, 3600.0))
-            case "engaged":
-                self.switch.engage(None, reason="us-east-1 burns")
-                self.lock.lost = "interrupted by switch engage"
+            case "evacuated":
+                self.switch.evacuate(None, EAST, reason="us-east-1 burns")
+                self.lock.lost = "interrupted by switch evacuate"
             case "reserved":
                 self.environment.session.reserved[EAST] = 3
 
@@ -162,7 +162,7 @@ def world_of(monkeypatch, tmp_path):
         world = World(random, disturbance, at)
         world.environment = environment = sandbox_environment(tmp_path)
         environment.journal_file.unlink(missing_ok=True)
-        for name in ("status", "engage", "release"):
+        for name in ("status", "evacuate", "restore"):
             function = getattr(world.switch, name)
             monkeypatch.setattr(switch, name, world.watched("fault", function))
         client = environment.session.client
@@ -228,7 +228,7 @@ def left_by_the_drill(world, *reserved):
     """What the drill has changed and not restored; `reserved` are the concurrencies to expect."""
     environment, state = world.environment, world.switch.state
     found = [f"fault {id}" for id in environment.fault_injection.injected if id == RUN]
-    found += ["switch"] if state.engaged and state.writer == RUN else []
+    found += ["switch"] if state.evacuated and state.writer == RUN else []
     found += ["concurrency"] if environment.session.reserved.get(EAST) not in reserved else []
     found += [
         f"observations in {region}"
@@ -266,7 +266,7 @@ def test_nothing_is_left_or_it_is_named_and_restored(world_of, seed):
         assert outcome is None or outcome.left
     if outcome and outcome.left:
         assert not outcome.passed
-    if disturbance in ("signal", "signals", "denied", "strange", "clock", "engaged", "reserved"):
+    if disturbance in ("signal", "signals", "denied", "strange", "clock", "evacuated", "reserved"):
         assert left == []
     # AND a restore from here finishes it
     planned = restoring.plan(world.environment)
@@ -278,4 +278,4 @@ def test_nothing_is_left_or_it_is_named_and_restored(world_of, seed):
     # AND nothing of anybody else was touched
     assert world.environment.fault_injection.injected == {"foreign": FOREIGN}
     assert world.observations["drill-00000009", EAST] == 5
-    assert world.switch.state.engaged == (disturbance == "engaged")
+    assert world.switch.state.evacuated == (disturbance == "evacuated")

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fake_drill import EAST, WEST, FakeSwitch, aws_environment, sandbox_environment
+from fake_drill import EAST, FakeSwitch, aws_environment, sandbox_environment
 
 from ops import switch
 from ops.drill.faults import FAULTS, choose, from_json
@@ -172,7 +172,7 @@ def test_a_concurrency_that_somebody_has_just_changed_is_not_replaced(environmen
             {},
             "aws dynamodb delete-item --region us-west-2 "
             "--table-name arn:aws:dynamodb:us-west-2:123456789012:table/weather --key "
-            """'{"pk": {"S": "control"}, "sk": {"S": "switch"}}' """
+            """'{"pk": {"S": "control"}, "sk": {"S": "evacuation-us-east-1"}}' """
             "--condition-expression 'writer = :writer' --expression-attribute-values "
             """'{":writer": {"S": "drill-1"}}'""",
         ),
@@ -198,23 +198,23 @@ def test_every_fault_can_be_cleared_by_hand(environment, name, reserved, command
     assert fault.by_hand(environment) == command
 
 
-def test_a_switch_that_an_operator_takes_over_in_a_drill_stays_engaged(environment, the_switch):
+def test_an_evacuation_that_an_operator_takes_over_in_a_drill_stays(environment, the_switch):
     fault = choose(environment, "switch", "drill-1", {})
     fault.inject(environment)
-    switch.engage(environment, reason="us-east-1 burns")
+    switch.evacuate(environment, EAST, reason="us-east-1 burns")
 
     assert not fault.is_injected(environment)
     assert not fault.clear(environment)
     assert the_switch.state.reason == "us-east-1 burns"
 
 
-def test_an_operators_switch_is_neither_taken_over_nor_released(environment, the_switch):
-    the_switch.engage(environment, reason="drill went wrong, KEEP")
+def test_an_operators_evacuation_is_neither_taken_over_nor_ended(environment, the_switch):
+    the_switch.evacuate(environment, EAST, reason="drill went wrong, KEEP")
     fault = choose(environment, "switch", "drill-1", {})
 
     with pytest.raises(OpsError, match="KEEP already: nothing was injected"):
         fault.inject(environment)
     fault.clear(environment)
 
-    assert the_switch.state.engaged
-    assert the_switch.state.region == WEST
+    assert the_switch.state.evacuated
+    assert the_switch.state.region == EAST

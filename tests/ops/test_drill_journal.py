@@ -268,12 +268,12 @@ def test_restore_touches_nothing_that_no_journal_names(environment, locks, locat
     environment.fault_injection.inject(Fault(WEST, "refuse"), id="x")
     environment.session.reserved[EAST] = 0
     locations.append(Location("drill-0000cafe", left=3))
-    the_switch.engage(environment, reason="fire")
+    the_switch.evacuate(environment, EAST, reason="fire")
 
     planned = restoring.plan(environment)
 
     assert planned.others == (
-        f"the switch is {the_switch.state}",
+        f"{EAST} is {the_switch.state}",
         "the fault refuse is injected in us-west-2",
         "the reserved concurrency of get_health in us-east-1 is 0",
     )
@@ -281,7 +281,7 @@ def test_restore_touches_nothing_that_no_journal_names(environment, locks, locat
     assert environment.session.reserved == {EAST: 0}
     assert environment.fault_injection.faults()
     assert locations[1].left == 3
-    assert the_switch.state.engaged
+    assert the_switch.state.evacuated
 
 
 @pytest.mark.parametrize("previous", [None, 7])
@@ -314,25 +314,25 @@ def test_observations_of_a_location_that_no_journal_names_are_deleted_when_it_is
 
 
 @pytest.mark.parametrize("reason", ["", "drill", "drill: x", "failover drill drill-1"])
-def test_restore_never_releases_a_switch_by_its_reason(environment, locks, the_switch, reason):
-    the_switch.engage(environment, reason=reason)
+def test_restore_never_restores_a_region_by_its_reason(environment, locks, the_switch, reason):
+    the_switch.evacuate(environment, EAST, reason=reason)
 
     assert restore(environment, locks).done == []
 
-    assert the_switch.state.engaged
+    assert the_switch.state.evacuated
 
 
 @pytest.mark.parametrize(("writer", "stays"), [("drill-1", False), ("drill-2", True)])
-def test_restore_releases_the_switch_of_the_journals_drill_alone(
+def test_restore_restores_the_region_of_the_journals_drill_alone(
     environment, locks, the_switch, path, journal, writer, stays
 ):
-    the_switch.engage(environment, writer=writer)
+    the_switch.evacuate(environment, EAST, writer=writer)
     fault = SwitchFault(id="drill-1", region=EAST)
     begin(path, replace(journal, fault=fault), environment)
 
     assert restore(environment, locks).failed == []
 
-    assert the_switch.state.engaged is stays
+    assert the_switch.state.evacuated is stays
     assert not path.exists()
 
 

@@ -271,7 +271,7 @@ def test_a_terminal_that_is_lost_keeps_nothing_from_being_restored(drill, enviro
 
 def test_a_drill_whose_lock_is_lost_ends_and_restores(drill, environment, location, monkeypatch):
     def taken(*_):
-        drill.lock.lost = "interrupted by switch engage"
+        drill.lock.lost = "interrupted by switch evacuate"
         return []
 
     monkeypatch.setattr(location, "readings", taken)
@@ -279,7 +279,7 @@ def test_a_drill_whose_lock_is_lost_ends_and_restores(drill, environment, locati
 
     outcome = drill.run()
 
-    assert outcome.findings == ["the drill could not continue: interrupted by switch engage"]
+    assert outcome.findings == ["the drill could not continue: interrupted by switch evacuate"]
     assert is_restored(environment, location)
 
 
@@ -290,12 +290,12 @@ def test_a_drill_that_has_lost_its_lock_injects_nothing(drill, environment, loca
     prepared = ErrorFault.prepared
 
     def taken(fault, environment):
-        drill.lock.lost = "interrupted by switch engage"
+        drill.lock.lost = "interrupted by switch evacuate"
         return prepared(fault, environment)
 
     monkeypatch.setattr(ErrorFault, "prepared", taken)
 
-    assert "interrupted by switch engage" in drill.run().findings[0]
+    assert "interrupted by switch evacuate" in drill.run().findings[0]
     assert is_restored(environment, location)
 
 

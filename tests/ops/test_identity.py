@@ -214,8 +214,8 @@ def test_the_json_document_holds_the_identity(tmp_path, monkeypatch, capsys):
     assert document["environment"] == "production"
     assert document["error"] is None
     assert document["identity"]["caller"] == CALLER
-    assert document["switch"]["engaged"] is False
-    assert "not engaged" in error
+    assert document["evacuations"]["us-east-1"]["evacuated"] is False
+    assert "not evacuated" in error
 
 
 @pytest.mark.parametrize("arn", ["arn", "", None])

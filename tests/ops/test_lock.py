@@ -71,7 +71,9 @@ def test_the_lock_is_an_item_beside_the_switch_that_says_who_holds_it(production
 def test_without_a_switch_the_key_comes_from_the_table(production, clock):
     by_latency = replace(
         production,
-        descriptor=replace(production.descriptor, outputs=replace(production.outputs, switch=None)),
+        descriptor=replace(
+            production.descriptor, outputs=replace(production.outputs, evacuation=None)
+        ),
     )
 
     with hold(by_latency, kind="customers", lease=clock.lease()):
@@ -184,9 +186,9 @@ def test_only_a_drill_is_interrupted_and_it_notices(production, clock):
     assert items(production) == []
     drill = held(production, clock)
 
-    assert interrupt_drill(production, by="switch engage by alice").run == "drill-1"
+    assert interrupt_drill(production, by="switch evacuate by alice").run == "drill-1"
 
-    with pytest.raises(LockedError, match="interrupted by switch engage by alice"):
+    with pytest.raises(LockedError, match="interrupted by switch evacuate by alice"):
         drill.check()
     assert read(production).run == "drill-1", "it holds the lock until it has restored"
     drill.release()

@@ -127,10 +127,10 @@ def test_the_switch_needs_a_descriptor_and_nothing_else(laptop):
         assert "Traceback" not in done.stderr
         who = done.stdout.splitlines()[0]
         assert who.startswith("environment production · account 123456789012 · caller unknown")
-    assert "The switch of production is engaged since" in engaged.stdout
-    assert "switch release --descriptor production.json" in engaged.stdout
+    assert "us-east-1 of production is evacuated since" in engaged.stdout
+    assert "switch restore us-east-1 --descriptor production.json" in engaged.stdout
     assert "reason: us-east-1 is down" in status.stdout
-    assert "The switch of production is released" in released.stdout
+    assert "us-east-1 of production is restored" in released.stdout
     assert "is not engaged" in after.stdout
 
 

@@ -63,9 +63,9 @@ class Pauses(Schedule):
 
 @dataclass(frozen=True)
 class State:
-    """Whether an operator has engaged the switch, and whether a killed drill is not restored."""
+    """Whether an operator has evacuated the primary, and whether a killed drill is not restored."""
 
-    engaged: bool = False
+    evacuated: bool = False
     left: bool = False
 
     def after(self, command):
@@ -75,19 +75,19 @@ class State:
             case "release":
                 return State(False, self.left)
             case "restore":
-                return State(self.engaged, False)
+                return State(self.evacuated, False)
             case _:
                 return self
 
 
 def state(ada):
-    engaged = switch.status(ada.environment)
-    # What a drill has engaged, it has released.
-    assert not engaged.engaged or engaged.reason == REASON
+    found = switch.status(ada.environment, EAST)
+    # What a drill has evacuated, it has restored.
+    assert not found.evacuated or found.reason == REASON
     left = ada.aws.reserved[EAST] == 0
     assert ada.aws.reserved == {EAST: 0 if left else RESERVED, WEST: RESERVED}
     assert bool(locks.read(ada.environment).note) == left
-    return State(engaged.engaged, left)
+    return State(found.evacuated, left)
 
 
 def leave(environment):
@@ -151,7 +151,7 @@ def test_the_state_afterwards_is_that_of_one_of_the_two_orders(first, second):
 
 def check(ada, run, pair, chance):
     if "release" in pair:
-        switch.engage(ada.environment, reason=REASON)
+        switch.evacuate(ada.environment, EAST, reason=REASON)
     if "restore" in pair:
         leave(ada.environment)
     before, refused, errors = state(ada), {}, []

@@ -25,6 +25,7 @@ HANGING = {
     "writing": ("put_item", "delete_item"),
     "lock": ("update_item",),
     "health check": ("get_health_check",),
+    "health": ("get_health_check_status",),
 }
 CASES = [each for count in range(3) for each in combinations(HANGING, count)]
 
@@ -104,7 +105,10 @@ def test_a_command_ends_in_time_and_names_what_is_not_known(typed, command, hang
     )
     if decisive.isdisjoint(hanging):
         assert code == ExitCode.PASSED
-        assert document["switch"]["engaged"] == (command == "engage")
+        if command == "status":
+            assert not any(each["evacuated"] for each in document["evacuations"].values())
+        else:
+            assert document["evacuation"]["evacuated"] == (command == "engage")
     else:
         assert code == ExitCode.PREREQUISITE
         error = document["error"]["message"]
@@ -115,6 +119,9 @@ def test_a_command_ends_in_time_and_names_what_is_not_known(typed, command, hang
         assert "no result within" in notes + str(document["error"])
     if code == ExitCode.PASSED and command == "engage":
         assert ("Whether a drill runs is not known" in notes) == ("lock" in hanging)
+    if code == ExitCode.PASSED and command == "engage":
+        unknown = "Whether another Region can take over is not known"
+        assert (unknown in notes) == (not {"reading", "health"}.isdisjoint(hanging))
     if code == ExitCode.PASSED and command != "status" and "health check" in hanging:
         assert "These times are Route 53's defaults" in notes
 
@@ -149,4 +156,4 @@ def test_the_lock_of_somebody_else_is_watched_for_a_lease_besides(typed):
 
     assert code == ExitCode.PREREQUISITE
     assert 15 < seconds <= 45
-    assert "whether the switch was released is not known" in document["error"]["message"]
+    assert "whether us-east-1 was restored is not known" in document["error"]["message"]

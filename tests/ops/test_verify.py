@@ -123,7 +123,7 @@ def test_the_keys_of_the_report_are_a_contract():
 
 def test_the_ids_of_the_checks_are_a_contract():
     assert [check.id for check in CHECKS] == [
-        "leftover.switch",
+        "leftover.evacuation",
         "leftover.faults",
         "leftover.health_function",
         "leftover.weight",
@@ -132,7 +132,8 @@ def test_the_ids_of_the_checks_are_a_contract():
         "dns.records",
         "dns.answer",
         "health_check.target",
-        "health_check.switch",
+        "health_check.evacuation",
+        "health_check.record",
         "health_check.checkers",
         "health_check.state",
         "certificate.issued",

@@ -120,8 +120,10 @@ def test_without_cloudwatch_only_its_health_checks_are_unknown():
     assert {each.subject: each.outcome for each in findings} == {
         EAST: Outcome.PASSED,
         WEST: Outcome.PASSED,
-        "switch": Outcome.UNKNOWN,
-        "primary's record": Outcome.UNKNOWN,
+        f"evacuation of {EAST} in {WEST}": Outcome.UNKNOWN,
+        f"evacuation of {WEST} in {EAST}": Outcome.UNKNOWN,
+        f"{EAST}'s record": Outcome.UNKNOWN,
+        f"{WEST}'s record": Outcome.UNKNOWN,
     }
     assert all(each.unreadable for each in findings if each.outcome is Outcome.UNKNOWN)
 

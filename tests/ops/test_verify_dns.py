@@ -9,8 +9,8 @@ from fake_environment import EAST, NAME, OUTPUTS, WEST, Canned, environment
 from ops.http_client import DnsAnswer, Response
 from ops.verify.dns import answers, records
 from ops.verify.finding import Outcome
-from ops.verify.health_checks import checkers, target
-from ops.verify.health_checks import switch as switch_check
+from ops.verify.health_checks import checkers, evacuation, target
+from ops.verify.health_checks import record as record_check
 from ops.verify.health_states import HealthState, health_states, regions_to_serve, state
 
 pytestmark = pytest.mark.unit
@@ -110,7 +110,7 @@ def test_latency_records_are_identified_by_their_region():
                 }
             )
         },
-        outputs={"routing_policy": "latency", "switch": None},
+        outputs={"routing_policy": "latency", "evacuation": None},
     )
 
     assert not failures(records.run(by_latency))
@@ -126,14 +126,24 @@ def endpoint(host, path, **more):
 CONFIGS = {
     "endpoint-east": endpoint(f"east.execute-api.{EAST}.amazonaws.com", "/v1/health"),
     "endpoint-west": endpoint(f"west.execute-api.{WEST}.amazonaws.com", "/v1/health"),
-    "switch": endpoint(
-        f"west.execute-api.{WEST}.amazonaws.com", "/v1/health/switch", Inverted=True
+    "evacuation-east": endpoint(
+        f"west.execute-api.{WEST}.amazonaws.com", f"/v1/health/evacuations/{EAST}", Inverted=True
+    ),
+    "evacuation-west": endpoint(
+        f"east.execute-api.{EAST}.amazonaws.com", f"/v1/health/evacuations/{WEST}", Inverted=True
     ),
     "calculated": {
-        "Type": "CALCULATED", "ChildHealthChecks": ["switch", "endpoint-east"],
+        "Type": "CALCULATED", "ChildHealthChecks": ["evacuation-east", "endpoint-east"],
+        "HealthThreshold": 2,
+    },
+    "calculated-west": {
+        "Type": "CALCULATED", "ChildHealthChecks": ["evacuation-west", "endpoint-west"],
         "HealthThreshold": 2,
     },
 }  # fmt: skip
+
+
+QUESTIONS = (f"evacuation of {EAST} in {WEST}", f"evacuation of {WEST} in {EAST}")
 
 
 def with_configs(changes=None):
@@ -149,7 +159,8 @@ def with_configs(changes=None):
 
 def test_the_health_checks_of_the_stack_pass():
     assert not failures(target.run(with_configs()))
-    assert not failures(switch_check.run(with_configs()))
+    assert not failures(evacuation.run(with_configs()))
+    assert not failures(record_check.run(with_configs()))
 
 
 @pytest.mark.parametrize(
@@ -175,43 +186,73 @@ def test_a_health_check_that_calls_something_else_is_named(change, found):
     assert found in failure[1]
 
 
-@pytest.mark.parametrize(
-    ("id", "change", "found"),
-    [
-        ("switch", {"Inverted": False}, "a secondary Region that does not respond would take over"),
-        ("switch", {"ResourcePath": "/v1/health"}, "not /v1/health/switch"),
-        ("calculated", {"HealthThreshold": 1}, "1 of 2 healthy children are enough for it"),
-        ("calculated", {"ChildHealthChecks": ["endpoint-east"]}, "it does not watch switch"),
-        (
-            "calculated",
-            {"ChildHealthChecks": ["endpoint-east", "switch", "more"]},
-            "it also watches more",
-        ),
-        ("calculated", {"Type": "HTTPS"}, "of type HTTPS, not CALCULATED"),
-    ],
+BROKEN_QUESTIONS = (
+    ({"Inverted": False}, "it is not inverted: it takes {region} out while {observer} is lost"),
+    ({"ResourcePath": "/v1/health"}, "not /v1/health/evacuations/{region}"),
+    ({"FullyQualifiedDomainName": "example.org"}, "it calls the host example.org, not"),
+    ({"Disabled": True}, "so always counts as healthy"),
+    ({"Type": "HTTP", "Port": 80}, "it is HTTP on port 80, not HTTPS"),
 )
-def test_a_switch_that_would_not_work_is_named(id, change, found):
-    (failure,) = failures(switch_check.run(with_configs({id: change}))).values()
 
-    assert found in failure
+
+@pytest.mark.parametrize("change", range(len(BROKEN_QUESTIONS)))
+@pytest.mark.parametrize(("region", "observer"), [(EAST, WEST), (WEST, EAST)])
+def test_a_check_that_asks_otherwise_for_an_evacuation_is_named(region, observer, change):
+    changed, found = BROKEN_QUESTIONS[change]
+    id = {EAST: "evacuation-east", WEST: "evacuation-west"}[region]
+
+    (failure,) = failures(evacuation.run(with_configs({id: changed}))).items()
+
+    assert failure[0] == f"evacuation of {region} in {observer}"
+    assert found.format(region=region, observer=observer) in failure[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"HealthThreshold": 1}, "1 of 2 healthy children are enough for it"),
+        ({"ChildHealthChecks": ["endpoint-{side}"]}, "it does not watch evacuation-{side}"),
+        ({"ChildHealthChecks": ["evacuation-{side}"]}, "it does not watch endpoint-{side}"),
+        ({"ChildHealthChecks": ["endpoint-{side}", "evacuation-{side}", "more"]},
+         "it also watches more"),
+        ({"Type": "HTTPS"}, "of type HTTPS, not CALCULATED"),
+        ({"Inverted": True}, "a healthy Region counts as unhealthy"),
+        ({"Disabled": True}, "so always counts as healthy"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("id", "region", "side"), [("calculated", EAST, "east"), ("calculated-west", WEST, "west")]
+)
+def test_a_record_that_an_evacuation_would_not_take_out_is_named(id, region, side, change, found):
+    change = {
+        name: [each.format(side=side) for each in value] if isinstance(value, list) else value
+        for name, value in change.items()
+    }
+
+    (failure,) = failures(record_check.run(with_configs({id: change}))).items()
+
+    assert failure[0] == region
+    assert found.format(side=side) in failure[1]
 
 
 CHECKERS = {
-    id: {"Regions": ["us-west-2", "us-east-1", "eu-west-1"]} for id in CONFIGS if id != "calculated"
+    id: {"Regions": ["us-west-2", "us-east-1", "eu-west-1"]}
+    for id in CONFIGS
+    if "calculated" not in id
 }
 
 
 @pytest.mark.parametrize(
     ("regions", "found"),
     [
-        (CHECKERS["switch"]["Regions"], {}),
+        (CHECKERS["evacuation-east"]["Regions"], {}),
         (
             ["us-east-1", "eu-west-1"],
             {WEST: "only 2 Regions check it, and Route 53 requires 3; us-west-2 checks us-east-1"},
         ),
         (
             ["us-east-1", "eu-west-1", "sa-east-1", "us-west-2"],
-            {EAST: "sa-east-1 checks us-west-2 and not this", "switch": "sa-east-1 checks us-west"},
+            dict.fromkeys((EAST, *QUESTIONS), "sa-east-1 checks us-west-2 and not this"),
         ),
         ([], {WEST: "only 0 Regions check it"}),
     ],
@@ -229,7 +270,7 @@ def test_the_checker_regions_of_every_health_check_are_reported():
     found = {each.subject: each.found for each in checkers.run(with_configs(CHECKERS))}
 
     text = "called from 3 Regions: eu-west-1, us-east-1, us-west-2"
-    assert found == dict.fromkeys((EAST, WEST, "switch"), text)
+    assert found == dict.fromkeys((EAST, WEST, *QUESTIONS), text)
 
 
 def observed(successes, failures):
@@ -269,7 +310,7 @@ def test_a_check_without_checkers_is_read_from_cloudwatch(minimum, healthy):
     states = health_states(with_states(observed(1, 0), minimum))
 
     assert states["calculated"].healthy is healthy
-    assert states["switch"].healthy is healthy
+    assert states["evacuation-west"].healthy is healthy
 
 
 def test_an_unknown_health_state_is_not_a_failure():
@@ -278,8 +319,9 @@ def test_an_unknown_health_state_is_not_a_failure():
     assert [(f.subject, f.outcome) for f in findings] == [
         (EAST, Outcome.FAILED),
         (WEST, Outcome.FAILED),
-        ("switch", Outcome.UNKNOWN),
-        ("primary's record", Outcome.UNKNOWN),
+        *((each, Outcome.UNKNOWN) for each in QUESTIONS),
+        (f"{EAST}'s record", Outcome.UNKNOWN),
+        (f"{WEST}'s record", Outcome.UNKNOWN),
     ]
 
 
@@ -297,7 +339,7 @@ def test_an_unknown_health_state_is_not_a_failure():
     ],
 )
 def test_dns_should_route_by_the_health_checks(policy, east, west, expected):
-    states = {"calculated": HealthState(east, ""), "endpoint-west": HealthState(west, "")}
+    states = {"calculated": HealthState(east, ""), "calculated-west": HealthState(west, "")}
 
     found = regions_to_serve(environment(outputs={"routing_policy": policy}), states)
 

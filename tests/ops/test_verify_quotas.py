@@ -66,7 +66,7 @@ def test_a_secondary_with_more_than_the_primary_passes_and_is_reported():
 
 
 def test_with_latency_routing_each_region_takes_over_from_each_other():
-    findings = run(west={"concurrent": 10}, routing_policy="latency", switch=None)
+    findings = run(west={"concurrent": 10}, routing_policy="latency", evacuation=None)
 
     assert {each.subject: each.outcome for each in findings} == {
         f"{EAST} and {WEST}": Outcome.PASSED,

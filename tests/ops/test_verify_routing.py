@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 from fake_environment import EAST, NAME, OUTPUTS, WEST, Canned, environment, sandbox_access
 
-from ops.cli.switch import _otherwise
+from ops.cli.switch_report import successors
 from ops.deploy.aliases import Aliases
 from ops.deploy.serving import serving
 from ops.http_client import DnsAnswer, Response
@@ -36,8 +36,7 @@ def routed(policy, clients=None, **more):
     if policy == "failover":
         outputs |= {"failover_names": [BEHIND]}
     else:
-        outputs |= {"weights": WEIGHTS, "switch": None}
-        outputs |= {"health_check_ids": BY_REGION["endpoint_health_check_ids"]}
+        outputs |= {"weights": WEIGHTS}
     return environment(clients, outputs=outputs, **more)
 
 
@@ -58,7 +57,7 @@ RECORDS = {
         for name, role, region, check in (
             (NAME, "primary", EAST, "calculated"),
             (NAME, "secondary", "", ""),
-            (BEHIND, "primary", WEST, "endpoint-west"),
+            (BEHIND, "primary", WEST, "calculated-west"),
             (BEHIND, "secondary", THIRD, "health_check_ids-third"),
         )
     ],
@@ -66,9 +65,9 @@ RECORDS = {
         record(NAME, kind, region, region, check, Weight=WEIGHTS[region])
         for kind in ("A", "AAAA")
         for region, check in (
-            (EAST, "endpoint-east"),
-            (WEST, "endpoint-west"),
-            (THIRD, "endpoint_health_check_ids-third"),
+            (EAST, "calculated"),
+            (WEST, "calculated-west"),
+            (THIRD, "health_check_ids-third"),
         )
     ],
 }
@@ -235,9 +234,10 @@ def test_every_region_takes_over_from_the_primary_and_nobody_from_the_others():
     }  # fmt: skip
 
 
-def test_the_switch_names_who_serves_while_the_secondary_is_unhealthy():
-    assert _otherwise(environment()) == f"{EAST} continues to serve"
-    assert _otherwise(routed("failover")) == f"the next healthy Region serves: {THIRD}"
+def test_the_switch_names_who_serves_instead_of_an_evacuated_region():
+    assert successors(environment(), WEST) == EAST
+    assert successors(routed("failover"), EAST) == f"{WEST}, then {THIRD}"
+    assert successors(routed("weighted"), WEST) == f"{EAST} or {THIRD}"
 
 
 def test_roles_are_in_the_order_of_failover():

@@ -347,16 +347,27 @@ def test_an_api_without_keys_is_unknown(monkeypatch):
     assert regions.api_key.run(environment(network=Served()))[0].outcome is Outcome.UNKNOWN
 
 
-def test_an_engaged_switch_is_a_leftover_with_its_reason_and_release():
-    item = {"engaged_at": {"S": "2026-01-01T00:00:00+00:00"}, "reason": {"S": "fire"}}
-
-    (finding,) = leftovers.switch.run(
-        environment({("dynamodb", WEST): Canned(get_item={"Item": item})})
+def test_an_evacuated_region_is_a_leftover_with_who_when_and_why():
+    item = {
+        "evacuated_at": {"S": "2026-01-01T00:00:00+00:00"},
+        "evacuated_by": {"S": "ada on laptop"},
+        "reason": {"S": "fire"},
+    }
+    found = environment(
+        {
+            ("dynamodb", WEST): Canned(get_item={"Item": item}),
+            ("dynamodb", EAST): Canned(get_item={}),
+        }
     )
 
-    assert finding.outcome is Outcome.FAILED
-    assert finding.found == ("the switch is engaged since 2026-01-01T00:00:00+00:00, reason: fire")
-    assert finding.fix == "python -m ops switch release --environment production"
+    east, west = leftovers.evacuation.run(found)
+
+    assert (east.subject, east.outcome) == (EAST, Outcome.FAILED)
+    assert east.found == (
+        "evacuated since 2026-01-01T00:00:00+00:00 by ada on laptop, reason: fire"
+    )
+    assert east.fix == "python -m ops switch restore us-east-1 --environment production"
+    assert (west.subject, west.outcome, west.found) == (WEST, Outcome.PASSED, "not evacuated")
 
 
 @pytest.mark.parametrize(

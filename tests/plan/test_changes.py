@@ -183,7 +183,7 @@ def test_what_a_function_needs_is_replaced_in_one_apply(deployed, kind):
     assert deployed.changes() is None
 
 
-def test_a_changed_interval_replaces_no_check_of_the_switch(deployed):
+def test_a_changed_interval_replaces_no_check_of_an_evacuation(deployed):
     def checks():
         found = deployed.client("route53").list_health_checks()["HealthChecks"]
         return {

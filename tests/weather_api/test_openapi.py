@@ -241,7 +241,7 @@ def test_the_time_limit_is_described_with_its_status(operation):
 
 
 def test_a_status_without_a_description_is_rejected(monkeypatch):
-    monkeypatch.setitem(weather_api.openapi._RESPONSES, "get_switch", {})
+    monkeypatch.setitem(weather_api.openapi._RESPONSES, "get_weather", {})
 
-    with pytest.raises(ValueError, match="'get_switch': status 200 has no description"):
+    with pytest.raises(ValueError, match="'get_weather': status 200 has no description"):
         weather_api.openapi.document(OPERATIONS)

@@ -6,7 +6,7 @@ import pytest
 import weather_api.stack
 from constructs_lib import Authorization
 from constructs_lib.settings.regions import SMALLER_QUOTA
-from weather_api.operations import FUNCTIONS, OPERATIONS, SWITCH_ITEM
+from weather_api.operations import EVACUATION_ITEM, FUNCTIONS, OPERATIONS
 
 pytestmark = pytest.mark.unit
 
@@ -57,7 +57,7 @@ def test_open_operations_have_their_own_limits():
 
     assert limits == {
         "get_health": (300, 300),
-        "get_switch": (300, 300),
+        "get_evacuation": (300, 300),
         "get_openapi": (10, 20),
     }
     # What strangers can use up is no more than half of the smallest quota of an account.
@@ -84,7 +84,10 @@ def test_request_models_have_the_members_of_the_functions_schemas():
         assert model["additionalProperties"] is False
 
 
-def test_function_and_operators_tool_agree_on_the_switchs_item():
-    from weather.model import SWITCH_KEY
+def test_function_and_operators_tool_agree_on_the_item_of_an_evacuation():
+    from weather.model import evacuation_key
 
-    assert SWITCH_KEY._asdict() == SWITCH_ITEM
+    expected = {name: text.format(region="us-east-1") for name, text in EVACUATION_ITEM.items()}
+    assert evacuation_key("us-east-1")._asdict() == expected
+    # The lock has the same keys but the last.
+    assert "{region}" in list(EVACUATION_ITEM.values())[-1]

@@ -31,7 +31,7 @@ def build(
     routing_policy="failover",
     create_zone=True,
     certificates=True,
-    switch_path=None,
+    evacuation_path=None,
     weights=None,
     named=False,
 ):
@@ -59,7 +59,7 @@ def build(
         routing_policy=routing_policy,
         weights=weights,
         health_check=HealthCheck(
-            "/live/ping", switch_path, interval_seconds=30, failure_threshold=2
+            "/live/ping", evacuation_path, interval_seconds=30, failure_threshold=2
         ),
     )
     return Synthesized(stack), dns, arns
@@ -165,40 +165,49 @@ def test_latency_routing_takes_any_number_of_regions():
     assert list(dns.health_check_ids) == list(REGIONS)
 
 
-def test_the_switch_is_the_secondarys_check_inverted_and_both_must_be_healthy():
-    synthesized, dns, _ = build(switch_path="/live/switch")
+@pytest.mark.parametrize("routing_policy", ["failover", "latency", "weighted"])
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_two_other_regions_at_most_are_asked_for_an_evacuation_and_all_must_be_healthy(
+    routing_policy, count
+):
+    regions = (*REGIONS, "us-east-1")[:count]
+    synthesized, dns, _ = build(
+        regions, routing_policy, certificates=False, evacuation_path="/live/gone/{region}"
+    )
     checks = synthesized.resources("aws_route53_health_check")
+    records = {r["alias"]["name"]: r for r in routing_records(synthesized).values()}
 
-    switch = checks["name_switch_health_check"]
-    assert (switch["fqdn"], switch["resource_path"]) == ("api.eu-west-1.example", "/live/switch")
-    assert switch["invert_healthcheck"] is True
-    # A new inverted check is unhealthy until it has data: no setting replaces it.
-    assert switch["lifecycle"]["ignore_changes"] == ["request_interval"]
-    assert "regions" not in checks["name_primary_health_check"]
-    primary = checks["name_primary_health_check"]
-    assert primary["type"] == "CALCULATED"
-    assert primary["child_health_threshold"] == len(primary["child_healthchecks"]) == 2
-    records = routing_records(synthesized)
-    assert {records[f"name_primary_{t}"]["health_check_id"] for t in ("A", "AAAA")} == {
-        "${aws_route53_health_check.name_primary_health_check.id}"
-    }
-    assert {records[f"name_secondary_{t}"]["health_check_id"] for t in ("A", "AAAA")} == {
-        "${aws_route53_health_check.name_secondary_endpoint_health_check.id}"
-    }
-    assert dns.switch_health_check_id
+    assert len(checks) == count * (2 + min(count - 1, 2))
+    for region in regions:
+        asked = dns.evacuation_health_checks[region]
+        assert list(asked) == [other for other in regions if other != region][:2]
+        for observer, construct in asked.items():
+            check = checks[construct.friendly_unique_id]
+            assert (check["type"], check["fqdn"]) == ("HTTPS", f"api.{observer}.example")
+            assert check["resource_path"] == f"/live/gone/{region}"
+            assert check["invert_healthcheck"] is True
+            # A new inverted check is unhealthy until it has data: no setting replaces it.
+            assert check["lifecycle"]["ignore_changes"] == ["request_interval"]
+            # Nobody looks at it, and it has a price.
+            assert check["measure_latency"] is False
+        calculated = checks[dns.health_checks[region].friendly_unique_id]
+        assert "regions" not in calculated
+        assert calculated["type"] == "CALCULATED"
+        assert calculated["child_health_threshold"] == len(calculated["child_healthchecks"])
+        assert calculated["child_healthchecks"] == [
+            f"${{aws_route53_health_check.{each.friendly_unique_id}.id}}"
+            for each in (dns.endpoint_health_checks[region], *asked.values())
+        ]
+        assert records[f"d-1.{region}.example"]["health_check_id"] == (
+            f"${{aws_route53_health_check.{dns.health_checks[region].friendly_unique_id}.id}}"
+        )
 
 
 def test_every_health_check_can_be_replaced_while_it_is_used():
-    checks = build(switch_path="/live/switch")[0].resources("aws_route53_health_check")
+    checks = build(evacuation_path="/live/gone/{region}")[0].resources("aws_route53_health_check")
 
-    assert len(checks) == 4
+    assert len(checks) == 6
     assert {check["lifecycle"]["create_before_destroy"] for check in checks.values()} == {True}
-
-
-@pytest.mark.parametrize("routing_policy", ["latency", "weighted"])
-def test_a_switch_needs_a_primary(routing_policy):
-    with pytest.raises(ValueError, match="no primary to switch off"):
-        build(REGIONS, routing_policy, certificates=False, switch_path="/live/switch")
 
 
 @pytest.mark.parametrize("routing_policy", ["failover", "latency", "weighted"])
@@ -208,7 +217,7 @@ def test_one_region_is_not_enough(routing_policy):
 
 
 def test_a_third_region_is_behind_a_name_that_the_secondary_record_is_an_alias_of():
-    synthesized, dns, _ = build(REGIONS, certificates=False, switch_path="/live/switch")
+    synthesized, dns, _ = build(REGIONS, certificates=False, evacuation_path="/live/gone/{region}")
     records = routing_records(synthesized)
 
     behind = "failover-2.api.shop.example"
@@ -237,12 +246,9 @@ def test_a_third_region_is_behind_a_name_that_the_secondary_record_is_an_alias_o
             assert record["failover_routing_policy"] == {"type": role.upper()}
             assert record["alias"]["name"] == f"d-1.{region}.example"
             assert record["health_check_id"] == (
-                f"${{aws_route53_health_check.name_{check}_endpoint_health_check.id}}"
+                f"${{aws_route53_health_check.name_{check}_health_check.id}}"
             )
     assert len(records) == 8
-    # AND the switch is the second Region's, as with two.
-    switch = synthesized.resources("aws_route53_health_check")["name_switch_health_check"]
-    assert switch["fqdn"] == "api.eu-west-1.example"
 
 
 @pytest.mark.parametrize(
@@ -307,15 +313,15 @@ def test_a_region_with_a_name_of_its_own_gets_records_and_a_validation_for_it(ro
 
 
 def test_a_health_check_waits_until_its_region_responds_at_its_own_name():
-    synthesized, _, _ = build(named=True, switch_path="/live/switch")
+    synthesized, _, _ = build(named=True, evacuation_path="/live/gone/{region}")
     checks = synthesized.resources("aws_route53_health_check")
 
     for region, name in zip(REGIONS, ("primary_endpoint", "secondary_endpoint"), strict=False):
         waited_for = checks[f"name_{name}_health_check"]["depends_on"]
         for record_type in ("A", "AAAA"):
             assert f"aws_route53_record.name_{region}_name_{record_type}" in waited_for
-    switch = checks["name_switch_health_check"]["depends_on"]
-    assert f"aws_route53_record.name_{REGIONS[1]}_name_A" in switch
+    asked = checks["name_primary_evacuation_in_secondary_health_check"]["depends_on"]
+    assert f"aws_route53_record.name_{REGIONS[1]}_name_A" in asked
 
 
 def test_a_certificate_for_a_foreign_name_is_rejected():

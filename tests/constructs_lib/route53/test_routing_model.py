@@ -1,7 +1,8 @@
 """Which Region is answered, for every state of health: synthesized records against a specification.
 
 The records and health checks are those that synthesis gives; the sandbox's Route 53 evaluates them.
-The specification knows neither: it is written from what a routing policy promises to customers.
+The specification knows neither: it is written from what a routing policy, and the evacuation of a
+Region, promise to customers.
 """
 
 import random
@@ -39,12 +40,9 @@ WEIGHTS = [
 # --- the specification -----------------------------------------------------------------------
 
 
-def promised(policy, regions, healthy, *, switched=False, weights=None):
-    """`{region: share of the answers}` that customers are promised.
-
-    A switch that is engaged takes the first Region out of service.
-    """
-    well = [r for r in regions if healthy[r] and not (switched and r == regions[0])]
+def promised(policy, regions, healthy, *, evacuated=(), weights=None):
+    """`{region: share of the answers}` that customers are promised, without those evacuated."""
+    well = [r for r in regions if healthy[r] and r not in evacuated]
     if policy == "weighted":
         weights = weights or dict.fromkeys(regions, 1)
         carrying = [r for r in regions if weights[r]]
@@ -55,6 +53,11 @@ def promised(policy, regions, healthy, *, switched=False, weights=None):
                 for r in serving}  # fmt: skip
     # In the order of failover, which is here that of nearness, too.
     return {(well or regions)[0]: Fraction(1)}
+
+
+def asked(regions, region):
+    """Who is asked whether a Region is evacuated: the first two others."""
+    return set([r for r in regions if r != region][:2])
 
 
 # --- what synthesis gives, as Route 53's API lists it ----------------------------------------
@@ -76,13 +79,27 @@ class Routed:
         }
         self.records = {id: record_set(r, synthesized) for id, r in self.arguments.items()}
 
-    def in_service(self, healthy, *, switched):
-        """Whether a health check is healthy, in a state of the endpoints and of the switch."""
-        votes = {
-            id: (switched if check.inverted else healthy[self.called_by(check)],)
-            for id, check in self.checks.items()
-            if check.watches_endpoint
-        }
+    def in_service(self, healthy, *, evacuated=(), silent=(), apart=()):
+        """Whether each health check is healthy, in a state of endpoints and evacuations.
+
+        Args:
+            healthy: `{region: whether its endpoint responds to health checks}`.
+            evacuated: The Regions with an item.
+            silent: Those that report nothing: their table or the whole Region does not respond.
+            apart: Pairs `(observer, region)` where the item is not in the observer's replica.
+        """
+
+        def vote(check):
+            observer = self.called_by(check)
+            if not check.inverted:
+                return healthy[observer]
+            region = region_in(check.path)
+            # Without a response, the endpoint counts as unhealthy.
+            return (
+                region in evacuated and observer not in silent and (observer, region) not in apart
+            )
+
+        votes = {id: (vote(c),) for id, c in self.checks.items() if c.watches_endpoint}
         return {id: s.healthy for id, s in Evaluation(self.checks, votes, {}).all().items()}
 
     def called_by(self, check):
@@ -91,9 +108,9 @@ class Routed:
             return regions_of(self.synthesized)[api[1]]
         return region_in(check.domain_name)
 
-    def answered(self, kind, healthy, *, switched=False, records=None):
+    def answered(self, kind, healthy, *, records=None, **evacuations):
         """`{region: share of the answers}` that the sandbox's Route 53 gives."""
-        states = self.in_service(healthy, switched=switched)
+        states = self.in_service(healthy, **evacuations)
         zone = Zone("Z", f"{ZONE}.", tuple((records or self.records).values()))
         chance = Chance()
         answer = Answerer([zone], states.__getitem__, address_of, chance).answer(
@@ -136,6 +153,7 @@ def api_config(check):
     config = {
         "Type": check["type"],
         "FullyQualifiedDomainName": check.get("fqdn"),
+        "ResourcePath": check.get("resource_path"),
         "Inverted": check.get("invert_healthcheck", False),
         "HealthThreshold": check.get("child_health_threshold"),
         "ChildHealthChecks": [id_in(child) for child in check.get("child_healthchecks", ())],
@@ -185,7 +203,7 @@ class Target:
         self.host_name, self.zone_id = f"d-1.{region}.example", f"Z-{region}"
 
 
-def route(regions, policy, weights=None, *, switch=False):
+def route(regions, policy, weights=None, *, evacuation=True):
     stack = new_stack()
     provider = providers(stack, regions[0])[regions[0]]
     dns = FailoverDns(
@@ -193,7 +211,7 @@ def route(regions, policy, weights=None, *, switch=False):
     )
     dns.route(
         [RegionalEndpoint(r, Target(r), f"api.{r}.example") for r in regions],
-        health_check=HealthCheck("/live", "/live/switch" if switch else None),
+        health_check=HealthCheck("/live", "/live/gone/{region}" if evacuation else None),
         routing_policy=policy,
         weights=weights,
     )
@@ -210,26 +228,23 @@ def states(regions):
 # --- the tests -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["A", "AAAA"])
-@pytest.mark.parametrize("switch", [False, True], ids=["without a switch", "with a switch"])
+def sets_of(regions):
+    return [set(each) for n in range(len(regions) + 1) for each in combinations(regions, n)]
+
+
+@pytest.mark.parametrize("evacuation", [False, True], ids=["without evacuation", "with evacuation"])
+@pytest.mark.parametrize("policy", ["failover", "latency"])
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_failover_answers_the_first_healthy_region(count, switch, kind):
+def test_the_first_or_nearest_healthy_region_is_answered_that_is_not_evacuated(
+    policy, count, evacuation
+):
     regions = REGIONS[:count]
-    routed = route(regions, "failover", switch=switch)
-
-    for healthy in states(regions):
-        for switched in {False, switch}:
-            answered = routed.answered(kind, healthy, switched=switched)
-            assert answered == promised("failover", regions, healthy, switched=switched)
-
-
-@pytest.mark.parametrize("count", [2, 3, 4])
-def test_latency_answers_the_nearest_healthy_region(count):
-    regions = REGIONS[:count]
-    routed = route(regions, "latency")
+    routed = route(regions, policy, evacuation=evacuation)
 
     for healthy, kind in product(states(regions), ("A", "AAAA")):
-        assert routed.answered(kind, healthy) == promised("latency", regions, healthy)
+        for evacuated in sets_of(regions) if evacuation else [set()]:
+            answered = routed.answered(kind, healthy, evacuated=evacuated)
+            assert answered == promised(policy, regions, healthy, evacuated=evacuated)
 
 
 @pytest.mark.parametrize("weights", [None, *WEIGHTS])
@@ -237,17 +252,50 @@ def test_weighted_answers_healthy_regions_by_their_weights(weights):
     regions = REGIONS[: len(weights or REGIONS)]
     by_region = dict(zip(regions, weights, strict=True)) if weights else None
     routed = route(regions, "weighted", by_region)
+    # Each with every type, and with every set of evacuated Regions, but not both.
+    cases = chain(
+        product(states(regions), ("A", "AAAA"), [set()]),
+        product(states(regions), ("A",), sets_of(regions) if len(regions) < 4 else [{regions[0]}]),
+    )
 
-    for healthy, kind in product(states(regions), ("A", "AAAA")):
-        expected = promised("weighted", regions, healthy, weights=by_region)
-        assert routed.answered(kind, healthy) == expected
+    for healthy, kind, evacuated in cases:
+        expected = promised("weighted", regions, healthy, evacuated=evacuated, weights=by_region)
+        assert routed.answered(kind, healthy, evacuated=evacuated) == expected
+
+
+@pytest.mark.parametrize("policy", ["failover", "latency", "weighted"])
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_one_observer_that_responds_is_enough_and_one_that_does_not_evacuates_nobody(policy, count):
+    regions = REGIONS[:count]
+    routed = route(regions, policy)
+
+    # WHEN some Regions do not respond at all, or lack their tables
+    for healthy, silent in product(states(regions), sets_of(regions)):
+        for evacuated in sets_of(regions):
+            # THEN a Region is out of service if one observer of it says so
+            reported = {r for r in evacuated if asked(regions, r) - silent}
+            answered = routed.answered("A", healthy, evacuated=evacuated, silent=silent)
+            assert answered == promised(policy, regions, healthy, evacuated=reported)
+
+
+@pytest.mark.parametrize("policy", ["failover", "latency", "weighted"])
+@pytest.mark.parametrize("count", [3, 4])
+def test_an_evacuation_that_has_reached_one_replica_only_counts(policy, count):
+    regions = REGIONS[:count]
+    routed = route(regions, policy)
+
+    for healthy, region in product(states(regions), regions):
+        first, second = sorted(asked(regions, region))
+        for apart in ({(first, region)}, {(second, region)}):
+            answered = routed.answered("A", healthy, evacuated={region}, apart=apart)
+            assert answered == promised(policy, regions, healthy, evacuated={region})
 
 
 def test_more_regions_than_anybody_has_fail_over_in_order(monkeypatch):
     # GIVEN as many Regions as there could be
     many = tuple(f"zz-{place:02}" for place in range(40))
     monkeypatch.setitem(globals(), "REGIONS", many)
-    routed = route(many, "failover")
+    routed = route(many, "failover", evacuation=False)
 
     # THEN the last one serves when all others are lost
     for first in (0, 1, 20, 39):
@@ -257,10 +305,14 @@ def test_more_regions_than_anybody_has_fail_over_in_order(monkeypatch):
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_further_region_changes_nothing_of_those_before_but_the_last_alias(count):
-    before = route(REGIONS[:count], "failover", switch=True)
-    after = route(REGIONS[: count + 1], "failover", switch=True)
+    before = route(REGIONS[:count], "failover")
+    after = route(REGIONS[: count + 1], "failover")
 
-    assert {id: after.checks[id] for id in before.checks} == before.checks
+    changed = {id for id in before.checks if after.checks[id] != before.checks[id]}
+    # The third is asked about the first two.
+    assert changed == (
+        {"name_primary_health_check", "name_secondary_health_check"} if count == 2 else set()
+    )
     changed = {id for id in before.records if after.arguments.get(id) != before.arguments[id]}
     last = f"name_{f'failover_{count - 1}_' if count > 2 else ''}secondary"
     assert changed == {f"{last}_A", f"{last}_AAAA"}
@@ -273,7 +325,8 @@ def test_a_further_region_changes_nothing_of_those_before_but_the_last_alias(cou
 @pytest.mark.parametrize("count", [2, 3])
 def test_no_answer_is_empty_while_a_further_region_is_added(count):
     regions, more = REGIONS[:count], REGIONS[: count + 1]
-    before, after = route(regions, "failover"), route(more, "failover")
+    before = route(regions, "failover", evacuation=False)
+    after = route(more, "failover", evacuation=False)
     changing = [
         id
         for id in after.records
@@ -322,9 +375,9 @@ def test_a_whole_environment_is_routed_as_its_file_says(policy, weights, tmp_pat
 
     # THEN every state is answered as promised
     for healthy in states(regions):
-        for switched in {False, policy == "failover"}:
-            expected = promised(policy, regions, healthy, switched=switched, weights=weights)
-            assert routed.answered("A", healthy, switched=switched) == expected
+        for evacuated in sets_of(regions):
+            expected = promised(policy, regions, healthy, evacuated=evacuated, weights=weights)
+            assert routed.answered("A", healthy, evacuated=evacuated) == expected
     # AND the operator's tool learns what it has to know
     outputs = {name: output["value"] for name, output in synthesized.json["output"].items()}
     assert outputs.get("weights") == weights

@@ -67,7 +67,7 @@ def test_regions_are_boxes_named_with_their_roles(stacks):
 def test_health_checks_are_dashed_and_replication_has_two_arrows(example):
     lines = source_of(example).splitlines()
 
-    assert sum("style=dashed" in line for line in lines) == 7
+    assert sum("style=dashed" in line for line in lines) == 10
     assert sum("dir=both" in line for line in lines) == 1
 
 

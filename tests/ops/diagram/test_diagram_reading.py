@@ -135,7 +135,7 @@ def test_the_records_of_a_region_have_its_own_health_check(stacks):
         assert (api.kind, api.region) == (Kind.API, domain.region)
 
 
-def test_the_primary_serves_if_it_is_healthy_and_the_switch_is_not_engaged(example):
+def test_the_primary_serves_if_it_is_healthy_and_not_evacuated(example):
     (records,) = [r for r in nodes(example, Kind.RECORDS) if "primary" in r.lines[1]]
     checks = {
         (n.region, *n.lines): [h.region for h in reached(example, n, Flow.HEALTH)]
@@ -146,7 +146,7 @@ def test_the_primary_serves_if_it_is_healthy_and_the_switch_is_not_engaged(examp
     assert checks.pop(("", "calculated check", "2 of 2 healthy"))
     assert checks == {
         ("", "health check", "GET /v1/health"): ["us-east-1"],
-        ("", "inverted check", "GET /v1/health/switch"): ["us-west-2"],
+        ("", "inverted check", "GET /v1/health/evacuations/us-east-1"): ["us-west-2"],
     }
 
 
@@ -182,7 +182,7 @@ def test_what_protects_or_limits_a_region_is_in_it(stacks):
         (Kind.KEY, "example", "hardened"),
         (Kind.ALARMS, "local", "example"),
         (Kind.PLANS, "orders", "example"),
-        (Kind.CALCULATED_CHECK, "latency", "example"),
+        (Kind.CALCULATED_CHECK, "orders", "example"),
     ],
 )
 def test_what_is_disabled_is_not_shown(stacks, kind, absent, present):

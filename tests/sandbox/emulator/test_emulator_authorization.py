@@ -94,7 +94,7 @@ def test_a_call_that_names_none_is_left_to_ministack():
 
 @pytest.mark.unit
 def test_the_items_and_records_of_a_call_are_conditions():
-    item = {"pk": {"S": "control"}, "sk": {"S": "switch"}}
+    item = {"pk": {"S": "control"}, "sk": {"S": "evacuation-us-east-1"}}
     change = {"Action": "UPSERT", "ResourceRecordSet": {"Name": "A.example.com."}}
     records = call("route53", "ChangeResourceRecordSets", ChangeBatch={"Changes": [change]})
 

@@ -2,6 +2,7 @@
 
 import pytest
 from fake_environment import EAST, WEST, environment, sandbox_access
+from fake_environment import OUTPUTS as FAKE
 
 from ops.http_client import Network
 
@@ -9,8 +10,10 @@ OUTPUTS = {
     "environment": "local",
     "region_urls": {EAST: "https://east.example/v1", WEST: "https://west.example/v1"},
     "domain_targets": {EAST: "target.east", WEST: "target.west"},
-    "health_check_ids": {EAST: "east-record", WEST: "west-endpoint"},
+    "health_check_ids": {EAST: "east-record", WEST: "west-record"},
     "endpoint_health_check_ids": {EAST: "east-endpoint", WEST: "west-endpoint"},
+    "evacuation": FAKE["evacuation"]
+    | {"health_check_ids": {EAST: {WEST: "asked-east"}, WEST: {EAST: "asked-west"}}},
     "customers": [{"name": "demo", "plan": "standard", "keys": ["demo-1"]}],
 }
 

@@ -48,7 +48,7 @@ def test_the_first_state_logs_what_serves_and_what_dns_resolves_to():
 
 
 def test_nothing_is_logged_without_a_change():
-    state = seen(faults=["refuses connections"], endpoint=False, switch=True)
+    state = seen(faults=["refuses connections"], endpoint=False, evacuation=True)
 
     assert entries(state, replace(state, now=11.0)) == []
 
@@ -102,9 +102,9 @@ def test_a_status_that_is_unknown_for_a_moment_is_not_logged(before, after, news
     assert [text for _, _, text in entries(seen(endpoint=before), seen(endpoint=after))] == news
 
 
-def test_a_switch_is_engaged_not_unhealthy():
-    assert entries(seen(switch=True), seen(switch=False)) == [
-        (Kind.HEALTH, False, "The switch is engaged")
+def test_a_region_is_evacuated_not_unhealthy():
+    assert entries(seen(evacuation=True), seen(evacuation=False)) == [
+        (Kind.HEALTH, False, "us-east-1 is evacuated")
     ]
 
 

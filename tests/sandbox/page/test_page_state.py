@@ -21,11 +21,12 @@ def check(healthy, reason="3 of 3 checkers healthy"):
     return {"healthy": healthy, "reason": reason}
 
 
+ASKED = ("asked-east", "asked-west")
 HEALTHY = {
     "speed": 40.0,
     "health_checks": [
         {"id": id, **check(True)}
-        for id in ("east-record", "east-endpoint", "west-endpoint", "switch", "other")
+        for id in ("east-record", "west-record", "east-endpoint", "west-endpoint", *ASKED, "other")
     ],
 }
 
@@ -74,8 +75,25 @@ def test_by_weight_no_region_serves_all_customers(make_api):
 def test_a_region_shows_each_of_its_checks_once(api):
     east, west = seen(api).regions
 
-    assert [check.name for check in east.checks] == ["endpoint", "record", "switch"]
-    assert [check.name for check in west.checks] == ["endpoint"]
+    assert [check.name for check in east.checks] == ["endpoint", "record", "evacuation"]
+    assert [check.name for check in west.checks] == ["endpoint", "record", "evacuation"]
+
+
+def test_an_evacuation_that_one_observer_reports_is_shown(make_api):
+    by_observer = {WEST: "asked-east", "eu-west-1": "asked-west"}
+    asked = {"health_check_ids": {EAST: by_observer, WEST: by_observer}}
+    api = make_api(evacuation=make_api().outputs.to_json()["evacuation"] | asked)
+
+    def shown(**states):
+        report = [
+            {"id": f"asked-{name}", **check(healthy, name)} for name, healthy in states.items()
+        ]
+        return seen(api, report={"health_checks": report}).regions[0].checks[-1]
+
+    assert shown(east=True, west=True).healthy is True
+    assert shown(east=True, west=False) == Check("evacuation", False, "west")
+    assert shown(east=False) == Check("evacuation", False, "east")
+    assert shown(west=True) == Check("evacuation", None, "not known")
 
 
 def test_a_check_that_is_not_reported_is_not_known(api):
@@ -88,9 +106,9 @@ def test_a_check_that_is_not_reported_is_not_known(api):
 
 
 def test_a_stack_without_a_switch_shows_none(make_api):
-    east, _ = seen(make_api(switch=None)).regions
+    east, _ = seen(make_api(evacuation=None)).regions
 
-    assert [check.name for check in east.checks] == ["endpoint", "record"]
+    assert [check.name for check in east.checks] == ["endpoint"]
 
 
 def test_an_answer_of_dns_is_shown_with_its_region(api):
