@@ -44,6 +44,9 @@ def reports(*unhealthy):
 def three(monkeypatch):
     """Three Regions, whose replicas know nothing of each other."""
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("switch", "takeover"):
+        # A busy machine takes its time for a response.
+        monkeypatch.setattr(f"ops.{name}.GRACE_SECONDS", 60.0)
     ids = {region: f"endpoint-{region}" for region in REGIONS}
 
     def made(clients=None, policy="failover"):
