@@ -151,7 +151,7 @@ def up(
     on_step("Starting Route 53: health checks and DNS")
     running = programs.start_route53(workspace, running, outputs)
     write(workspace.descriptor_file, api.environment.descriptor)
-    _await_dns(api)
+    _await_health_checks(api)
     return replace(api, sandbox=running)
 
 
@@ -445,18 +445,16 @@ def _await_health(workspace: Workspace, api: LocalApi) -> None:
                 time.sleep(0.2)
 
 
-def _await_dns(api: LocalApi) -> None:
-    """Wait until DNS resolves to the primary: new health checks count as unhealthy for a moment.
+def _await_health_checks(api: LocalApi) -> None:
+    """Wait until every Region's record is healthy: health checks have no results for a moment.
 
-    Without failover routing, to any Region. If it does not, something is unhealthy, and `verify`
-    reports what: no reason to fail here.
+    If one stays unhealthy, `verify` reports why: no reason to fail here.
     """
-    addresses = [*programs.region_addresses(api.outputs).values()]
-    if api.outputs.routing_policy == "failover":
-        addresses = addresses[:1]
+    ids = {*api.outputs.health_check_ids.values()}
     deadline = time.monotonic() + HEALTH_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
-        if {*addresses} & {*api.network.resolve(api.outputs.record_name).addresses}:
+        checks = api.environment.sandbox_status()["health_checks"]
+        if all(check["healthy"] for check in checks if check["id"] in ids):
             return
         time.sleep(0.1)
 
