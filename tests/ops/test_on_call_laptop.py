@@ -131,7 +131,7 @@ def test_the_switch_needs_a_descriptor_and_nothing_else(laptop):
     assert "switch restore us-east-1 --descriptor production.json" in engaged.stdout
     assert "reason: us-east-1 is down" in status.stdout
     assert "us-east-1 of production is restored" in released.stdout
-    assert "is not engaged" in after.stdout
+    assert "us-east-1 of production is not evacuated" in after.stdout
 
 
 def test_what_is_refused_is_what_a_laptop_lacks():

@@ -44,9 +44,12 @@ def latency_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def stacks(latency_file):
+def stacks(latency_file, tmp_path_factory):
     """`{name: parsed JSON}`."""
-    others = {policy: with_three_regions(latency_file.parent, policy) for policy in OTHER_POLICIES}
+    others = {
+        policy: with_three_regions(tmp_path_factory.mktemp(policy), policy)
+        for policy in OTHER_POLICIES
+    }
     built = {
         name: Synthesized(weather_api.stack.build_stack(App(), in_one_stack(path))).json
         for name, path in (FILES | {"latency": latency_file} | others).items()

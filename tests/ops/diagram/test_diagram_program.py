@@ -68,8 +68,8 @@ def test_an_image_is_large_enough_to_read_and_small_enough_to_show(graphviz, mod
     image = image_of(source_of(model), icon_folder=ICON_FOLDER)
 
     width, height = struct.unpack(">II", image[16:24])
-    assert 1000 < width < 2000
-    assert height < 2000
+    assert 1000 < width < 2400
+    assert height < 2400
     assert len(image) < 500_000
 
 
