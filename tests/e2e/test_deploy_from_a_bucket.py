@@ -197,7 +197,7 @@ def test_a_parameter_of_a_path_is_renamed_by_one_release_even_if_it_is_killed(ma
     assert code == 0, document
     assert failed == []
     for region in REGIONS:
-        assert parameters(machine.api, region) == {"place", "observed_at"}
+        assert parameters(machine.api, region) == {"place", "observed_at", "region"}
 
 
 def test_another_machine_knows_the_history_and_rolls_back(machine, checkout, tmp_path):
@@ -213,7 +213,7 @@ def test_another_machine_knows_the_history_and_rolls_back(machine, checkout, tmp
     assert failed == []
     assert document["deployed"][f"local-{SECONDARY}"] == first["release"]
     for region in REGIONS:
-        assert parameters(machine.api, region) == {"location", "observed_at"}
+        assert parameters(machine.api, region) == {"location", "observed_at", "region"}
 
 
 QUICK = ("--auto-approve", "--bake-seconds", "0", "--share", "0")

@@ -89,10 +89,16 @@ def test_the_second_region_is_replaced(trial):
     assert trial.changes_by_stack() == {}
 
 
+def configurations(route53):
+    """`{id: configuration}` of the health checks."""
+    checks = route53.list_health_checks()["HealthChecks"]
+    return {check["Id"]: check["HealthCheckConfig"] for check in checks}
+
+
 def test_a_third_region_is_added(trial):
     zone, route53 = zone_of(trial), trial.client("route53")
     before = aliases(trial, zone)
-    checks = {check["Id"]: check for check in route53.list_health_checks()["HealthChecks"]}
+    checks = configurations(route53)
     trial.synthesize(('"us-east-1", "us-west-2"', f'"us-east-1", "us-west-2", "{NEW}"'))
     for name in ("trial-data", "trial-us-west-2", "trial-routing"):
         refusal = trial.refusal(folder=trial.stacks[name])
@@ -104,10 +110,12 @@ def test_a_third_region_is_added(trial):
 
     # THEN nothing is destroyed but what noted the Regions, and no health check is another one
     assert destroyed_by(applied) == [1, 0, 1, 1, 1]
-    now = {check["Id"]: check for check in route53.list_health_checks()["HealthChecks"]}
-    assert {id: now[id]["HealthCheckConfig"] for id in checks} == {
-        id: check["HealthCheckConfig"] for id, check in checks.items()
-    }
+    now = configurations(route53)
+    for id, check in checks.items():
+        # The new Region is asked, too, whether one of the first two is evacuated.
+        asked = {"HealthThreshold": 3, "ChildHealthChecks": now[id].get("ChildHealthChecks", [])}
+        assert now[id] == check | (asked if check["Type"] == "CALCULATED" else {})
+        assert {*check.get("ChildHealthChecks", [])} <= {*now[id].get("ChildHealthChecks", [])}
     # AND the second Region, then the third, is behind the secondary record
     behind = f"failover-2.{NAME}"
     for type in ("A", "AAAA"):
