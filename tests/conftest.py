@@ -30,8 +30,8 @@ DRILLS = ("test_drill", "test_drill_killed", "test_two_operators", "test_on_call
 
 LONGEST = (
     *("e2e/test_deploy", "e2e/test_deploy_from_a_bucket", "plan/test_changes", "drills"),
-    *("plan/test_moves", "e2e/test_changes", "plan/test_layout", "e2e/test_iam_policy"),
-    *("e2e/test_three_regions", "e2e/test_readme", "api", "hardened"),
+    *("plan/test_layout", "e2e/test_layout", "e2e/test_three_regions", "e2e/test_readme"),
+    *("api", "hardened"),
 )
 """Groups that share a sandbox, or take minutes."""
 SUITES = ("e2e", "plan", "program", "unit")

@@ -26,7 +26,7 @@ from ops.drill.resolver import target_addresses
 from ops.fault_injection import Fault
 from sandbox.workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
 READ = "/locations?limit=1"
 WRITE = "/weather/amsterdam/observations/"

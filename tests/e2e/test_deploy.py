@@ -343,6 +343,7 @@ def test_a_release_that_is_killed_is_finished_by_resume_or_undone_by_rollback(op
     assert operator.failed_checks() == set()
 
 
+@pytest.mark.soak
 def test_an_operation_that_is_removed_is_gone_and_the_api_is_deployed_once_more(operator):
     path = "/openapi.json"
     assert [operator.api.get(region, path).status for region in REGIONS] == [200, 200]

@@ -211,6 +211,7 @@ def test_the_alarm_of_the_secondary_looks_at_its_customers(hardened):
     assert served(hardened, REGIONS[1]) >= before + 3
 
 
+@pytest.mark.soak
 def test_a_fault_turns_the_alarm_of_the_health_check_that_it_breaks(hardened):
     cloudwatch = hardened.client("cloudwatch", "us-east-1")
     alarms = [f"weather-local-health-of-{region}" for region in REGIONS]

@@ -25,7 +25,7 @@ from sandbox import lifecycle
 from sandbox.emulator.authorization import RECORD_VARIABLE, recorded
 from sandbox.workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
 TRIES = 3
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -140,7 +140,6 @@ def roles(tmp_path, monkeypatch):
         roles.api.down()
 
 
-@pytest.mark.soak
 def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(roles):
     # GIVEN an empty account, and a role with the policy for deploying a synthesized stack
     roles.api.up_without_deploying()

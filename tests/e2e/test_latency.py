@@ -11,7 +11,7 @@ from ops.errors import ExitCode
 from ops.verify.health_states import health_states
 from sandbox.workspace import Workspace
 
-pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
 REGIONS = NEAR, FAR = "us-east-1", "us-west-2"
 PATIENCE_SECONDS = 120

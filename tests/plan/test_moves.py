@@ -10,7 +10,7 @@ from deployment import NAME, REGIONS, SHIPPED, Checkout, aliases, zone_of
 from table import TABLE
 from test_runbooks import blocks_of
 
-pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.plan, pytest.mark.soak]
 
 NEW = "eu-west-1"
 WITHOUT_QUESTIONS = {
@@ -55,7 +55,6 @@ def destroyed_by(applied):
     return [int(number) for number in re.findall(r" (\d+) destroyed\.", applied)]
 
 
-@pytest.mark.soak
 def test_the_second_region_is_replaced(trial):
     zone = zone_of(trial)
     before = aliases(trial, zone)
@@ -144,7 +143,6 @@ def test_a_restored_table_is_put_into_service(trial):
     assert trial.changes_by_stack() == {}
 
 
-@pytest.mark.soak
 def test_a_domain_moves_to_another_environment(trial, aws, tmp_path):
     zone = zone_of(trial)
     before = aliases(trial, zone)

@@ -3,7 +3,7 @@
 import pytest
 from deployment import REGIONS, SHIPPED, Deployment
 
-pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.plan, pytest.mark.soak]
 
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 RESERVED = ("interval_seconds = 10", "interval_seconds = 10\nreserved_concurrency = 10")
