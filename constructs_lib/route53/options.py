@@ -1,4 +1,4 @@
-"""What `FailoverDns` is told of the Regions behind a name, and of their health checks."""
+"""Options of `FailoverDns`: the Regions behind a name, and their health checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
