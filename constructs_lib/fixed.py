@@ -13,7 +13,7 @@ To accept a change on purpose, as some runbooks do: `-replace=terraform_data.dep
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cdktf import DataResource, Precondition, TerraformResourceLifecycle
+from cdktf import Precondition, TerraformResource, TerraformResourceLifecycle
 from constructs import Construct
 
 CHECKED_ENVIRONMENT = "${terraform_data.settings_are_as_deployed.input.environment}"
@@ -55,18 +55,15 @@ class FixedSettings(Construct):
         Source: https://developer.hashicorp.com/terraform/language/resources/terraform-data
         """
         super().__init__(scope, id)
-        deployed = DataResource(
-            self,
-            "deployed",
-            input={name: fixed.value for name, fixed in settings.items()},
-            lifecycle=TerraformResourceLifecycle(ignore_changes=["input"]),
+        self._terraform_data(
+            "deployed_settings",
+            {name: fixed.value for name, fixed in settings.items()},
+            TerraformResourceLifecycle(ignore_changes=["input"]),
         )
-        deployed.override_logical_id("deployed_settings")
-        unchanged = DataResource(
-            self,
-            "unchanged",
-            input={"environment": environment},
-            lifecycle=TerraformResourceLifecycle(
+        self._terraform_data(
+            "settings_are_as_deployed",
+            {"environment": environment},
+            TerraformResourceLifecycle(
                 precondition=[
                     Precondition(
                         # A setting that was not fixed yet when it was deployed is not known.
@@ -79,7 +76,16 @@ class FixedSettings(Construct):
                 ]
             ),
         )
-        unchanged.override_logical_id("settings_are_as_deployed")
+
+    def _terraform_data(
+        self, id: str, input: Mapping[str, str], lifecycle: TerraformResourceLifecycle
+    ) -> None:
+        # cdktf.DataResource runs `terraform version` for each one when it is synthesized.
+        resource = TerraformResource(
+            self, id, terraform_resource_type="terraform_data", lifecycle=lifecycle
+        )
+        resource.override_logical_id(id)
+        resource.add_override("input", input)
 
 
 def _first(name: str) -> str:

@@ -103,6 +103,23 @@ def test_one_environment_can_be_named(tmp_path):
     assert [path.name for path in (folder / "cdktf.out" / "stacks").iterdir()] == ["local"]
 
 
+def test_synthesis_runs_no_terraform(tmp_path):
+    # GIVEN a Terraform that notes that it was run, and fails
+    terraform = tmp_path / "terraform"
+    terraform.write_text(f"#!/bin/sh\ntouch {tmp_path / 'was-run'}\nexit 1\n")
+    terraform.chmod(0o755)
+
+    run = run_main(
+        REPOSITORY,
+        CDKTF_OUTDIR=str(tmp_path / "output"),
+        PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+    )
+    _, errors = run.communicate()
+
+    assert run.returncode == 0, errors
+    assert not (tmp_path / "was-run").exists()
+
+
 def test_the_output_may_lie_in_folders_that_are_not_there_yet(tmp_path):
     folder = checkout(tmp_path / "checkout")
     output = tmp_path / "not" / "yet"
