@@ -22,7 +22,14 @@ NODE_MODULES = PROJECT / "node_modules"
 _PROVIDER = NODE_MODULES / "@cdktf" / "provider-aws" / "lib"
 _REFERENCE = re.compile(r"\$\{(?P<address>(?:data\.)?aws_\w+\.[\w-]+)\.(?P<attribute>\w+)\}")
 _VARIABLE = re.compile(r"\$\{(?P<address>var\.\w+)\}")
-_LIFECYCLE_KEYS = {"create_before_destroy", "prevent_destroy", "ignore_changes"}
+_LIFECYCLE_KEYS = {
+    "create_before_destroy",
+    "ignore_changes",
+    "precondition",
+    "prevent_destroy",
+    "replace_triggered_by",
+}
+_TERRAFORM_DATA = "terraform_data"
 
 
 class TypeScriptError(Exception):
@@ -121,6 +128,7 @@ class _Program:
             [
                 *self._terraform(),
                 *self._variables(),
+                *self._terraform_data(),
                 *(self._new(construct) for construct in self._in_order()),
                 *self._outputs(),
             ]
@@ -133,8 +141,8 @@ class _Program:
         name = self._stack["//"]["metadata"]["stackName"]
         return "\n".join(
             [
-                "import { App, LocalBackend, TerraformOutput, TerraformStack, TerraformVariable } "
-                'from "cdktf";',
+                "import { App, LocalBackend, TerraformOutput, TerraformResource, TerraformStack, "
+                'TerraformVariable } from "cdktf";',
                 *imports,
                 "",
                 "const app = new App();",
@@ -153,6 +161,8 @@ class _Program:
         number = 0
         for kind, prefix in (("data", "data."), ("resource", "")):
             for type_, blocks in self._stack.get(kind, {}).items():
+                if type_ == _TERRAFORM_DATA:
+                    continue
                 submodule = self._submodule(_kebab(f"{prefix}{type_}"))
                 for logical_id, arguments in blocks.items():
                     number += 1
@@ -206,6 +216,19 @@ class _Program:
             )
             yield f"{constant}.overrideLogicalId({id_});"
 
+    def _terraform_data(self) -> Iterator[str]:
+        """Terraform's own resource, of no provider; others refer to it in texts."""
+        blocks = self._stack["resource"].get(_TERRAFORM_DATA, {})
+        for number, (logical_id, arguments) in enumerate(blocks.items()):
+            name, address = f"data{number}", json.dumps(f"{_TERRAFORM_DATA}.{logical_id}")
+            members = {
+                "terraformResourceType": json.dumps(_TERRAFORM_DATA),
+                "lifecycle": self._lifecycle(arguments["lifecycle"], address),
+            }
+            yield f"const {name} = new TerraformResource(stack, {address}, {_object(members)});"
+            yield f"{name}.overrideLogicalId({json.dumps(logical_id)});"
+            yield f'{name}.addOverride("input", {self._verbatim(arguments["input"])});'
+
     def _outputs(self) -> Iterator[str]:
         for name, output in self._stack.get("output", {}).items():
             members = {key: self._verbatim(value) for key, value in output.items()}
@@ -221,10 +244,7 @@ class _Program:
             needed = [self._constructs[address].name for address in arguments.pop("depends_on")]
             members["dependsOn"] = f"[{', '.join(needed)}]"
         if "lifecycle" in arguments:
-            lifecycle = arguments.pop("lifecycle")
-            if unknown := lifecycle.keys() - _LIFECYCLE_KEYS:
-                raise TypeScriptError(f"{address}: lifecycle {sorted(unknown)} is not known here")
-            members["lifecycle"] = self._plain(lifecycle)
+            members["lifecycle"] = self._lifecycle(arguments.pop("lifecycle"), address)
         members |= self._struct(arguments, submodule, submodule.config)
         created = f"new {submodule.class_name}(stack, {json.dumps(address)}, {_object(members)})"
         if submodule.name == "provider":
@@ -234,6 +254,11 @@ class _Program:
             f"const {construct.name} = {created};\n"
             f"{construct.name}.overrideLogicalId({logical_id});"
         )
+
+    def _lifecycle(self, lifecycle: Mapping[str, Any], address: str) -> str:
+        if unknown := lifecycle.keys() - _LIFECYCLE_KEYS:
+            raise TypeScriptError(f"{address}: lifecycle {sorted(unknown)} is not known here")
+        return self._plain(lifecycle)
 
     def _struct(
         self, arguments: Mapping[str, Any], submodule: _Submodule, struct: str
