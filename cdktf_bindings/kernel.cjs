@@ -28,6 +28,7 @@ process.noDeprecation = true;
 process.on("SIGINT", () => {});
 
 speakWithPython(Number(process.argv[3]), Number(process.argv[4]));
+forgetWhereTokensAreCreated();
 const packs = new Map(); // name of the assembly -> its pack
 loadOnDemand();
 require(process.argv[2]);
@@ -37,6 +38,14 @@ function speakWithPython(input, output) {
   const { readSync, writeSync } = fs;
   fs.readSync = (fd, ...rest) => readSync(fd === 3 ? input : fd, ...rest);
   fs.writeSync = (fd, ...rest) => writeSync(fd === 3 ? output : fd, ...rest);
+}
+
+/** cdktf keeps the whole stack of each token's creation: nothing but this kernel's own frames. */
+function forgetWhereTokensAreCreated() {
+  const { captureStackTrace } = Error;
+  Error.captureStackTrace = (error, below) => {
+    if (Error.stackTraceLimit !== Number.MAX_SAFE_INTEGER) captureStackTrace(error, below);
+  };
 }
 
 /** Meets the places where the kernel would read an assembly whole, or look for its files. */
