@@ -34,7 +34,7 @@ LONGEST = (
     *("api", "hardened"),
 )
 """Groups that share a sandbox, or take minutes."""
-SUITES = ("e2e", "plan", "program", "unit")
+SUITES = ("e2e", "plan", "program", "model", "unit")
 NEED_TERRAFORM = ("e2e", "plan")
 RUN = "PYTEST_XDIST_TESTRUNUID"
 """Set by xdist in its workers, and so in all that tests start."""

@@ -10,6 +10,8 @@ from customer_clients import PythonClient, TypeScriptClient, example
 from loopback_regions import Server, server_context
 from repository_files import REPOSITORY
 
+pytestmark = pytest.mark.program
+
 EAST, WEST = "us-east-1", "us-west-2"
 HOST = "weather.example.com"
 COMMON = f"https://{HOST}/v1"
@@ -86,12 +88,7 @@ def typescript(servers, ca_file):
         yield client
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("python", marks=pytest.mark.unit),
-        pytest.param("typescript", marks=pytest.mark.program),
-    ]
-)
+@pytest.fixture(params=["python", "typescript"])
 def client(request):
     return request.getfixturevalue(request.param)
 
@@ -237,7 +234,6 @@ def test_a_trial_that_fails_costs_one_request_and_is_not_seen_by_the_caller(clie
     assert after[2] == before[2] + 1
 
 
-@pytest.mark.unit
 def test_the_common_name_is_resolved_again_after_a_failure(servers, python):
     """A connection that is kept open stays in its Region, whatever DNS says of the name."""
     create(python, recovery=0.5)
@@ -251,7 +247,6 @@ def test_the_common_name_is_resolved_again_after_a_failure(servers, python):
     assert {path for _, path, _ in servers.west.calls} == {f"/v1{PATH}"}
 
 
-@pytest.mark.unit
 def test_an_attempt_ends_in_time_though_its_response_never_stops_to_come(servers, python):
     create(python, attempt=SILENT_SECONDS)
     servers.common.document, servers.common.byte_seconds = {"name": "x" * 20}, 0.3
@@ -260,7 +255,6 @@ def test_an_attempt_ends_in_time_though_its_response_never_stops_to_come(servers
     assert servers.calls() == (1, 0, 1)
 
 
-@pytest.mark.unit
 def test_while_one_request_tries_the_common_name_again_the_others_do_not(servers, python):
     create(python, attempt=SILENT_SECONDS, recovery=1.0)
     servers.common.swallow()
@@ -309,7 +303,6 @@ def test_a_lost_region_is_left_within_two_seconds_by_configuration(client):
     assert constants["ATTEMPT_SECONDS"] + constants["FIRST_WAIT_SECONDS"] < 2
 
 
-@pytest.mark.unit
 def test_headers_are_made_for_each_attempt(servers, python):
     servers.east.always = UNAVAILABLE
     signed = []
@@ -324,7 +317,6 @@ def test_headers_are_made_for_each_attempt(servers, python):
     assert signed == [("PUT", url + PATH, b"x") for url in REGIONS.values()]
 
 
-@pytest.mark.unit
 def test_an_api_without_the_document_is_reported(servers, python):
     servers.common.always = (403, {})
 
@@ -332,7 +324,6 @@ def test_an_api_without_the_document_is_reported(servers, python):
         python.discover(COMMON)
 
 
-@pytest.mark.program
 def test_the_typescript_client_compiles():
     compiler = REPOSITORY / "node_modules" / ".bin" / "tsc"
     folder = REPOSITORY / "examples" / "clients" / "typescript"
@@ -342,7 +333,6 @@ def test_the_typescript_client_compiles():
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.unit
 def test_both_clients_have_the_same_policy():
     source = REPOSITORY / "examples" / "clients" / "typescript" / "regional-client.ts"
     constants = {

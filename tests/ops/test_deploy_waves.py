@@ -5,234 +5,27 @@ from itertools import count
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from fake_release import (
+    FAULTS,
+    NAMES,
+    NO_PROCESS,
+    REGIONS,
+    UNDER_LOAD,
+    KilledError,
+    World,
+    contents,
+    one_stack,
+)
 
 from ops.deploy import record as records
 from ops.deploy.changes import Action, StackPlan
 from ops.deploy.parts import GateResult
 from ops.deploy.record import History, Moment, Outcome, Step
-from ops.deploy.run import Deployer, refuse_unfinished
-from ops.deploy.shelf import FolderShelf
+from ops.deploy.run import refuse_unfinished
 from ops.errors import ExitCode, OpsError, UsageError
-from ops.folders import releases_folder
 from ops.processes import Program
 
 pytestmark = pytest.mark.unit
-
-NAMES = ("x-data", "x-west", "x-east", "x-routing")
-REGIONS = ("x-west", "x-east")
-FAULTS = ("faulty", "slow")
-"""A share of the requests shows the first one, all of them both."""
-UNDER_LOAD = "under load"
-"""A fault that only customers show."""
-NO_PROCESS = 2**31 - 1
-
-
-class KilledError(BaseException):
-    """SIGKILL, as far as the program can notice."""
-
-
-class World:
-    """What is deployed, and the stacks, gates and operator that a deployer meets.
-
-    Attributes:
-        regions: `{stack: its Regions}`; most have one, which is called as the stack.
-        deployed: `{stack: what Terraform has applied}`.
-        serving: `{Region: the version that its requests get}`.
-    """
-
-    def __init__(self, folder, regions=None):
-        self.regions = regions or {name: (name,) for name in NAMES}
-        self.names = names = tuple(self.regions)
-        self.output = folder / "out"
-        self.folder = releases_folder(folder, "x")
-        self.history = FolderShelf(self.folder)
-        self.deployed = dict.fromkeys(names, "")
-        self.snapshots = {}
-        """What each API was deployed from: what there was before anything was deleted."""
-        self.serving, self.shared = dict.fromkeys(sum(self.regions.values(), ()), ""), {}
-        self.switched_by = None
-        self.calls = []
-        self.approved = []
-        self.killed_at = None
-        self.type = "aws_lambda_function"
-
-    def synthesizes(self, text, *, data="table"):
-        for name in self.names:
-            folder = self.output / "stacks" / name
-            (folder / "assets").mkdir(parents=True, exist_ok=True)
-            content = data if name == "x-data" else f"{name} {text}"
-            (folder / "cdk.tf.json").write_text(content)
-            (folder / "assets" / "archive.zip").write_text(content)
-            (folder / ".terraform").mkdir(exist_ok=True)
-            (folder / ".terraform" / "provider").write_text("installed")
-
-    def step(self, *call):
-        if self.killed_at is not None and len(self.calls) >= self.killed_at:
-            raise KilledError
-        self.calls.append(call)
-
-    def deployer(self):
-        return Deployer(
-            "x",
-            History.read(self.history),
-            self.folder,
-            lambda name: FakeStack(self, name),
-            self,
-            FakeAliases(self),
-            FakeCustomers(self),
-            approve=self.approve,
-            check=lambda: self.step("check"),
-        )
-
-    def deploys(self, share=0.1, with_customers=False):
-        return self.deployer().deploy(
-            self.names,
-            revision="abc",
-            bake_seconds=7,
-            share=share,
-            with_customers=with_customers,
-        )
-
-    def approve(self, plans):
-        self.step("approve")
-        self.approved.append(plans)
-
-    # The gate
-
-    def prepare(self, stack):
-        self.step("prepare", stack)
-
-    def check(self, stack, bake_seconds, region=""):
-        self.step("gate", region or stack, bake_seconds)
-        found = "well"
-        for each in [region] if region else self.regions[stack]:
-            found = next((f for f in FAULTS if f in self.serving[each]), found)
-            if "faulty" in self.shared.get(each, ""):
-                found = "faulty"
-            if self.switched_by and UNDER_LOAD in self.serving[each]:
-                found = UNDER_LOAD
-        return GateResult(found == "well", found, {"seconds": 1.0})
-
-    def clean(self):
-        self.step("clean", "")
-
-    def did(self, what):
-        return [call[1] for call in self.calls if call[0] == what]
-
-
-class FakeCustomers:
-    """The switch, as the first Region of the order can take over."""
-
-    def __init__(self, world):
-        self.world = world
-
-    def may_move_to(self, stack):
-        return stack == REGIONS[0]
-
-    def move(self, run):
-        self.world.step("move", run)
-        if self.world.switched_by:
-            raise OpsError("the primary is evacuated", next_step="")
-        self.world.switched_by = run
-
-    def back(self, run):
-        self.world.step("back", run)
-        if self.world.switched_by == run:
-            self.world.switched_by = None
-
-
-class FakeAliases:
-    """The versions that Terraform has published get requests only here."""
-
-    def __init__(self, world):
-        self.world, self.before = world, {}
-
-    def regions(self, stack):
-        return self.world.regions[stack]
-
-    def has_unserved(self, stack):
-        served = {self.world.serving[region] for region in self.world.regions[stack]}
-        return self.world.deployed[stack] != "" and served != {self.world.deployed[stack]}
-
-    def share(self, region, share):
-        world, newest = self.world, self._newest(region)
-        world.step("share", region, share)
-        if world.serving[region] in ("", newest):
-            world.serving[region] = newest
-            return 0
-        self.before.setdefault(region, world.serving[region])
-        world.shared[region] = newest
-        return 1
-
-    def release(self, region):
-        world = self.world
-        world.step("release", region)
-        self.before.setdefault(region, world.serving[region])
-        world.serving[region] = self._newest(region)
-        world.shared.pop(region, None)
-
-    def restore(self, stack):
-        world = self.world
-        for region in world.regions[stack]:
-            world.step("restore", region)
-            world.serving[region] = self.before.pop(region, world.serving[region])
-            world.shared.pop(region, None)
-
-    def _newest(self, region):
-        world = self.world
-        return next(world.deployed[s] for s, regions in world.regions.items() if region in regions)
-
-
-class FakeStack:
-    def __init__(self, world, name):
-        self.world, self.name = world, name
-        self.folder = world.output / "stacks" / name
-
-    @property
-    def content(self):
-        return (self.folder / "cdk.tf.json").read_text()
-
-    def init(self):
-        self.world.step("init", self.name)
-
-    def plan(self, file, replace=()):
-        self.world.step("plan", self.name)
-        self.replaced = replace
-        file.write_text(self.content)
-        changed = self.world.deployed[self.name] != self.content
-        change = {
-            "address": f"{self.world.type}.{self.name}",
-            "mode": "managed",
-            "type": self.world.type,
-            "change": {
-                "actions": ["delete", "create"] if "replaced" in self.content else ["update"]
-            },
-        }
-        if "replaced" in self.content:
-            change["change"]["actions"] = ["delete", "create"]
-        outputs = {"url": {"actions": ["update" if "outputs" in self.content else "no-op"]}}
-        changes = [change] if changed else []
-        if changed and "removes" in self.content:
-            changes += [
-                {"address": address, "mode": "managed", "type": "", "change": {"actions": actions}}
-                for address, actions in (
-                    ("aws_api_gateway_method.put", ["delete"]),
-                    ("aws_api_gateway_deployment.api", ["create", "delete"]),
-                )
-            ]
-        return {"resource_changes": changes, "output_changes": outputs}
-
-    def apply_plan(self, file, on_progress, on_start):
-        self.world.step("apply", self.name)
-        on_start(NO_PROCESS)
-        assert file.read_text() == self.content, "the plan is of what is in the folder"
-        if "refused" in self.content:
-            self.world.deployed[self.name] = "half"
-            raise OpsError("BadRequestException", next_step="")
-        if self.replaced or self.world.deployed[self.name] != self.content:
-            self.world.snapshots[self.name] = self.world.deployed[self.name]
-        self.world.deployed[self.name] = self.content
-        self.world.step("applied", self.name)
 
 
 @pytest.fixture
@@ -244,10 +37,6 @@ def world(tmp_path):
     world.calls.clear()
     world.approved.clear()
     return world
-
-
-def contents(text):
-    return {name: "table" if name == "x-data" else f"{name} {text}" for name in NAMES}
 
 
 def test_a_good_release_goes_through_every_stack_in_order(world):
@@ -638,38 +427,6 @@ def test_what_was_interrupted_is_not_left_while_it_runs(world):
         world.deployer().deploy(["x-east"], revision="", bake_seconds=0)
 
 
-def killed_runs(tmp_path, text):
-    """Worlds whose deployment was killed before each of its steps."""
-    for moment in count():
-        world = World(tmp_path / str(moment))
-        world.synthesizes("one")
-        world.deploys()
-        world.synthesizes(text)
-        world.calls.clear()
-        world.killed_at = moment
-        try:
-            world.deploys(with_customers=True)
-        except KilledError:
-            world.killed_at = None
-            yield world
-        else:
-            assert moment > 20
-            return
-
-
-def test_killed_at_any_moment_resume_finishes_it(tmp_path):
-    for world in killed_runs(tmp_path, "two"):
-        deployer = world.deployer()
-        if deployer.history.unfinished is None:
-            assert world.deployed == contents("one")
-            continue
-        assert deployer.resume().outcome is Outcome.DEPLOYED
-        assert world.deployed == world.serving == contents("two")
-        assert not world.shared
-        assert world.switched_by is None
-        assert not (world.folder / "plans").exists()
-
-
 def test_an_api_that_loses_a_method_is_deployed_once_more(world):
     world.synthesizes("removes put")
     steps = []
@@ -681,14 +438,6 @@ def test_an_api_that_loses_a_method_is_deployed_once_more(world):
     assert all(world.snapshots[name] == world.deployed[name] for name in NAMES[1:])
     assert "Deploying the API of x-west again, without what was removed" in steps
     assert world.did("apply") == [n for n in NAMES[1:] for _ in range(2)]
-
-
-def test_killed_at_any_moment_resume_leaves_no_api_with_a_method_that_was_removed(tmp_path):
-    for world in killed_runs(tmp_path, "removes put"):
-        deployer = world.deployer()
-        if deployer.history.unfinished is not None:
-            assert deployer.resume().outcome is Outcome.DEPLOYED
-            assert all(world.snapshots[name] == world.deployed[name] for name in NAMES[1:])
 
 
 def test_a_second_plan_that_would_destroy_data_is_not_applied(world):
@@ -724,20 +473,6 @@ def test_a_second_plan_that_would_destroy_data_is_not_applied(world):
     applied = [c[0] for c in world.calls if c[0] in ("plan", "applied")][len(NAMES) :]
     # Not the second plan of the release, but both of the rollback.
     assert applied == ["applied", "plan", "plan", "applied", "plan", "applied"]
-
-
-ONE_STACK = {"x": REGIONS}
-"""The layout `single`."""
-
-
-def one_stack(folder, text):
-    """An environment of one stack, with the release "one" and another one to deploy."""
-    world = World(folder, ONE_STACK)
-    world.synthesizes("one")
-    world.deploys()
-    world.calls.clear()
-    world.synthesizes(text)
-    return world
 
 
 def test_one_stack_gives_new_versions_their_requests_region_by_region(tmp_path):
@@ -777,28 +512,6 @@ def test_a_fault_of_a_function_in_one_stack_never_serves_in_the_primary(tmp_path
     assert not world.shared
 
 
-def test_killed_at_any_moment_one_stack_is_finished_or_undone(tmp_path):
-    for moment in count():
-        finished, undone = (one_stack(tmp_path / f"{moment}{n}", "two") for n in "ab")
-        for world in finished, undone:
-            world.killed_at = moment
-            try:
-                world.deploys()
-            except KilledError:
-                world.killed_at = None
-            else:
-                assert moment > 15
-                return
-        if finished.deployer().history.unfinished is None:
-            continue
-        assert finished.deployer().resume().outcome is Outcome.DEPLOYED
-        assert finished.serving == dict.fromkeys(REGIONS, "x two")
-        if undone.deployer().history.unfinished.changed:
-            assert undone.deployer().rollback(bake_seconds=0).outcome is Outcome.DEPLOYED
-            assert undone.serving == dict.fromkeys(REGIONS, "x one")
-        assert not finished.shared | undone.shared
-
-
 def test_resume_leaves_what_has_passed_alone(world):
     world.synthesizes("two")
     kill_in_the_east(world)
@@ -808,29 +521,6 @@ def test_resume_leaves_what_has_passed_alone(world):
 
     assert world.did("plan") == ["x-east", "x-routing"]
     assert world.deployed == contents("two")
-
-
-def test_killed_at_any_moment_a_bad_release_ends_with_the_one_before(tmp_path):
-    for world in killed_runs(tmp_path, "faulty"):
-        deployer = world.deployer()
-        if deployer.history.unfinished is None:
-            continue
-        assert deployer.resume().outcome is Outcome.ROLLED_BACK
-        assert world.deployed == world.serving == contents("one")
-        assert not world.shared
-        assert world.switched_by is None
-
-
-def test_killed_at_any_moment_rollback_undoes_it(tmp_path):
-    for world in killed_runs(tmp_path, "two"):
-        deployer = world.deployer()
-        if deployer.history.unfinished is None:
-            continue
-        assert deployer.rollback(bake_seconds=0).outcome is Outcome.DEPLOYED
-        assert world.deployed == world.serving == contents("one")
-        assert not world.shared
-        assert world.switched_by is None
-        assert History.read(world.history).unfinished is None
 
 
 @pytest.mark.parametrize("undo", [True, False])

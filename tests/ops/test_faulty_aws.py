@@ -15,7 +15,7 @@ from ops.drill.journal import Journal
 from ops.errors import ExitCode
 from ops.processes import Program
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.model
 
 
 def failures(document):

@@ -19,7 +19,7 @@ from ops.environment_file import EnvironmentFile
 from ops.errors import ExitCode, OpsError
 from ops.key_values import VARIABLE
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.model
 
 FILE = """regions = ["us-east-1", "us-west-2"]
 

@@ -12,7 +12,7 @@ from ops.errors import ExitCode
 from ops.lock import read
 from ops.name_servers import SYSTEM
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.model
 
 FAULTS = ("switch", "health-concurrency")
 RESTORE = ("drill", "--restore", "--execute", "--yes")

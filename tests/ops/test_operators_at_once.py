@@ -29,7 +29,7 @@ from ops.drill.aws_faults import HealthConcurrencyFault
 from ops.errors import OpsError
 from ops.processes import Program
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.model
 
 REPETITIONS = int(os.environ.get("OPERATOR_PAIRS", "4"))
 LONGEST_PAUSE_SECONDS = 0.004
