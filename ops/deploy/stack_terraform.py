@@ -10,6 +10,11 @@ from ops.terraform import Progress, Terraform
 
 _LOCK_TIMEOUT = "-lock-timeout=60s"
 """A plan may still hold the state's lock, if the command that began it was killed."""
+_UNWRITTEN_STATE = "errored.tfstate"
+"""Where Terraform leaves the state after an apply that could not write it to the backend.
+
+Source: https://developer.hashicorp.com/terraform/language/backend
+"""
 _NO_CHANGES, _CHANGES = 0, 2
 """Exit codes of `terraform plan -detailed-exitcode` that are no error.
 
@@ -30,7 +35,7 @@ class StackTerraform(Terraform):
         return self.folder.name
 
     def plan(self, file: Path, replace: Sequence[str] = ()) -> dict[str, Any]:
-        """Plan the stack.
+        """Plan the stack, after the state that its last apply could not write is written.
 
         If interrupted, it waits until Terraform has released the lock of the state. If this program
         is killed, Terraform finishes, and releases it.
@@ -43,8 +48,9 @@ class StackTerraform(Terraform):
             The plan, as `terraform show -json` prints it; an empty document if it changes nothing.
 
         Raises:
-            OpsError: Terraform reports an error.
+            OpsError: Terraform reports an error, or the state still cannot be written.
         """
+        self._push_unwritten_state()
         arguments = ["plan", "-input=false", "-json", "-detailed-exitcode", f"-out={file}"]
         arguments += [_LOCK_TIMEOUT, *(f"-replace={address}" for address in replace)]
         log_file = file.with_suffix(".log")
@@ -84,3 +90,19 @@ class StackTerraform(Terraform):
         """
         arguments = ["apply", "-input=false", "-json", _LOCK_TIMEOUT, str(file)]
         self._stream(arguments, on_progress, on_start, file.with_suffix(".log"))
+
+    def _push_unwritten_state(self) -> None:
+        """Write what an apply has left: a plan without it would create again what exists."""
+        file = self.folder / _UNWRITTEN_STATE
+        if not file.exists():
+            return
+        try:
+            self._run(["state", "push", _LOCK_TIMEOUT, _UNWRITTEN_STATE])
+        except OpsError as error:
+            raise OpsError(
+                f"the last apply of {self.name} could not write its state, which is in {file} "
+                f"and still cannot be written: {error.args[0]}",
+                next_step="sign in again, or see that the state bucket can be reached, and run the "
+                "command again, which writes it; without this file, what was created is unknown",
+            ) from error
+        file.unlink()

@@ -1,4 +1,4 @@
-"""State that the backend refuses, and the runbook's commands that push it once it is accepted."""
+"""State that the backend refuses, and who pushes it once it is accepted."""
 
 import http.server
 import os
@@ -7,6 +7,9 @@ import threading
 
 import pytest
 from repository_files import REPOSITORY
+
+from ops.deploy.stack_terraform import StackTerraform
+from ops.errors import OpsError
 
 pytestmark = pytest.mark.plan
 
@@ -56,6 +59,31 @@ def backend():
         yield server
         server.shutdown()
         thread.join()
+
+
+def test_a_deployment_writes_it_before_it_plans_anything(backend, tmp_path):
+    folder = tmp_path / "trial-us-west-2"
+    folder.mkdir()
+    (folder / "main.tf").write_text(CONFIGURATION.format(port=backend.server_port))
+    file = tmp_path / "plan"
+    stack = StackTerraform(folder, os.environ)
+    stack.init()
+
+    # GIVEN an apply that has created something, and may no longer write the state
+    assert stack.plan(file)["resource_changes"]
+    with pytest.raises(OpsError, match="Failed to save state"):
+        stack.apply_plan(file, lambda _: None, lambda _: None)
+
+    # WHEN the stack is planned again, to roll it back or to go on, THEN it is refused
+    with pytest.raises(OpsError, match="errored.tfstate and still cannot be written") as refused:
+        stack.plan(file)
+    assert "sign in again" in refused.value.next_step
+
+    # AND with a new session nothing is created again
+    backend.session_expired = False
+    assert stack.plan(file) == {}
+    assert b"value of a key" in backend.state
+    assert not (folder / "errored.tfstate").exists()
 
 
 def test_state_that_could_not_be_written_is_pushed_and_nothing_is_created_again(backend, tmp_path):
