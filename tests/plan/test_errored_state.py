@@ -75,7 +75,7 @@ def test_a_deployment_writes_it_before_it_plans_anything(backend, tmp_path):
         stack.apply_plan(file, lambda _: None, lambda _: None)
 
     # WHEN the stack is planned again, to roll it back or to go on, THEN it is refused
-    with pytest.raises(OpsError, match="errored.tfstate and still cannot be written") as refused:
+    with pytest.raises(OpsError, match=r"errored\.tfstate and still cannot be written") as refused:
         stack.plan(file)
     assert "sign in again" in refused.value.next_step
 
