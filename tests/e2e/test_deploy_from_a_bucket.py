@@ -21,7 +21,7 @@ from ops.descriptor import descriptor_file, write
 from ops.fault_injection import Fault
 from ops.lock_item import delete
 
-pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
 PRIMARY, SECONDARY = REGIONS
 STACKS = ("local-data", "local-us-west-2", "local-us-east-1", "local-routing")

@@ -3,7 +3,7 @@
 import pytest
 from deployment import NAME, SHIPPED, Deployment, zone_of
 
-pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
+pytestmark = [pytest.mark.plan, pytest.mark.soak]
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 WEIGHTED = f"""regions = [{", ".join(f'"{region}"' for region in REGIONS)}]
