@@ -113,6 +113,9 @@ def _fixed(settings: Settings, hint: str) -> dict[str, Fixed]:
         "another one, evacuate the others, which needs no deployment",
         "table.name": "restore a backup into a new table step by step",
     }
+    if settings.table.consistency == "strong":
+        # Only a table without items becomes strongly consistent, and its Regions stay.
+        remedies = {}
     return {
         name: Fixed(value, f"{remedies.get(name, other)}. {hint}".rstrip())
         for name, value in {
@@ -120,7 +123,7 @@ def _fixed(settings: Settings, hint: str) -> dict[str, Fixed]:
             "routing_policy": settings.routing_policy,
             "api.name": settings.api.name,
             "api.stage": settings.api.stage,
-            "table.name": settings.table.name,
+            "table.name": _table(settings),
             "domain.zone_name": settings.domain.zone_name,
             "domain.record_name": settings.domain.record_name,
             "domain.create_zone": str(settings.domain.create_zone).lower(),
@@ -129,3 +132,16 @@ def _fixed(settings: Settings, hint: str) -> dict[str, Fixed]:
             ).lower(),
         }.items()
     }
+
+
+def _table(settings: Settings) -> str:
+    """What the table is: its name, and how it is consistent if that is not the default.
+
+    Without a value of its own, which environments that are deployed would not have, a change from
+    or to strong consistency is refused in both directions.
+    """
+    table = settings.table
+    if table.consistency != "strong":
+        return table.name
+    witness = f", witness in {table.witness_region}" if table.witness_region else ""
+    return f"{table.name} (strongly consistent{witness})"

@@ -176,6 +176,7 @@ def _watched(monitored: Monitored) -> dict[str, WatchedRegion]:
             functions={name: function.name for name, function in api.functions.items()},
             alias=ALIAS_NAME,
             table_name=settings.table.name,
+            publishes_replication_latency=settings.table.consistency != "strong",
             failure_metrics=monitored.failure_metrics,
             certificates={
                 id: (domain.name, domain.certificate.arn)

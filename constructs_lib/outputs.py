@@ -130,9 +130,21 @@ class Outputs:
     )
     table_name: str = _output("Table in every Region")
     table_arns: Mapping[str, str] = _output("ARN of the table by Region")
+    consistency: Literal["strong"] | None = _output(
+        "With a strongly consistent table, `strong`", optional=True
+    )
+    witness_region: str | None = _output(
+        "With a strongly consistent table of two Regions, the Region of its witness", optional=True
+    )
     zone_name: str = _output("Name of the hosted zone")
     zone_id: str = _output("Id of the hosted zone")
     name_servers: tuple[str, ...] = _output("Name servers to delegate the zone to")
+    accelerated_recovery: bool | None = _output(
+        "With a zone that has accelerated recovery, true", optional=True
+    )
+    query_log_group_arn: str | None = _output(
+        "With query logging, ARN of the log group of the zone's queries", optional=True
+    )
     health_check_ids: Mapping[str, str] = _output("Health check of the records, by Region")
     endpoint_health_check_ids: Mapping[str, str] = _output(
         "Health check that calls the Region, by Region"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cdktf import TerraformOutput, TerraformStack
+from cdktf_cdktf_provider_aws.provider import AwsProvider
 from constructs import Construct
 
 from constructs_lib.api.operation import Operation
@@ -21,8 +22,13 @@ from constructs_lib.outputs import CustomerOutput, EvacuationOutput, Outputs
 from constructs_lib.regions import Regional, add_publisher_policy, add_regions
 from constructs_lib.route53.failover_dns import FailoverDns
 from constructs_lib.route53.options import HealthCheck, RegionalEndpoint, RoutingHome
+from constructs_lib.route53.query_log import QUERY_LOG_REGION, QueryLog
 from constructs_lib.settings import Settings
 from constructs_lib.settings.stack_names import ROUTING, stack_name
+from constructs_lib.terraform_configuration import provider_of
+
+QUERY_LOG_ALIAS = "query_log"
+"""Alias of the provider for the query log, if it needs a Region outside of the stack."""
 
 
 @dataclass(frozen=True)
@@ -152,16 +158,17 @@ class FailoverApiStack(TerraformStack):
         raise ValueError(f"operation {name!r} is none of {', '.join(o.name for o in operations)}")
 
     def _create_data(self, partition_key: Key, sort_key: Key | None) -> None:
-        """The key, if the environment has one, the table and the zone."""
+        """The key, if the environment has one, the table, the zone and its query log."""
         settings, stack = self._settings, self.layout.data.stack
         providers = self.layout.data.providers
+        logged = self._query_log_providers()
         accounts = settings.allowed_account_ids
         self.key = (
             MultiRegionKey(
                 stack,
                 "key",
                 name=self._name,
-                providers=providers,
+                providers={**providers, **logged},
                 account_id=accounts[0] if len(accounts) == 1 else None,
             )
             if settings.encryption.customer_managed_key
@@ -178,6 +185,8 @@ class FailoverApiStack(TerraformStack):
             point_in_time_recovery=settings.table.point_in_time_recovery,
             deletion_protection=settings.table.deletion_protection,
             kms_key_arns=self._key_arns,
+            consistency=settings.table.consistency,
+            witness_region=settings.table.witness_region,
         )
         self.dns = FailoverDns(
             stack,
@@ -187,7 +196,32 @@ class FailoverApiStack(TerraformStack):
             record_name=settings.domain.record_name,
             create_zone=settings.domain.create_zone,
             prevent_destroy=settings.table.deletion_protection,
+            accelerated_recovery=settings.domain.accelerated_recovery,
         )
+        self.query_log = (
+            QueryLog(
+                stack,
+                "query_log",
+                provider=logged[QUERY_LOG_REGION],
+                name=f"{self._name}-query-log",
+                zone_name=settings.domain.zone_name,
+                zone_id=self.dns.zone_id,
+                retention_days=settings.api.log_retention_days,
+                kms_key_arn=self._key_arns.get(QUERY_LOG_REGION),
+            )
+            if logged
+            else None
+        )
+
+    def _query_log_providers(self) -> dict[str, AwsProvider]:
+        """`{Region of the query log: its provider}`; empty without a query log."""
+        if not self._settings.domain.query_logging:
+            return {}
+        data = self.layout.data
+        provider = data.providers.get(QUERY_LOG_REGION) or provider_of(
+            data.stack, self._settings, QUERY_LOG_REGION, QUERY_LOG_ALIAS
+        )
+        return {QUERY_LOG_REGION: provider}
 
     def _create_regions(self, functions: Path, hint: str) -> None:
         """In each Region the API, its customers and its web ACL; who may call what needs IAM."""
@@ -276,9 +310,13 @@ class FailoverApiStack(TerraformStack):
             publisher_policy_arn=self.publisher_policy.arn if self.publisher_policy else None,
             table_name=self.table.table_name,
             table_arns=self.table.arns,
+            consistency="strong" if settings.table.consistency == "strong" else None,
+            witness_region=settings.table.witness_region,
             zone_name=settings.domain.zone_name,
             zone_id=self.dns.zone_id,
             name_servers=tuple(self.dns.name_servers),
+            accelerated_recovery=settings.domain.accelerated_recovery or None,
+            query_log_group_arn=self.query_log.log_group.arn if self.query_log else None,
             health_check_ids=self.dns.health_check_ids,
             endpoint_health_check_ids=self.dns.endpoint_health_check_ids,
             evacuation=self._evacuation_output(),

@@ -8,11 +8,37 @@ from constructs_lib.settings.schema import LocalBackend as LocalBackendSettings
 from constructs_lib.settings.schema import Settings
 from constructs_lib.settings.stack_names import stack_name, state_key
 
-PROVIDER_VERSIONS = ">= 5.100.0, <= 6.25.0"
-"""From what the tests apply to what the bindings describe. Nothing here needs version 6."""
+OLDEST_PROVIDER = "5.100.0"
+"""What the tests apply. Of what is synthesized by default, nothing needs version 6."""
+
+NEWEST_PROVIDER = "6.25.0"
+"""What the bindings describe."""
+
+STRONG_CONSISTENCY_SINCE = "6.22.0"
+"""The provider's first version with `global_table_witness`; `consistency_mode` is older.
+
+Source: https://github.com/hashicorp/terraform-provider-aws/blob/main/CHANGELOG.md
+"""
+
+ACCELERATED_RECOVERY_SINCE = "6.25.0"
+"""The provider's first version with `enable_accelerated_recovery`; same source."""
 
 ROLES = ("primary", "secondary")
 """Aliases of the first two Regions' providers; further ones are named like their Region."""
+
+
+def provider_versions(settings: Settings) -> str:
+    """The versions of the AWS provider that have what an environment needs, and were checked.
+
+    Args:
+        settings: The environment.
+    """
+    oldest = OLDEST_PROVIDER
+    if settings.table.consistency == "strong":
+        oldest = STRONG_CONSISTENCY_SINCE
+    if settings.domain.accelerated_recovery:
+        oldest = ACCELERATED_RECOVERY_SINCE
+    return f">= {oldest}, <= {NEWEST_PROVIDER}"
 
 
 def configure(stack: TerraformStack, settings: Settings, part: str) -> None:
@@ -25,7 +51,7 @@ def configure(stack: TerraformStack, settings: Settings, part: str) -> None:
     """
     stack.add_override(
         "terraform.required_providers.aws",
-        {"source": "hashicorp/aws", "version": PROVIDER_VERSIONS},
+        {"source": "hashicorp/aws", "version": provider_versions(settings)},
     )
     # From this version on, S3 lock files are not experimental.
     stack.add_override("terraform.required_version", ">= 1.11.0")

@@ -34,6 +34,11 @@ MAX_ATTEMPTS_AFTER_TIMEOUT = 2
 MAX_ATTEMPTS_THROTTLED = 8
 BACKOFF_SECONDS = 0.2
 MAX_BACKOFF_SECONDS = 2.0
+WRITE_CONFLICT = "ReplicatedWriteConflictException"
+"""Another Region is writing the item of a strongly consistent table; nothing was written here.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
+"""
 _PASSING = (ConnectionError, HTTPClientError, ResponseParserError)
 SANDBOX_CREDENTIALS = ("test", "test")
 """Known to everybody: a sandbox is reached from this machine only."""
@@ -165,7 +170,8 @@ def _retry_delay(
         status = response[1].get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = response[1].get("Error", {}).get("Code", "")
         throttled = status == 429 or code in THROTTLING
-        limit = MAX_ATTEMPTS_THROTTLED if throttled else MAX_ATTEMPTS if status >= 500 else 1
+        repeatable = status >= 500 or code == WRITE_CONFLICT
+        limit = MAX_ATTEMPTS_THROTTLED if throttled else MAX_ATTEMPTS if repeatable else 1
     elif isinstance(caught_exception, ConnectTimeoutError | ReadTimeoutError):
         limit = MAX_ATTEMPTS_AFTER_TIMEOUT
     else:

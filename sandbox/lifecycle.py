@@ -21,7 +21,7 @@ from botocore.credentials import Credentials
 from constructs_lib.outputs import Outputs
 from ops.descriptor import Descriptor, SandboxAccess, read, write
 from ops.environment import Environment
-from ops.environment_file import EnvironmentFile
+from ops.environment_file import EnvironmentFile, environments_folder
 from ops.errors import OpsError, program_failure
 from ops.folders import DEFAULT_FOLDER, REPOSITORY
 from ops.http_client import Network, signed_headers
@@ -32,6 +32,7 @@ from ops.terraform import Progress, Terraform
 from sandbox import programs
 from sandbox.interrupts import Interrupts
 from sandbox.listener import HOST
+from sandbox.unsupported import refuse_unsupported
 from sandbox.workspace import (
     ENVIRONMENT,
     TERRAFORM,
@@ -113,8 +114,10 @@ def up(
         The API, healthy in every Region.
 
     Raises:
-        OpsError: Terraform, the provider or a port is not available, or a step failed.
+        OpsError: The environment needs what a sandbox does not have; Terraform, the provider or a
+            port is not available, or a step failed.
     """
+    refuse_unsupported(environments_folder() / f"{ENVIRONMENT}.toml")
     Terraform(REPOSITORY, os.environ).check_version()
     begin = partial(
         start,

@@ -129,7 +129,7 @@ def add_regional_alarms(
             statistic="Sum",
             threshold=0,
         )
-    for other in other_regions:
+    for other in other_regions if watched.publishes_replication_latency else ():
         topic.alarm(
             f"replication_to_{other}",
             description=f"Writes in {region} take more than {REPLICATION_MILLISECONDS / 1000:g} s "

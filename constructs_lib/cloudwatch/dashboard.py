@@ -147,7 +147,7 @@ def _rows(watched: WatchedRegion, others: Sequence[str]) -> list[tuple[str, list
                     "Average",
                     f"replication to {other}, ms",
                 )
-                for other in others
+                for other in (others if watched.publishes_replication_latency else ())
             ],
         ),
     ]

@@ -42,6 +42,8 @@ class WatchedRegion:
         alias: Name of the functions' alias that serves requests.
         table_name: Name of the table.
         failure_metrics: What functions count of their own failures.
+        publishes_replication_latency: Whether DynamoDB measures how long writes take to reach other
+            Regions; a strongly consistent table has no such metric.
         certificates: `{what its alarm is called: (domain name, ARN of its certificate)}`.
     """
 
@@ -53,6 +55,7 @@ class WatchedRegion:
     alias: str
     table_name: str
     failure_metrics: Sequence[FailureMetric] = ()
+    publishes_replication_latency: bool = True
     certificates: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def serving(self, operation: str) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 Creates an on-demand `aws_dynamodb_table` and one `aws_dynamodb_table_replica` per further Region,
 each under the provider of its own Region, because backups, deletion protection and tags are
-settings of each replica and are off wherever they are not set. It creates no functions, roles or
-items; grants add policies to roles that others own.
+settings of each replica and are off wherever they are not set. With strong consistency, replicas
+are blocks of the table: AWS creates all of them with it, and the separate resource cannot. It
+creates no functions, roles or items; grants add policies to roles that others own.
 
 Limits: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GlobalTables.html
 """
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from cdktf import TerraformProvider, TerraformResourceLifecycle
+from cdktf import Fn, TerraformProvider, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.data_aws_iam_policy_document import (
     DataAwsIamPolicyDocument,
     DataAwsIamPolicyDocumentStatement,
@@ -22,7 +23,9 @@ from cdktf_cdktf_provider_aws.dynamodb_table import (
     DynamodbTable,
     DynamodbTableAttribute,
     DynamodbTableGlobalSecondaryIndex,
+    DynamodbTableGlobalTableWitness,
     DynamodbTablePointInTimeRecovery,
+    DynamodbTableReplica,
     DynamodbTableServerSideEncryption,
     DynamodbTableTtl,
 )
@@ -33,6 +36,8 @@ from cdktf_cdktf_provider_aws.dynamodb_table_replica import (
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from constructs import Construct
+
+from constructs_lib.dynamodb.consistency import Consistency, placement_errors
 
 REPLICA_TIMEOUT = "6h"
 """How long Terraform waits for a replica, which takes hours for a large table.
@@ -109,10 +114,12 @@ class GlobalSecondaryIndex:
 
 
 class GlobalTable(Construct):
-    """A DynamoDB global table (version 2019.11.21, eventually consistent between Regions).
+    """A DynamoDB global table (version 2019.11.21), eventually or strongly consistent.
 
-    A write is acknowledged by one Region and reaches the others typically within a second; the
-    last writer of an item wins.
+    Eventual: a write is acknowledged by one Region and reaches the others typically within a
+    second; the last writer of an item wins. Strong: a write is stored in two Regions before it is
+    acknowledged, strongly consistent reads return it in every Region, and of two writes of an item
+    at once in two Regions one is refused with `ReplicatedWriteConflictException`.
     """
 
     def __init__(
@@ -130,6 +137,8 @@ class GlobalTable(Construct):
         deletion_protection: bool = True,
         kms_key_arns: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
+        consistency: Consistency = "eventual",
+        witness_region: str | None = None,
     ) -> None:
         """Create the table and its replicas.
 
@@ -151,9 +160,16 @@ class GlobalTable(Construct):
             kms_key_arns: `{region: ARN}` of the key that encrypts the table there, one for every
                 Region; None for keys that AWS owns. A replica's key is fixed once it is made.
             tags: Tags of the table and of every replica, beside the providers' default tags.
+            consistency: Between the Regions; `strong` needs version 6.22 or newer of the provider,
+                and exactly three Regions of one Region set, or two and `witness_region`. It is
+                fixed once the table exists.
+            witness_region: With strong consistency and two Regions, the one that stores what is
+                written, and serves nothing.
 
         Raises:
-            ValueError: No Region is given, or one is given no key while others are.
+            ValueError: No Region is given, or one is given no key while others are; the Regions
+                cannot be strongly consistent, or something else is asked for that DynamoDB does not
+                have then.
 
         Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_reqs_bestpractices.html
         """
@@ -165,6 +181,8 @@ class GlobalTable(Construct):
                 f"kms_key_arns has no key for {', '.join(without)}: a replica is encrypted with a "
                 "key of its own Region, so give one for each"
             )
+        is_strong = consistency == "strong"
+        _check_consistency(list(providers), consistency, witness_region, ttl_attribute)
         (home_region, home_provider), *further = providers.items()
         self._kms_key_arns = dict(kms_key_arns or {})
         self._providers = dict(providers)
@@ -197,9 +215,9 @@ class GlobalTable(Construct):
             ttl=DynamodbTableTtl(enabled=True, attribute_name=ttl_attribute)
             if ttl_attribute
             else None,
-            # Replicas are fed by the stream; DynamoDB asks for both images.
-            stream_enabled=True,
-            stream_view_type="NEW_AND_OLD_IMAGES",
+            # Eventually consistent replicas are fed by the stream; DynamoDB asks for both images.
+            stream_enabled=None if is_strong else True,
+            stream_view_type=None if is_strong else "NEW_AND_OLD_IMAGES",
             point_in_time_recovery=DynamodbTablePointInTimeRecovery(enabled=point_in_time_recovery),
             # false is the key that AWS owns: always encrypted, without a charge per request.
             server_side_encryption=DynamodbTableServerSideEncryption(
@@ -207,15 +225,40 @@ class GlobalTable(Construct):
             ),
             deletion_protection_enabled=deletion_protection,
             tags=dict(tags or {}),
-            # The replicas are resources of their own; the table must not try to remove them.
+            replica=[
+                DynamodbTableReplica(
+                    region_name=region,
+                    consistency_mode="STRONG",
+                    kms_key_arn=self._kms_key_arns.get(region),
+                    point_in_time_recovery=point_in_time_recovery,
+                    deletion_protection_enabled=deletion_protection,
+                    propagate_tags=True,
+                )
+                for region, _ in further
+            ]
+            if is_strong
+            else None,
+            global_table_witness=DynamodbTableGlobalTableWitness(region_name=witness_region)
+            if witness_region
+            else None,
             lifecycle=TerraformResourceLifecycle(
-                ignore_changes=["replica"], prevent_destroy=deletion_protection or None
+                # Eventually consistent replicas are resources of their own; the table must not try
+                # to remove them.
+                ignore_changes=None if is_strong else ["replica"],
+                prevent_destroy=deletion_protection or None,
             ),
         )
         self.table.override_logical_id(id)
 
+        self._arns = {home_region: self.table.arn}
         self.replicas: dict[str, DynamodbTableReplicaA] = {}
+        """`{region: replica}` of an eventually consistent table."""
         for region, provider in further:
+            if is_strong:
+                # A block has no name that an expression could refer to.
+                arn = Fn.replace(self.table.arn, f":{home_region}:", f":{region}:")
+                self._arns[region] = arn
+                continue
             replica = DynamodbTableReplicaA(
                 self,
                 f"replica_{region}",
@@ -236,10 +279,7 @@ class GlobalTable(Construct):
             )
             replica.override_logical_id(f"{id}_{region}")
             self.replicas[region] = replica
-
-        self._arns = {home_region: self.table.arn} | {
-            region: replica.arn for region, replica in self.replicas.items()
-        }
+            self._arns[region] = replica.arn
 
     @property
     def table_name(self) -> str:
@@ -324,4 +364,30 @@ class GlobalTable(Construct):
             # The id is the name, and unknown when the role is replaced: its policies go with it.
             role=role.id,
             policy=document.json,
+        )
+
+
+def _check_consistency(
+    regions: Sequence[str],
+    consistency: Consistency,
+    witness_region: str | None,
+    ttl_attribute: str | None,
+) -> None:
+    """Refuse what DynamoDB refuses of the consistency.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
+    """
+    if consistency != "strong":
+        if witness_region:
+            raise ValueError(
+                f"witness_region is {witness_region!r}, and consistency is {consistency!r}: only a "
+                "strongly consistent table has a witness"
+            )
+        return
+    for about, problem, allowed, fix in placement_errors(regions, witness_region or ""):
+        raise ValueError(f"{about} {problem}; allowed: {allowed}; {fix}")
+    if ttl_attribute:
+        raise ValueError(
+            f"ttl_attribute is {ttl_attribute!r}: a strongly consistent table deletes no item by "
+            "itself; leave it out, and delete what has expired"
         )

@@ -77,6 +77,7 @@ class FailoverDns(Construct):
         record_name: str,
         create_zone: bool = False,
         prevent_destroy: bool = False,
+        accelerated_recovery: bool = False,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Create or looks up the zone.
@@ -90,9 +91,22 @@ class FailoverDns(Construct):
             create_zone: Create the zone instead of looking it up; certificates are issued only
                 after the name is delegated to it.
             prevent_destroy: Refuse every plan that would destroy a zone that was created here.
+            accelerated_recovery: Make changes of a zone that was created here possible again soon
+                after an outage of us-east-1. It needs version 6.25 or newer of the provider, and
+                must be turned off before the zone can be deleted.
             tags: Tags of the zone and the health checks, beside the provider's default tags.
+
+        Raises:
+            ValueError: Accelerated recovery is asked for a zone that is looked up.
+
+        Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/accelerated-recovery.html
         """
         super().__init__(scope, id)
+        if accelerated_recovery and not create_zone:
+            raise ValueError(
+                f"accelerated_recovery is true, and the zone {zone_name!r} is looked up: set "
+                "create_zone = True, or enable it where the zone is managed"
+            )
         self._provider = provider
         self._home = RoutingHome(self, provider)
         self._tags = dict(tags or {})
@@ -105,6 +119,7 @@ class FailoverDns(Construct):
                 "zone",
                 provider=provider,
                 name=zone_name,
+                enable_accelerated_recovery=accelerated_recovery or None,
                 tags=self._tags,
                 lifecycle=TerraformResourceLifecycle(prevent_destroy=True)
                 if prevent_destroy

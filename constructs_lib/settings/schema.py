@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from constructs_lib.dynamodb.consistency import Consistency
 from constructs_lib.route53.routing_records import HEAVIEST
 from constructs_lib.settings.errors import (
     SettingsError,
@@ -219,6 +220,23 @@ class TableSettings(_Section):
         fix="write point_in_time_recovery = true or = false, without quotes",
         default=True,
     )
+    consistency: Consistency = _setting(
+        "Between the Regions: eventual (a write reaches the others within about a second, and the "
+        "last writer of an item wins) or strong (a write is stored in two Regions before it is "
+        "acknowledged, and every Region reads it). Strong needs exactly three Regions, or two and "
+        "witness_region, and version 6.22 or newer of the AWS provider.",
+        allowed='"eventual" or "strong"; fixed once it is deployed',
+        fix='set consistency = "eventual"',
+        default="eventual",
+    )
+    witness_region: str | None = _setting(
+        "With strong consistency and two Regions, a third one that stores what is written, and "
+        "serves nothing. None by default.",
+        allowed="an AWS Region of the same Region set that is none of regions; fixed once it is "
+        "deployed",
+        fix='for example witness_region = "us-east-2", or leave it out',
+        default=None,
+    )
 
 
 class DomainSettings(_Section):
@@ -250,6 +268,21 @@ class DomainSettings(_Section):
         "access.",
         allowed="true or false",
         fix="write regional_names = true or regional_names = false, without quotes",
+        default=False,
+    )
+    accelerated_recovery: bool = _setting(
+        "Make changes of the zone possible again within about an hour of an outage of us-east-1, "
+        "where Route 53's control plane is. Failover does not need it. It needs version 6.25 or "
+        "newer of the AWS provider.",
+        allowed="true or false; true with create_zone = true only",
+        fix="write accelerated_recovery = true or = false, without quotes",
+        default=False,
+    )
+    query_logging: bool = _setting(
+        "Log the DNS queries for the zone, all its names included, in CloudWatch Logs in "
+        "us-east-1.",
+        allowed="true or false",
+        fix="write query_logging = true or query_logging = false, without quotes",
         default=False,
     )
 

@@ -80,6 +80,15 @@ def _shared(earlier: Any, later: Any) -> Iterator[Violation]:
             "role of the other",
             "set it to false in one of the two, or set allowed_account_ids if the accounts differ",
         )  # fmt: skip
+    zone = later.domain.zone_name
+    logged = [each.domain.query_logging for each in (earlier, later)]
+    if earlier.domain.zone_name == zone and all(logged):
+        yield Violation(
+            "domain.query_logging",
+            f'the environment {earlier.name} logs the queries for the zone "{zone}", too',
+            "true in one environment of a zone: Route 53 logs its queries in one place",
+            "set it to false in one of the two, or set allowed_account_ids if the accounts differ",
+        )  # fmt: skip
     prefixes = [f"{settings.api.name}-{settings.name}" for settings in (earlier, later)]
     if prefixes[0] == prefixes[1]:
         yield twice("api.name", prefixes[1])

@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
+from constructs_lib.dynamodb.consistency import placement_errors
 from constructs_lib.settings.errors import Violation
 from constructs_lib.settings.regions import (
     REGIONS,
@@ -41,7 +42,9 @@ def cross_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
     if weights := _table(values, "weights"):
         policy = values.get("routing_policy", "failover")
         yield from _weights_violations(weights, regions, policy)
+    yield from _table_violations(_table(values, "table"), regions)
     yield from _domain_violations(_table(values, "domain"), _table(values, "api"), regions)
+    yield from _recovery_violations(_table(values, "domain"))
     yield from _monitoring_violations(_table(values, "monitoring"))
     yield from _backend_violations(
         _table(values, "backend"), regions, regional=values.get("layout") == "regional"
@@ -94,6 +97,33 @@ def _weights_violations(
         yield Violation(
             "weights", "every weight is 0", "one weight above 0, or more",
             "give the Regions that serve the same weight above 0, or remove weights",
+        )  # fmt: skip
+
+
+def _table_violations(table: Mapping[str, Any], regions: Sequence[str]) -> Iterator[Violation]:
+    witness = table.get("witness_region")
+    witness = witness if isinstance(witness, str) else ""
+    if table.get("consistency") == "strong":
+        for error in placement_errors(regions, witness):
+            key = f"table.{error.about}" if error.about == "witness_region" else error.about
+            yield Violation(key, error.problem, error.allowed, error.fix)
+    elif witness:
+        yield Violation(
+            "table.witness_region", f'is "{witness}", and consistency is not "strong"',
+            'with consistency = "strong" only',
+            'remove it, or set consistency = "strong" before the first deployment',
+        )  # fmt: skip
+
+
+def _recovery_violations(domain: Mapping[str, Any]) -> Iterator[Violation]:
+    if domain.get("accelerated_recovery") is True and domain.get("create_zone") is not True:
+        yield Violation(
+            "domain.accelerated_recovery", "is true, and create_zone is false",
+            "true with create_zone = true only: a zone that is looked up has its settings "
+            "elsewhere",
+            "remove it, and enable it where the zone is managed, or with aws route53 "
+            "update-hosted-zone-features --enable-accelerated-recovery --hosted-zone-id ID; "
+            "verify reports it",
         )  # fmt: skip
 
 

@@ -36,6 +36,7 @@ UNAVAILABLE_CODES: Final = frozenset(
         "LimitExceededException",
         "MissingAuthenticationTokenException",
         "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
         "RequestLimitExceeded",
         "RequestTimeout",
         "RequestTimeoutException",
@@ -46,7 +47,9 @@ UNAVAILABLE_CODES: Final = frozenset(
 )
 """Refusals that speak of the state of the Region, not of the request.
 
-`ResourceNotFoundException` is among them: the Region has no replica (yet, or any more).
+`ResourceNotFoundException` is among them: the Region has no replica (yet, or any more). So is
+`ReplicatedWriteConflictException`, of a strongly consistent table: another Region is writing the
+same item, and nothing was written here.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 """
 

@@ -96,7 +96,9 @@ def _table_access(resources: Resources) -> Iterator[tuple[Flow, str, str]]:
         for policy in policies:
             if resources.behind(policy.arguments["role"], [_ROLE]) == roles:
                 for table in resources.behind(policy.arguments["policy"], _TABLES):
-                    yield Flow.REQUEST, function.address, table.address
+                    # A replica that is a block of the table has no address to refer to.
+                    here = resources.in_region(table, function.region)
+                    yield Flow.REQUEST, function.address, here.address
 
 
 def _addresses(resources: Resources, resource: Resource, end: _End) -> list[str]:

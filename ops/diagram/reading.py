@@ -12,6 +12,8 @@ from ops.diagram.edges import edges_of
 from ops.diagram.model import ZONES, Kind, Model, Node, Region, Type
 from ops.diagram.resources import Resource, Resources
 
+_LOG_GROUP = "aws_cloudwatch_log_group"
+
 
 def read(stack: Mapping[str, Any]) -> Model:
     """Read the content of a stack's diagram.
@@ -47,6 +49,7 @@ def _global_nodes(resources: Resources) -> Iterator[Node]:
             zone.arguments["name"],
             "hosted zone",
             *_count(validations, "validation record"),
+            *_options(resources, zone),
         )
     for group in _grouped(aliases, lambda r: _target_regions(resources, r)):
         by_name = _grouped(group, lambda r: (r.arguments["name"], _policy(r)))
@@ -92,7 +95,15 @@ def _regional_nodes(resources: Resources) -> Iterator[Node]:
     for group in by_region(Type.FUNCTION):
         yield _node(Kind.FUNCTIONS, group, *_count(group, "function"))
     for table in resources.of(Type.TABLE):
-        yield _node(Kind.TABLE, [table], table.arguments["name"], "table")
+        witness = table.arguments.get("global_table_witness", {}).get("region_name")
+        yield _node(
+            Kind.TABLE,
+            [table],
+            table.arguments["name"],
+            "table",
+            *(["strongly consistent"] if table.arguments.get("replica") else []),
+            *([f"witness in {witness}"] if witness else []),
+        )
     for replica in resources.of(Type.REPLICA):
         (table,) = resources.behind(replica.arguments["global_table_arn"], [Type.TABLE])
         yield _node(Kind.TABLE, [replica], table.arguments["name"], "replica")
@@ -103,6 +114,16 @@ def _regional_nodes(resources: Resources) -> Iterator[Node]:
     for key in resources.of(Type.KEY, Type.REPLICA_KEY):
         lines = ("KMS key", "replica") if key.type == Type.REPLICA_KEY else ("KMS key",)
         yield _node(Kind.KEY, [key], *lines)
+
+
+def _options(resources: Resources, zone: Resource) -> Iterator[str]:
+    """What else a hosted zone has."""
+    if zone.arguments.get("enable_accelerated_recovery"):
+        yield "accelerated recovery"
+    for log in resources.of("aws_route53_query_log"):
+        if zone in resources.behind(log.arguments["zone_id"], ZONES):
+            (group,) = resources.behind(log.arguments["cloudwatch_log_group_arn"], [_LOG_GROUP])
+            yield f"query log in {group.region}"
 
 
 def _roles(resources: Resources) -> dict[str, str]:

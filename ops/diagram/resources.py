@@ -47,6 +47,9 @@ class Resources:
             if type.startswith("aws_")
             for logical_id, arguments in declared.items()
         }
+        for table in self.of("aws_dynamodb_table"):
+            for replica in _replicas_in(table):
+                self._by_address[replica.address] = replica
 
     def of(self, *types: str) -> list[Resource]:
         """List the resources of some types: Region by Region, then type by type.
@@ -56,6 +59,18 @@ class Resources:
         """
         found = [r for type in types for r in self._by_address.values() if r.type == type]
         return sorted(found, key=lambda r: self.regions.index(r.region))
+
+    def in_region(self, table: Resource, region: str) -> Resource:
+        """Find the replica of a table in a Region, if the table has it as a block.
+
+        Args:
+            table: A table or a replica.
+            region: The Region.
+
+        Returns:
+            The replica; what was given if there is none.
+        """
+        return self._by_address.get(_address_of_replica(table, region), table)
 
     def behind(self, value: Any, types: Collection[str]) -> list[Resource]:
         """List the resources of some types that a value refers to.
@@ -80,6 +95,22 @@ class Resources:
             else:
                 waiting += _references(resource.arguments)
         return list(found)
+
+
+def _replicas_in(table: Resource) -> Iterator[Resource]:
+    """The replicas that a table has as blocks, as if they were resources of their own."""
+    for replica in table.arguments.get("replica", ()):
+        region = replica["region_name"]
+        yield Resource(
+            _address_of_replica(table, region),
+            f"{table.type}_replica",
+            region,
+            {**replica, "global_table_arn": f"${{{table.address}.arn}}"},
+        )
+
+
+def _address_of_replica(table: Resource, region: str) -> str:
+    return f"{table.address} replica {region}"
 
 
 def _references(value: Any) -> Iterator[str]:

@@ -50,7 +50,8 @@ def names_of_stack(stack: Mapping[str, Any], environment: str) -> Names:
 
     Returns:
         `{type of resource: names}`, `region`, `account` (`*` unless the environment file allows
-        exactly one), `environment`, `record` (names of the DNS records) and, with a state bucket,
+        exactly one), `environment`, `record` (names of the DNS records), `witness` (Regions of
+        tables' witnesses) and, with a state bucket,
         `state_bucket`, `state_key`, `state_region` and `releases` (their prefix). What AWS or
         Terraform completes, and names that begin alike, end in `*`.
     """
@@ -66,6 +67,11 @@ def names_of_stack(stack: Mapping[str, Any], environment: str) -> Names:
         "region": sorted({each["region"] for each in providers}),
         "account": sorted(accounts) if len(accounts) == 1 else ["*"],
         "environment": [environment],
+        "witness": [
+            str(table["global_table_witness"]["region_name"])
+            for table in resources.get("aws_dynamodb_table", {}).values()
+            if "global_table_witness" in table
+        ],
         # ACM validates a name by a record below it.
         "record": sorted({*records, *(f"_*.{name}" for name in certified)}),
         **_backend(stack),

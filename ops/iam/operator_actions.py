@@ -81,7 +81,11 @@ VERIFY = (
     Grant(
         "route53", "GetHealthCheck GetHealthCheckStatus", ("route53:::healthcheck/{health_check}",)
     ),
-    Grant("route53", "ListResourceRecordSets", ("route53:::hostedzone/{zone}",)),
+    Grant(
+        "route53",
+        "GetHostedZone ListQueryLoggingConfigs ListResourceRecordSets",
+        ("route53:::hostedzone/{zone}",),
+    ),
     # The state of the replicas' keys, whose ids only DynamoDB knows.
     Grant("kms", "DescribeKey", ("kms:{region}:{account}:key/*",)),
     _through_dynamodb("region"),

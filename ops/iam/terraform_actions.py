@@ -20,7 +20,10 @@ from ops.iam.terraform_serving import SERVING
 from ops.iam.terraform_storing import STORING
 
 TERRAFORM: Mapping[str, tuple[Grant, ...]] = {**SERVING, **STORING}
-"""`{type of resource, or `data.` and type of data source: what is called}`."""
+"""`{type of resource, or `data.` and type of data source: what is called}`.
+
+`type.argument` has what only resources with that argument need.
+"""
 
 PROVIDER = (read("sts", "GetCallerIdentity", ANYWHERE),)
 """What the provider calls for itself."""
@@ -46,6 +49,7 @@ Source: https://developer.hashicorp.com/terraform/language/backend/s3#permission
 
 NEVER_RELEASED = frozenset(
     {
+        "dynamodb:DeleteGlobalTableWitness",
         "dynamodb:DeleteTable",
         "dynamodb:DeleteTableReplica",
         "kms:ScheduleKeyDeletion",
@@ -91,5 +95,12 @@ def terraform_grants(stack: Mapping[str, Any], *, writes: bool) -> list[Grant]:
             f"which permissions {', '.join(unknown)} needs is not known",
             next_step="add it to a table in ops/iam/",
         )
+    with_arguments = {
+        f"{type}.{argument}": True
+        for type, resources in stack["resource"].items()
+        for given in resources.values()
+        for argument in given
+    }
+    types += [each for each in with_arguments if each in TERRAFORM]
     found = [*PROVIDER, *STATE, *(grant for type in types for grant in TERRAFORM[type])]
     return [grant for grant in found if writes or not grant.writes]

@@ -13,6 +13,7 @@ _IP_SET = "wafv2:{region}:{account}:regional/ipset/{aws_wafv2_ip_set}/*"
 _STAGE = f"{_API}/restapis/*/stages/*"
 _ZONE = "route53:::hostedzone/*"
 _HEALTH_CHECK = "route53:::healthcheck/*"
+_QUERY_LOG = "route53:::queryloggingconfig/*"
 _CERTIFICATE = "acm:{region}:{account}:certificate/*"
 
 
@@ -107,6 +108,11 @@ SERVING: Mapping[str, tuple[Grant, ...]] = {
             "route53", "UpdateHealthCheck DeleteHealthCheck ChangeTagsForResource", _HEALTH_CHECK
         ),
     ),
+    "aws_route53_query_log": (
+        read("route53", "GetQueryLoggingConfig", _QUERY_LOG),
+        write("route53", "CreateQueryLoggingConfig", _ZONE),
+        write("route53", "DeleteQueryLoggingConfig", _QUERY_LOG),
+    ),
     "aws_route53_record": (
         read("route53", "GetHostedZone ListResourceRecordSets", _ZONE),
         # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/specifying-conditions-route53.html
@@ -127,6 +133,9 @@ SERVING: Mapping[str, tuple[Grant, ...]] = {
         write("route53", "CreateHostedZone", ANYWHERE),
         write("route53", "DeleteHostedZone ChangeTagsForResource", _ZONE),
         write("route53", "GetChange", "route53:::change/*"),
+    ),
+    "aws_route53_zone.enable_accelerated_recovery": (
+        write("route53", "UpdateHostedZoneFeatures", _ZONE),
     ),
     "data.aws_route53_zone": (
         read("route53", "ListHostedZones", ANYWHERE),

@@ -9,6 +9,13 @@ _BUCKET = "s3:::{aws_s3_bucket}"
 _KEY = "kms:{region}:{account}:key/*"
 _LOG_GROUP = "logs:{region}:{account}:log-group:{aws_cloudwatch_log_group}"
 _TABLE = "dynamodb:{region}:{account}:table/{aws_dynamodb_table}"
+_REPLICA_ACTIONS = (
+    "UpdateTable CreateTable CreateTableReplica DeleteTable DeleteTableReplica Scan Query GetItem "
+    "PutItem UpdateItem DeleteItem BatchWriteItem"
+)
+_REPLICATION_ROLE = service_linked_role(
+    "replication.dynamodb.amazonaws.com", "AWSServiceRoleForDynamoDBReplication"
+)
 _TOPIC = "sns:{region}:{account}:{aws_sns_topic}"
 
 STORING: Mapping[str, tuple[Grant, ...]] = {
@@ -34,6 +41,10 @@ STORING: Mapping[str, tuple[Grant, ...]] = {
             _LOG_GROUP,
             f"{_LOG_GROUP}:*",
         ),
+    ),
+    "aws_cloudwatch_log_resource_policy": (
+        read("logs", "DescribeResourcePolicies", ANYWHERE),
+        write("logs", "PutResourcePolicy DeleteResourcePolicy", ANYWHERE),
     ),
     "aws_cloudwatch_metric_alarm": (
         # Limited to an alarm, it returns nothing of composite ones.
@@ -67,14 +78,21 @@ STORING: Mapping[str, tuple[Grant, ...]] = {
         read("dynamodb", "DescribeTable DescribeContinuousBackups ListTagsOfResource", _TABLE),
         read("kms", "DescribeKey", _KEY),
         # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2gt_IAM.html
+        write("dynamodb", _REPLICA_ACTIONS, _TABLE),
+        _REPLICATION_ROLE,
+    ),
+    # Of a strongly consistent table, which has no resource of its own for a replica.
+    "aws_dynamodb_table.replica": (
+        write("dynamodb", _REPLICA_ACTIONS, _TABLE),
+        _REPLICATION_ROLE,
+    ),
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables.tutorial.html
+    "aws_dynamodb_table.global_table_witness": (
         write(
             "dynamodb",
-            "UpdateTable CreateTable CreateTableReplica DeleteTable DeleteTableReplica Scan Query "
-            "GetItem PutItem UpdateItem DeleteItem BatchWriteItem",
+            f"{_REPLICA_ACTIONS} CreateGlobalTableWitness DeleteGlobalTableWitness",
             _TABLE,
-        ),
-        service_linked_role(
-            "replication.dynamodb.amazonaws.com", "AWSServiceRoleForDynamoDBReplication"
+            "dynamodb:{witness}:{account}:table/{aws_dynamodb_table}",
         ),
     ),
     "aws_iam_policy": (
@@ -202,4 +220,4 @@ STORING: Mapping[str, tuple[Grant, ...]] = {
     # The state of another stack, which is among those that Terraform keeps.
     "data.terraform_remote_state": (),
 }
-"""`{type of resource or data source: what is called}`."""
+"""`{type of resource or data source, or type.argument if only that needs it: what is called}`."""

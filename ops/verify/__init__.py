@@ -27,6 +27,7 @@ from ops.verify import (
     replicas,
     table,
     tls,
+    zone,
 )
 from ops.verify.finding import Check, Finding, Outcome, Part, unreadable
 
@@ -39,6 +40,8 @@ CHECKS: tuple[Check, ...] = (
     leftovers.drill,
     dns.records,
     dns.answers,
+    zone.recovery,
+    zone.query_log,
     health_checks.target,
     health_checks.evacuation,
     health_checks.record,
@@ -53,6 +56,7 @@ CHECKS: tuple[Check, ...] = (
     regions.api_key,
     table.replication,
     replicas.status,
+    replicas.consistency,
     table.protection,
     table.parity,
     replicas.key_state,

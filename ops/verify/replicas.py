@@ -22,6 +22,10 @@ _FIX = (
     "key, the Region or the permission available again: a replica that has been inaccessible for "
     "20 hours leaves the global table for good"
 )
+_FIX_CONSISTENCY = (
+    "wait if the witness is being created. The consistency of a table that exists cannot be "
+    "changed: deploy another environment beside this one, and move the customers"
+)
 _FIX_KEY = (
     "aws kms cancel-key-deletion --region {region} --key-id {key}, then aws kms enable-key with "
     "the same options: after 20 hours without its key the replica leaves the global table for good"
@@ -50,6 +54,36 @@ def status(environment: Environment, region: str) -> Iterator[Finding]:
         problems,
         found=f"{table['TableStatus']}, with active replicas in {', '.join(others)}",
         fix=_FIX,
+    )
+
+
+@region_check("table.consistency")
+def consistency(environment: Environment, region: str) -> Iterator[Finding]:
+    """Check that the table is as consistent between Regions as its environment, with its witness.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html
+    """
+    table, outputs = described(environment, region), environment.outputs
+    wanted = (outputs.consistency or "eventual").upper()
+    # DynamoDB names no mode of a table that has none of its own.
+    found = table.get("MultiRegionConsistency", "EVENTUAL")
+    problems = [] if found == wanted else [f"its consistency is {found}, not {wanted}"]
+    witnesses = {
+        each["RegionName"]: each.get("WitnessStatus", "none")
+        for each in table.get("GlobalTableWitnesses", ())
+    }
+    expected = [outputs.witness_region] if outputs.witness_region else []
+    problems += [
+        f"its witness in {witness} is not active: {witnesses.get(witness, 'none')}"
+        for witness in expected
+        if witnesses.get(witness) != "ACTIVE"
+    ]
+    problems += [f"it has a witness in {each}" for each in witnesses if each not in expected]
+    yield passed_unless(
+        region,
+        problems,
+        found=", ".join([found, *(f"witness in {each}: {witnesses[each]}" for each in witnesses)]),
+        fix=_FIX_CONSISTENCY,
     )
 
 

@@ -29,6 +29,7 @@ from sandbox.emulator.patches import (
     functions,
     kms,
     permissions,
+    query_logging,
     route53,
     stages,
     versions,
@@ -1220,6 +1221,51 @@ def see_time_of_a_silent_function(aws):
 
     # Without the patch every invocation waits for 50 ms; a busy machine delays some with it, too.
     assert any(seconds() < 0.05 for _ in range(20))
+
+
+@observes(query_logging.queries_of_a_zone_are_logged_in_one_place)
+def see_query_logging(aws):
+    client, name = aws.client("route53"), f"{uuid.uuid4().hex}.test"
+    zone = client.create_hosted_zone(Name=name, CallerReference=name)["HostedZone"]["Id"]
+    zone = zone.rpartition("/")[2]
+
+    def created(region="us-east-1"):
+        """Id of a configuration, or the code of the error."""
+        group = f"arn:aws:logs:{region}:000000000000:log-group:/aws/route53/{name}"
+        try:
+            answer = client.create_query_logging_config(
+                HostedZoneId=zone, CloudWatchLogsLogGroupArn=group
+            )
+        except ClientError as error:
+            return error.response["Error"]["Code"]
+        return answer["QueryLoggingConfig"]["Id"]
+
+    def make_group(region):
+        aws.client("logs", region).create_log_group(logGroupName=f"/aws/route53/{name}")
+
+    assert created() == "NoSuchCloudWatchLogsLogGroup"
+    make_group("us-west-2")
+    assert created("us-west-2") == "NoSuchCloudWatchLogsLogGroup"
+    make_group("us-east-1")
+    assert created() == "InsufficientCloudWatchLogsResourcePolicy"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "route53.amazonaws.com"},
+        "Action": "logs:PutLogEvents",
+        "Resource": f"arn:aws:logs:us-east-1:000000000000:log-group:/aws/route53/{name}:*",
+    }
+    aws.client("logs", "us-east-1").put_resource_policy(
+        policyName=name, policyDocument=json.dumps({"Statement": [statement]})
+    )
+    id = created()
+    assert created() == "QueryLoggingConfigAlreadyExists"
+    kept = client.get_query_logging_config(Id=id)["QueryLoggingConfig"]
+    assert kept["HostedZoneId"] == zone
+    assert client.list_query_logging_configs(HostedZoneId=zone)["QueryLoggingConfigs"] == [kept]
+    other = client.list_query_logging_configs(HostedZoneId="ZOTHER")["QueryLoggingConfigs"]
+    assert other == []
+    client.delete_query_logging_config(Id=id)
+    assert client.list_query_logging_configs(HostedZoneId=zone)["QueryLoggingConfigs"] == []
 
 
 @observes(route53.terraform_does_not_wait_for_dns_changes)
