@@ -24,7 +24,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from ops.errors import THROTTLING
+from ops.errors import THROTTLING, WRITE_CONFLICT
 from ops.http_client import is_loopback
 
 CONNECT_TIMEOUT_SECONDS = 2
@@ -34,11 +34,6 @@ MAX_ATTEMPTS_AFTER_TIMEOUT = 2
 MAX_ATTEMPTS_THROTTLED = 8
 BACKOFF_SECONDS = 0.2
 MAX_BACKOFF_SECONDS = 2.0
-WRITE_CONFLICT = "ReplicatedWriteConflictException"
-"""Another Region is writing the item of a strongly consistent table; nothing was written here.
-
-Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
-"""
 _PASSING = (ConnectionError, HTTPClientError, ResponseParserError)
 SANDBOX_CREDENTIALS = ("test", "test")
 """Known to everybody: a sandbox is reached from this machine only."""

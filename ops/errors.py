@@ -40,6 +40,11 @@ THROTTLING = frozenset(
 
 Source: https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 """
+WRITE_CONFLICT = "ReplicatedWriteConflictException"
+"""Another Region is writing the item of a strongly consistent table; nothing was written here.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
+"""
 _INVALID_CREDENTIALS = frozenset(
     {
         *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"),
@@ -203,7 +208,8 @@ def is_unreadable(error: Exception) -> bool:
         return error.exit_code is not ExitCode.CHECK_FAILED
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        unread = is_throttled(error) or is_about_credentials(error) or _code(error) in _DENIED
+        passing = is_throttled(error) or _code(error) == WRITE_CONFLICT
+        unread = passing or is_about_credentials(error) or _code(error) in _DENIED
         return unread or status == 429 or status >= 500
     kinds = (ConnectionError, HTTPClientError, ResponseParserError, TimeoutError)
     return isinstance(error, kinds) or is_about_credentials(error)

@@ -31,7 +31,10 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     "dynamodb": {"ResourceArn": "{0}"},
     "ec2": {"PrefixListId": "arn:aws:ec2:{region}:aws:prefix-list/{0}"},
     "kms": {"AliasName": "arn:aws:kms:{region}:{account}:{0}"},
-    "route53": {"HealthCheckId": "arn:aws:route53:::healthcheck/{0}"},
+    "route53": {
+        "HealthCheckId": "arn:aws:route53:::healthcheck/{0}",
+        "HostedZoneId": "arn:aws:route53:::hostedzone/{0}",
+    },
     "sns": {"ResourceArn": "{0}"},
     "wafv2": {"ResourceArn": "{0}", "ResourceARN": "{0}"},
 }
@@ -129,12 +132,14 @@ def action_of(call: Call) -> str:
     """Find the IAM action of a call; empty if MiniStack finds it.
 
     It takes every call of a function's concurrency for `PutFunctionConcurrency`, every call of one
-    alias for `ListAliases`, and knows no call of the account's settings.
+    alias for `ListAliases`, and knows no call of the account's settings or of query logging.
 
     Args:
         call: The call.
     """
     name = call.operation.name
+    if "QueryLoggingConfig" in name:
+        return f"route53:{name}"
     unknown = name.endswith(("Alias", "FunctionConcurrency", "GetAccountSettings"))
     return f"lambda:{name}" if call.service == "lambda" and unknown else ""
 
@@ -151,6 +156,8 @@ def resource_of(call: Call, region: str, account: str) -> str:
     if call.service == "route53":
         if operation == "GetChange":
             return f"arn:aws:route53:::change/{parameters['Id'].rpartition('/')[2]}"
+        if operation in ("GetQueryLoggingConfig", "DeleteQueryLoggingConfig"):
+            return f"arn:aws:route53:::queryloggingconfig/{parameters['Id']}"
         if "ResourceId" in parameters:
             return f"arn:aws:route53:::{parameters['ResourceType']}/{parameters['ResourceId']}"
     if call.service == "kms" and parameters.get("KeyId", "").startswith("alias/"):

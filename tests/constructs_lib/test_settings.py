@@ -27,6 +27,8 @@ VALID = {
     "tags": "",
     "backend": 'type = "local"',
 }
+STRONG = 'name = "weather"\nconsistency = "strong"\n'
+EU = '["eu-central-1", "eu-west-1", "eu-west-2"]'
 WEIGHTED = VALID[""] + '\nrouting_policy = "weighted"\n'
 
 
@@ -150,6 +152,62 @@ ERRORS = {
     "regions no list": (
         {"top": 'regions = "us-east-1"'},
         ['regions: got "us-east-1"', 'for example regions = ["us-east-1", "us-west-2"]'],
+    ),
+    "witness without strong consistency": (
+        {"table": 'name = "weather"\nwitness_region = "us-east-2"'},
+        ['table.witness_region: is "us-east-2", and consistency is not "strong"', "remove it"],
+    ),
+    "two strong regions and no witness": (
+        {"table": STRONG},
+        [
+            "table.witness_region: is missing: us-east-1 and us-west-2 alone cannot agree",
+            "exactly three Regions, or two and a witness",
+            "name one, or add a third Region to regions",
+        ],
+    ),
+    "three strong regions and a witness": (
+        {"top": f"regions = {EU}", "table": STRONG + 'witness_region = "eu-west-3"'},
+        ['table.witness_region: is "eu-west-3", and three Regions have replicas', "remove it"],
+    ),
+    "four strong regions": (
+        {
+            "top": 'regions = ["eu-west-1", "eu-west-2", "eu-west-3", "eu-central-1"]',
+            "table": STRONG,
+        },
+        ["regions: has 4 Regions", 'leave the table in three, or set consistency = "eventual"'],
+    ),
+    "witness with a replica": (
+        {"table": STRONG + 'witness_region = "us-west-2"'},
+        ['table.witness_region: "us-west-2" is one of regions', "a Region without a replica"],
+    ),
+    "strong regions of two sets": (
+        {"top": 'regions = ["us-east-1", "us-east-2", "eu-west-1"]', "table": STRONG},
+        [
+            'regions[2]: "eu-west-1" is of the Region set EU, and "us-east-1" of US',
+            "choose one of us-east-1, us-east-2, us-west-2",
+        ],
+    ),
+    "witness of another set": (
+        {"table": STRONG + 'witness_region = "ap-northeast-1"'},
+        ['table.witness_region: "ap-northeast-1" is of the Region set AP'],
+    ),
+    "region without strong consistency": (
+        {"top": 'regions = ["eu-north-1", "eu-west-1", "eu-west-2"]', "table": STRONG},
+        [
+            'regions[0]: "eu-north-1" has no strongly consistent tables',
+            "EU: eu-central-1, eu-west-1",
+        ],
+    ),
+    "unknown consistency": (
+        {"table": 'name = "weather"\nconsistency = "STRONG"'},
+        ['table.consistency: got "STRONG"', '"eventual" or "strong"'],
+    ),
+    "recovery of a zone that is looked up": (
+        {"domain": VALID["domain"] + "\naccelerated_recovery = true"},
+        [
+            "domain.accelerated_recovery: is true, and create_zone is false",
+            "aws route53 update-hosted-zone-features --enable-accelerated-recovery",
+        ],
     ),
     "weights with failover": (
         {"top": VALID[""] + "\nweights = { us-east-1 = 1, us-west-2 = 1 }"},
@@ -592,3 +650,43 @@ def test_no_state_of_a_stack_is_another_environments(tmp_path):
 
     assert name == "b"
     assert 'backend.key: "prod-us-west-2.tfstate" is also what the environment a uses' in str(error)
+
+
+@pytest.mark.parametrize(
+    ("regions", "witness"),
+    [
+        (["us-east-1", "us-west-2", "us-east-2"], ""),
+        (["ap-northeast-1", "ap-northeast-3"], "ap-northeast-2"),
+        (["eu-central-1", "eu-west-3", "eu-west-2"], ""),
+    ],
+)
+def test_strong_consistency_takes_three_regions_of_a_set(tmp_path, regions, witness):
+    table = STRONG + (f'witness_region = "{witness}"' if witness else "")
+    (tmp_path / "strong.toml").write_text(
+        text_of(top=f"regions = {json.dumps(regions)}", table=table)
+    )
+
+    settings = load(tmp_path / "strong.toml")
+
+    assert settings.table.consistency == "strong"
+    assert settings.table.witness_region == (witness or None)
+
+
+def test_the_queries_for_a_zone_are_logged_by_one_environment(tmp_path):
+    logged = VALID["domain"] + "\nquery_logging = true"
+    texts = {
+        "one": text_of(domain=logged),
+        "two": text_of(domain=logged.replace("weather.ex", "other.ex"), api='name = "other"',
+                       table='name = "other"'),
+        "elsewhere": text_of(top=VALID[""] + '\nallowed_account_ids = ["111122223333"]',
+                             domain=logged),
+    }  # fmt: skip
+    for name, text in texts.items():
+        (tmp_path / f"{name}.toml").write_text(text)
+    one, two, elsewhere = (load(tmp_path / f"{name}.toml") for name in texts)
+    other = elsewhere.model_copy(update={"allowed_account_ids": ("444455556666",)})
+
+    ((name, violation),) = shared_violations([one, two])
+    assert (name, violation.key) == ("two", "domain.query_logging")
+    assert 'the environment one logs the queries for the zone "example.com", too' in str(violation)
+    assert [*shared_violations([elsewhere, other.model_copy(update={"name": "other"})])] == []

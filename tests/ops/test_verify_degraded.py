@@ -315,12 +315,15 @@ def responding(*responses):
 
 
 THROTTLED = (400, '{"__type": "ThrottlingException"}')
+CONFLICT = (400, '{"__type": "ReplicatedWriteConflictException"}')
 BROKEN = (500, '{"__type": "InternalServerError"}')
 FINE = (200, '{"TableNames": ["weather"]}')
 
 
 @pytest.mark.parametrize(
-    "first", [[THROTTLED] * 5, [BROKEN], [DEAD], [BROKEN, DEAD]], ids=["5x", "500", "dead", "both"]
+    "first",
+    [[THROTTLED] * 5, [BROKEN], [DEAD], [BROKEN, DEAD], [CONFLICT]],
+    ids=["5x", "500", "dead", "both", "conflict"],
 )
 def test_what_passes_is_retried(quick, first):
     client, asked = responding(*first, FINE)
@@ -334,12 +337,13 @@ def test_what_passes_is_retried(quick, first):
     [
         (THROTTLED, aws.MAX_ATTEMPTS_THROTTLED),
         (BROKEN, aws.MAX_ATTEMPTS),
+        (CONFLICT, aws.MAX_ATTEMPTS),
         (ConnectTimeoutError(endpoint_url="https://x"), aws.MAX_ATTEMPTS_AFTER_TIMEOUT),
         ((400, '{"__type": "AccessDeniedException"}'), 1),
         ((200, "<html>"), 1),
         ((200, ""), 1),
     ],
-    ids=["throttled", "500", "timeout", "denied", "malformed", "empty"],
+    ids=["throttled", "500", "conflict", "timeout", "denied", "malformed", "empty"],
 )
 def test_nothing_is_retried_for_ever(quick, response, attempts):
     client, asked = responding(response)

@@ -128,6 +128,84 @@ def replica(**changes):
     return {"Replicas": [{"RegionName": EAST} | changes]}
 
 
+WITNESS = {"GlobalTableWitnesses": [{"RegionName": "us-east-2", "WitnessStatus": "ACTIVE"}]}
+
+
+@pytest.mark.parametrize(
+    ("described", "outputs", "found"),
+    [
+        ({}, {}, "EVENTUAL"),
+        ({"MultiRegionConsistency": "EVENTUAL"}, {}, "EVENTUAL"),
+        ({"MultiRegionConsistency": "STRONG"}, {"consistency": "strong"}, "STRONG"),
+        (
+            {"MultiRegionConsistency": "STRONG"} | WITNESS,
+            {"consistency": "strong", "witness_region": "us-east-2"},
+            "STRONG, witness in us-east-2: ACTIVE",
+        ),
+    ],
+)
+def test_the_tables_consistency_is_reported(described, outputs, found):
+    given = environment(
+        {("dynamodb", region): dynamodb(region, **described) for region in (EAST, WEST)},
+        outputs=outputs,
+    )
+
+    findings = replicas.consistency.run(given)
+
+    assert [(f.subject, f.outcome, f.found) for f in findings] == [
+        (region, Outcome.PASSED, found) for region in (EAST, WEST)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("described", "outputs", "found"),
+    [
+        ({}, {"consistency": "strong"}, "its consistency is EVENTUAL, not STRONG"),
+        (
+            {"MultiRegionConsistency": "STRONG"} | WITNESS,
+            {},
+            "its consistency is STRONG, not EVENTUAL; it has a witness in us-east-2",
+        ),
+        (
+            {"MultiRegionConsistency": "STRONG"},
+            {"consistency": "strong", "witness_region": "us-east-2"},
+            "its witness in us-east-2 is not active: none",
+        ),
+        (
+            {
+                "MultiRegionConsistency": "STRONG",
+                "GlobalTableWitnesses": [{"RegionName": "us-east-2", "WitnessStatus": "CREATING"}],
+            },
+            {"consistency": "strong", "witness_region": "us-east-2"},
+            "its witness in us-east-2 is not active: CREATING",
+        ),
+    ],
+)
+def test_a_table_of_another_consistency_or_without_its_witness_is_reported(
+    described, outputs, found
+):
+    given = environment(
+        {("dynamodb", region): dynamodb(region, **described) for region in (EAST, WEST)},
+        outputs=outputs,
+    )
+
+    for finding in replicas.consistency.run(given):
+        assert (finding.outcome, finding.found) == (Outcome.FAILED, found)
+        assert "deploy another environment beside this one" in finding.fix
+
+
+@pytest.mark.parametrize("consistency", [None, "strong"])
+def test_failed_replication_points_to_a_metric_only_where_there_is_one(monkeypatch, consistency):
+    monkeypatch.setattr(table, "TIMEOUT_SECONDS", 0.05)
+    never = Replicated(reads_until_there=10_000)
+    given = environment(
+        {("dynamodb", EAST): never, ("dynamodb", WEST): never}, outputs={"consistency": consistency}
+    )
+
+    for finding in table.replication.run(given):
+        assert ("ReplicationLatency" in finding.fix) is (consistency is None)
+
+
 @pytest.mark.parametrize(
     ("check", "changes", "expected"),
     [

@@ -16,7 +16,7 @@ def table_in(stack, **arguments):
         "orders",
         **{
             "name": "orders",
-            "providers": providers(stack, *REGIONS),
+            "providers": arguments.get("providers") or providers(stack, *REGIONS),
             "partition_key": Key("number", "N"),
             "tags": {"team": "shop"},
         }
@@ -179,3 +179,89 @@ def test_a_grant_of_nothing_makes_no_policy():
 def test_a_table_needs_a_region():
     with pytest.raises(ValueError, match="providers is empty"):
         table_in(new_stack(), providers={})
+
+
+US = ("us-east-1", "us-west-2", "us-east-2")
+
+
+def strong_table(stack, *regions, **arguments):
+    return table_in(stack, providers=providers(stack, *regions), consistency="strong", **arguments)
+
+
+def test_a_strongly_consistent_table_is_created_with_all_its_replicas():
+    """The separate resource has no consistency: AWS takes all replicas in one call."""
+    stack = new_stack()
+    strong_table(stack, *US)
+    synthesized = Synthesized(stack)
+
+    table = synthesized.only("aws_dynamodb_table")
+    assert synthesized.resources("aws_dynamodb_table_replica") == {}
+    assert table["replica"] == [
+        {
+            "region_name": region,
+            "consistency_mode": "STRONG",
+            "deletion_protection_enabled": True,
+            "point_in_time_recovery": True,
+            "propagate_tags": True,
+        }
+        for region in US[1:]
+    ]
+    assert "global_table_witness" not in table
+    # Replication needs no stream, and changes of replicas are the table's.
+    assert table.keys().isdisjoint({"stream_enabled", "stream_view_type", "ttl"})
+    assert table["lifecycle"] == {"prevent_destroy": True}
+
+
+def test_a_witness_takes_the_place_of_a_third_replica():
+    stack = new_stack()
+    strong_table(stack, *US[:2], witness_region=US[2], deletion_protection=False)
+
+    table = Synthesized(stack).only("aws_dynamodb_table")
+    assert [replica["region_name"] for replica in table["replica"]] == ["us-west-2"]
+    assert table["replica"][0]["deletion_protection_enabled"] is False
+    assert table["global_table_witness"] == {"region_name": "us-east-2"}
+
+
+def test_each_replica_of_a_strongly_consistent_table_has_its_regions_key():
+    stack = new_stack()
+    strong_table(stack, *US, kms_key_arns={region: f"arn:{region}" for region in US})
+
+    table = Synthesized(stack).only("aws_dynamodb_table")
+    assert table["server_side_encryption"] == {"enabled": True, "kms_key_arn": "arn:us-east-1"}
+    assert [replica["kms_key_arn"] for replica in table["replica"]] == [
+        "arn:us-west-2",
+        "arn:us-east-2",
+    ]
+
+
+def test_a_grant_on_a_replica_that_is_a_block_names_the_arn_of_its_region():
+    stack = new_stack()
+    table = strong_table(stack, *US)
+    role = IamRole(stack, "clerk", name="clerk", assume_role_policy="{}")
+    table.grant_read(role, region="us-west-2")
+
+    (document,) = Synthesized(stack).data("aws_iam_policy_document").values()
+    assert document["statement"][0]["resources"] == [
+        '${replace(aws_dynamodb_table.orders.arn, ":us-east-1:", ":us-west-2:")}'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("regions", "arguments", "message"),
+    [
+        (US[:2], {}, "witness_region is missing"),
+        (US, {"witness_region": "us-west-1"}, "three Regions have replicas"),
+        ((*US, "eu-west-1"), {}, "regions has 4 Regions"),
+        (("us-east-1", "us-west-2", "eu-west-1"), {}, '"eu-west-1" is of the Region set EU'),
+        (("us-east-1", "us-west-1", "us-west-2"), {}, '"us-west-1" has no strongly consistent'),
+        (US, {"ttl_attribute": "expires_at"}, "deletes no item by itself"),
+        (US, {"consistency": "eventual", "witness_region": "us-west-1"}, "'eventual'"),
+    ],
+)
+def test_what_dynamodb_refuses_of_strong_consistency_is_refused(regions, arguments, message):
+    stack = new_stack()
+    with pytest.raises(ValueError, match=message):
+        table_in(
+            stack,
+            **{"providers": providers(stack, *regions), "consistency": "strong"} | arguments,
+        )

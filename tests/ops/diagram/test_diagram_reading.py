@@ -5,11 +5,17 @@ import re
 from collections import Counter
 
 import pytest
+from cdktf import App
+from repository_files import REPOSITORY
+from synthesis import Synthesized, in_one_stack
 
+import weather_api.stack
 from ops.diagram.model import DRAWN, Flow, Kind
 from ops.diagram.reading import read
 
 pytestmark = pytest.mark.unit
+
+EXAMPLE = REPOSITORY / "environments" / "example.toml"
 
 
 def addresses(stack):
@@ -237,3 +243,57 @@ def test_functions_access_a_table_only_if_a_policy_allows_it(stacks):
     ends = edges(read(stack | {"resource": resources}), Flow.REQUEST)
 
     assert not [tail for tail, head in ends if head[0] is Kind.TABLE]
+
+
+def with_strong_consistency(folder, regions, witness=""):
+    """The example, strongly consistent, with what else a zone can have."""
+    text = EXAMPLE.read_text()
+    for old, new in {
+        '["us-east-1", "us-west-2"]': regions,
+        'consistency = "eventual"': f'consistency = "strong"\n{witness}',
+        "create_zone = false": "create_zone = true",
+        "accelerated_recovery = false": "accelerated_recovery = true",
+        "query_logging = false": "query_logging = true",
+        "customer_managed_key = false": "customer_managed_key = true",
+    }.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    (folder / "strong.toml").write_text(text)
+    stack = weather_api.stack.build_stack(App(), in_one_stack(folder / "strong.toml"))
+    return read(Synthesized(stack).json)
+
+
+def test_replicas_that_are_blocks_of_the_table_are_in_their_regions(tmp_path):
+    regions = ("eu-central-1", "eu-west-1", "eu-west-2")
+    model = with_strong_consistency(tmp_path, json.dumps(regions))
+
+    tables = {region: nodes(model, Kind.TABLE, region) for region in regions}
+    assert [[node.lines[1:] for node in found] for found in tables.values()] == [
+        [("table", "strongly consistent")],
+        [("replica",)],
+        [("replica",)],
+    ]
+    # Each Region's functions, keys and nothing else are connected to its own.
+    assert {edge for edge in edges(model, Flow.REQUEST) if edge[1][0] is Kind.TABLE} == {
+        ((Kind.FUNCTIONS, region), (Kind.TABLE, region)) for region in regions
+    }
+    assert {
+        edge
+        for edge in edges(model, Flow.USE)
+        if edge[0][0] is Kind.TABLE or edge[1][0] is Kind.TABLE
+    } == {((Kind.KEY, region), (Kind.TABLE, region)) for region in regions}
+    assert {head for _, head in edges(model, Flow.REPLICATION)} == {
+        (Kind.TABLE, region) for region in regions[1:]
+    }
+
+
+def test_a_witness_and_what_a_zone_has_are_named(tmp_path):
+    model = with_strong_consistency(
+        tmp_path, '["us-east-1", "us-west-2"]', 'witness_region = "us-east-2"'
+    )
+
+    (table,) = nodes(model, Kind.TABLE, "us-east-1")
+    assert table.lines[1:] == ("table", "strongly consistent", "witness in us-east-2")
+    assert [region.name for region in model.regions] == ["us-east-1", "us-west-2"]
+    (zone,) = nodes(model, Kind.ZONE)
+    assert zone.lines[-2:] == ("accelerated recovery", "query log in us-east-1")

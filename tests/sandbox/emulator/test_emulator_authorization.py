@@ -54,6 +54,11 @@ def call(service: str, operation: str, **parameters: Any) -> Call:
         (call("ec2", "GetManagedPrefixListEntries", PrefixListId="a"), "ec2:R:aws:prefix-list/a"),
         (call("kms", "CreateAlias", AliasName="alias/a"), "kms:R:A:alias/a"),
         (call("route53", "GetHealthCheck", HealthCheckId="a"), "route53:::healthcheck/a"),
+        (call("route53", "GetQueryLoggingConfig", Id="a"), "route53:::queryloggingconfig/a"),
+        (
+            call("route53", "CreateQueryLoggingConfig", HostedZoneId="a"),
+            "route53:::hostedzone/a",
+        ),
         (call("route53", "GetChange", Id="/change/a"), "route53:::change/a"),
         (
             call("route53", "ListTagsForResource", ResourceType="hostedzone", ResourceId="a"),
@@ -75,6 +80,8 @@ def test_the_action_on_a_concurrency_is_the_one_that_is_called(verb):
 
     assert action_of(made) == f"lambda:{verb}FunctionConcurrency"
     assert action_of(call("lambda", "GetAccountSettings")) == "lambda:GetAccountSettings"
+    asked = call("route53", "ListQueryLoggingConfigs", HostedZoneId="a")
+    assert action_of(asked) == "route53:ListQueryLoggingConfigs"
     assert action_of(call("lambda", "GetFunction", FunctionName="a")) == ""
 
 
