@@ -18,14 +18,17 @@ import boto3
 import pytest
 from botocore import xform_name
 from botocore.session import Session
+from cdktf import App
 from moto import mock_aws
 from repository_files import REPOSITORY
+from synthesis import Synthesized, in_one_stack
 
 from constructs_lib import Authorization
 from ops.__main__ import parser as ops_parser
 from sandbox.__main__ import parser as sandbox_parser
 from scripts.reference import commands
 from weather_api.operations import OPERATIONS
+from weather_api.stack import build_stack
 
 pytestmark = pytest.mark.unit
 
@@ -303,7 +306,7 @@ def test_the_sums_of_the_cost_page_add_up():
         else:
             assert rows == amount, line
             tables, rows = tables + 1, Decimal(0)
-    assert tables == 3
+    assert tables == 6
     assert rows == 0
 
 
@@ -317,6 +320,42 @@ def test_alarms_and_resources_are_counted_as_they_are():
     billed = f"{alarms} alarms, one of them on {watched} metrics | {alarms - 1 + watched} metrics |"
     assert billed in (HOW_TO / "cost.md").read_text()
     assert f"(some {round(len(resources), -1)} resources)" in (REPOSITORY / "README.md").read_text()
+
+
+def test_what_a_third_region_adds_is_counted_as_it_is(tmp_path):
+    """Health checks, those that call an API, their options, alarms and metrics that are billed."""
+    page = (HOW_TO / "cost.md").read_text()
+    example = (REPOSITORY / "environments" / "example.toml").read_text()
+    counted = []
+    for regions in ('["us-east-1", "us-west-2"]', '["us-east-1", "us-west-2", "eu-west-1"]'):
+        text = example.replace('["us-east-1", "us-west-2"]', regions)
+        (tmp_path / "example.toml").write_text(text)
+        stack = Synthesized(build_stack(App(), in_one_stack(tmp_path / "example.toml")))
+        checks = stack.resources("aws_route53_health_check").values()
+        alarms = stack.resources("aws_cloudwatch_metric_alarm").values()
+        metrics = [sum("metric" in q for q in alarm.get("metric_query", ())) for alarm in alarms]
+        counted.append(
+            {
+                "calling": sum(check["type"] == "HTTPS" for check in checks),
+                "latency": sum(check.get("measure_latency", False) for check in checks),
+                "calculated": sum(check["type"] == "CALCULATED" for check in checks),
+                "alarms": len(alarms),
+                "metrics": sum(each or 1 for each in metrics),
+            }
+        )
+    two, three = counted
+    more = {name: three[name] - two[name] for name in two}
+
+    assert f"| health checks of endpoints | {more['calling']} checks |" in page
+    options = more["calling"] + more["latency"]
+    assert f"| their options: HTTPS; latency, of one | {options} options |" in page
+    assert f"| calculated health check | {more['calculated']} check |" in page
+    assert f"{more['alarms']} more, one of them on 6 metrics | {more['metrics']} metrics |" in page
+    assert f"| their options: HTTPS; latency, of two | {two['calling'] + two['latency']} opt" in page
+    # A check causes 1.3 million requests a month, and 2.6 million more with the short interval.
+    assert f"| {more['calling'] * 1.3:g} million | 3.50 |" in page
+    assert f"| {three['calling']} checks | 1.00 |" in page
+    assert f"| {three['calling'] * 2.6:g} million | 3.50 |" in page
 
 
 TABLE = {
