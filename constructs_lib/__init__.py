@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from constructs_lib.outputs import Outputs
     from constructs_lib.route53.failover_dns import FailoverDns
     from constructs_lib.route53.options import AliasTarget, HealthCheck, RegionalEndpoint
+    from constructs_lib.route53.query_log import QueryLog
     from constructs_lib.settings import Settings, SettingsError, load
     from constructs_lib.stack import Evacuation, FailoverApiStack, Hints
 
@@ -50,6 +51,7 @@ __all__ = [
     "Operation",
     "Outputs",
     "Plan",
+    "QueryLog",
     "RegionalApi",
     "RegionalEndpoint",
     "ReleasedBy",
@@ -74,6 +76,7 @@ _MODULES = {
     "outputs": ("Outputs",),
     "route53.failover_dns": ("FailoverDns",),
     "route53.options": ("AliasTarget", "HealthCheck", "RegionalEndpoint"),
+    "route53.query_log": ("QueryLog",),
     "settings": ("Settings", "SettingsError", "load"),
     "stack": ("Evacuation", "FailoverApiStack", "Hints"),
 }

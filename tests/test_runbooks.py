@@ -351,7 +351,9 @@ def test_what_a_third_region_adds_is_counted_as_it_is(tmp_path):
     assert f"| their options: HTTPS; latency, of one | {options} options |" in page
     assert f"| calculated health check | {more['calculated']} check |" in page
     assert f"{more['alarms']} more, one of them on 6 metrics | {more['metrics']} metrics |" in page
-    assert f"| their options: HTTPS; latency, of two | {two['calling'] + two['latency']} opt" in page
+    assert (
+        f"| their options: HTTPS; latency, of two | {two['calling'] + two['latency']} opt" in page
+    )
     # A check causes 1.3 million requests a month, and 2.6 million more with the short interval.
     assert f"| {more['calling'] * 1.3:g} million | 3.50 |" in page
     assert f"| {three['calling']} checks | 1.00 |" in page

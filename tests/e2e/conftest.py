@@ -87,6 +87,8 @@ def regional_variables(tmp_path_factory):
     """What makes the environment `local` one of several stacks."""
     environments = tmp_path_factory.mktemp("environments")
     text = (REPOSITORY / "environments" / "local.toml").read_text()
+    # The log of the zone's queries is in the stack that has the zone.
+    text = text.replace("create_zone = true", "create_zone = true\nquery_logging = true")
     (environments / "local.toml").write_text(f'layout = "regional"\n{text}')
     return {"FAILOVER_ENVIRONMENTS": str(environments), "FAILOVER_ENVIRONMENT": "local"}
 

@@ -42,6 +42,15 @@ def test_verify_finds_everything_in_place(regional):
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+def test_the_queries_for_the_zone_are_logged(regional):
+    outputs = regional.outputs
+    found = regional.client("route53", "us-east-1").list_query_logging_configs(
+        HostedZoneId=outputs.zone_id
+    )["QueryLoggingConfigs"]
+
+    assert [each["CloudWatchLogsLogGroupArn"] for each in found] == [outputs.query_log_group_arn]
+
+
 def test_export_writes_one_descriptor_from_the_outputs_of_all_stacks(regional, tmp_path):
     stacks = regional.workspace.synthesized / "cdktf.out" / "stacks"
     file = tmp_path / "descriptor.json"
