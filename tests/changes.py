@@ -219,6 +219,16 @@ _TABLE = (
         before={"table.point_in_time_recovery": True},
         note="The backups are lost at once.",
     ),
+    Change(
+        setting="table.consistency", change="`eventual` to `strong`, in two Regions",
+        outcome=REFUSED_BY_SETTINGS, after={"table.consistency": "strong"},
+        steps="../how-to/strong-consistency.md",
+        note="In three Regions, or with a witness, the plan refuses it, and back as well.",
+    ),
+    Change(
+        setting="table.witness_region", change="set without strong consistency",
+        outcome=REFUSED_BY_SETTINGS, after={"table.witness_region": "us-east-2"},
+    ),
 )  # fmt: skip
 
 _DOMAIN = (
@@ -240,6 +250,22 @@ _DOMAIN = (
     Change(
         setting="domain.regional_names", change="`false` to `true`",
         after={"domain.regional_names": True}, before={"domain.regional_names": False},
+    ),
+    Change(
+        setting="domain.accelerated_recovery", change="set for a zone that is looked up",
+        outcome=REFUSED_BY_SETTINGS,
+        after={"domain.accelerated_recovery": True, "domain.create_zone": False},
+        note="For one that is created: not tried, as the sandbox's provider cannot. AWS needs up "
+        "to some hours, and takes no changes of the zone for some minutes of them.",
+    ),
+    Change(
+        setting="domain.query_logging", change="`false` to `true`",
+        after={"domain.query_logging": True}, before={"domain.query_logging": False},
+    ),
+    Change(
+        setting="domain.query_logging", change="`true` to `false`",
+        after={"domain.query_logging": False}, before={"domain.query_logging": True},
+        note="Deletes the log of the queries.",
     ),
 )  # fmt: skip
 
