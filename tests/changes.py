@@ -265,7 +265,8 @@ _DOMAIN = (
     Change(
         setting="domain.query_logging", change="`true` to `false`",
         after={"domain.query_logging": False}, before={"domain.query_logging": True},
-        note="Deletes the log of the queries.",
+        note="Deletes the log of the queries. Far from `us-east-1`, [one step "
+        "before](../how-to/monitoring-and-alarms.md#dns-queries).",
     ),
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import pytest
 from deployment import SHIPPED, Deployment, zone_of
+from test_runbooks import terraform_command
 
 pytestmark = [pytest.mark.plan, pytest.mark.exhaustive]
 
@@ -38,6 +39,15 @@ def test_queries_are_logged_far_from_us_east_1(aws, tmp_path):
     assert deployed.changes() is None
 
     # WHEN they shall not be logged any more
+    deployed.synthesize()
+    # THEN the plan refuses, as the provider of us-east-1 is gone
+    assert "Provider configuration not present" in deployed.refusal()
+    # AND the documented command comes first
+    deployed.synthesize(LOGGED)
+    destroy = terraform_command("monitoring-and-alarms.md", "apply", "-destroy")
+    key = "-target=aws_kms_replica_key.key_us-east-1"
+    destroyed = deployed.terraform(*destroy, key, "-auto-approve", "-input=false")
+    assert destroyed.returncode == 0, destroyed.stderr
     deployed.synthesize()
     deployed.apply()
 
