@@ -161,7 +161,11 @@ def _add_health_alarms(monitored: Monitored, topics: Mapping[str, AlarmTopic]) -
             )
     add_health_alarms(topic, health_checks)
     if monitored.key_arns:
-        add_key_alarms(topic, monitored.dns.endpoint_health_check_ids)
+        add_key_alarms(
+            topic,
+            monitored.dns.endpoint_health_check_ids,
+            strongly_consistent=settings.table.consistency == "strong",
+        )
 
 
 def _watched(monitored: Monitored) -> dict[str, WatchedRegion]:

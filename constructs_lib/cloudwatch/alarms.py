@@ -168,23 +168,35 @@ def add_health_alarms(topic: AlarmTopic, health_checks: Mapping[str, tuple[str, 
         )
 
 
-def add_key_alarms(topic: AlarmTopic, health_checks: Mapping[str, str]) -> None:
+def add_key_alarms(
+    topic: AlarmTopic,
+    health_checks: Mapping[str, str],
+    *,
+    strongly_consistent: bool = False,
+) -> None:
     """Add an alarm for each Region that is unhealthy for so long that its replica is at stake.
 
-    A replica that cannot use its KMS key leaves the global table for good after 20 hours. AWS has
-    no metric of that; but a health check reads the table, and so fails all the time.
+    A replica that cannot use its KMS key leaves the global table for good after 20 hours, or after
+    seven days if it is strongly consistent. AWS has no metric of that; but a health check reads the
+    table, and so fails all the time.
 
     Args:
         topic: A topic in `HEALTH_METRICS_REGION`.
         health_checks: `{Region: id of its health check}`.
+        strongly_consistent: Whether the table is, between the Regions.
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/globaltables-security.html
     """
+    loss = (
+        "is archived or inaccessible for good after seven days"
+        if strongly_consistent
+        else "becomes a separate table for good after 20 hours"
+    )
     for region, health_check_id in health_checks.items():
         topic.alarm(
             f"health_of_{region}_for_hours",
             description=f"{region} has been unhealthy for {KEY_ALARM_HOURS} hours. If its replica "
-            "cannot use its KMS key, it becomes a separate table for good after 20 hours: check "
+            f"cannot use its KMS key, it {loss}: check "
             "that the key is enabled, is not scheduled for deletion, and has its policy.",
             namespace="AWS/Route53",
             metric="HealthCheckStatus",

@@ -20,7 +20,7 @@ _REASONS = {
 _FIX = (
     "wait if it is being created or updated; deploy again if it does not exist. Make the "
     "key, the Region or the permission available again: a replica that has been inaccessible for "
-    "20 hours leaves the global table for good"
+    "{limit} leaves the global table for good"
 )
 _FIX_CONSISTENCY = (
     "wait if the witness is being created. The consistency of a table that exists cannot be "
@@ -28,7 +28,7 @@ _FIX_CONSISTENCY = (
 )
 _FIX_KEY = (
     "aws kms cancel-key-deletion --region {region} --key-id {key}, then aws kms enable-key with "
-    "the same options: after 20 hours without its key the replica leaves the global table for good"
+    "the same options: after {limit} without its key the replica leaves the global table for good"
 )
 
 
@@ -53,7 +53,7 @@ def status(environment: Environment, region: str) -> Iterator[Finding]:
         region,
         problems,
         found=f"{table['TableStatus']}, with active replicas in {', '.join(others)}",
-        fix=_FIX,
+        fix=_FIX.format(limit=_limit(environment)),
     )
 
 
@@ -112,7 +112,7 @@ def key_state(environment: Environment, region: str) -> Iterator[Finding]:
         region,
         problems,
         found=f"{arn}: {state}{f', multi-Region, {kind.lower()}' if kind else ''}",
-        fix=_FIX_KEY.format(region=region, key=arn),
+        fix=_FIX_KEY.format(region=region, key=arn, limit=_limit(environment)),
     )
 
 
@@ -136,6 +136,14 @@ def described(environment: Environment, region: str) -> dict[str, Any]:
         TableName=environment.table(region)
     )["Table"]
     return found
+
+
+def _limit(environment: Environment) -> str:
+    """How long a replica may be inaccessible.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/globaltables-security.html
+    """
+    return "seven days" if environment.outputs.consistency == "strong" else "20 hours"
 
 
 def _replica_status(replica: Mapping[str, Any]) -> str:

@@ -155,6 +155,16 @@ def test_all_other_addresses_are_those_of_an_eventually_consistent_environment(w
     }
 
 
+def test_a_replica_without_its_key_is_lost_later(tmp_path):
+    with_key = {"customer_managed_key = false": "customer_managed_key = true"}
+    strong = synthesized(tmp_path, CHANGES["witness"] | with_key).text
+    eventual = synthesized(tmp_path, with_key).text
+
+    assert "is archived or inaccessible for good after seven days" in strong
+    assert "20 hours" not in strong
+    assert "becomes a separate table for good after 20 hours" in eventual
+
+
 def test_nothing_dangles(strong):
     assert strong.references() <= set(strong.addresses())
 

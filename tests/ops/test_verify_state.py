@@ -194,6 +194,17 @@ def test_a_table_of_another_consistency_or_without_its_witness_is_reported(
         assert "deploy another environment beside this one" in finding.fix
 
 
+@pytest.mark.parametrize(("consistency", "limit"), [(None, "20 hours"), ("strong", "seven days")])
+def test_how_long_a_replica_may_be_inaccessible_depends_on_its_consistency(consistency, limit):
+    given = environment(
+        {("dynamodb", region): dynamodb(region, Replicas=[]) for region in (EAST, WEST)},
+        outputs={"consistency": consistency},
+    )
+
+    for finding in replicas.status.run(given):
+        assert f"has been inaccessible for {limit} leaves the global table" in finding.fix
+
+
 @pytest.mark.parametrize("consistency", [None, "strong"])
 def test_failed_replication_points_to_a_metric_only_where_there_is_one(monkeypatch, consistency):
     monkeypatch.setattr(table, "TIMEOUT_SECONDS", 0.05)
