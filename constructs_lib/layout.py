@@ -15,6 +15,7 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider
 from constructs import Construct
 
 from constructs_lib.fixed import Fixed, FixedSettings
+from constructs_lib.route53.routing_records import ALIAS_TTL_SECONDS
 from constructs_lib.settings import Settings
 from constructs_lib.settings.stack_names import DATA, ROUTING, stack_name
 from constructs_lib.terraform_configuration import configure, provider_aliases, provider_of
@@ -105,6 +106,17 @@ def create_layout(last: TerraformStack, settings: Settings, *, hint: str = "") -
     return Layout(data, regions, routing, stacks)
 
 
+def _routing(settings: Settings) -> str:
+    """The routing policy, and that CNAME records have it if they do.
+
+    Route 53 refuses a CNAME record beside address records of its name, and Terraform changes one
+    record at a time: it would fail half-way between the two.
+    """
+    if settings.domain.ttl_seconds == ALIAS_TTL_SECONDS:
+        return settings.routing_policy
+    return f"{settings.routing_policy} by CNAME records (ttl_seconds below {ALIAS_TTL_SECONDS})"
+
+
 def _fixed(settings: Settings, hint: str) -> dict[str, Fixed]:
     """What a change of the file must not change in a stack that is deployed."""
     other = "deploy another environment beside this one, and move the customers"
@@ -120,7 +132,7 @@ def _fixed(settings: Settings, hint: str) -> dict[str, Fixed]:
         name: Fixed(value, f"{remedies.get(name, other)}. {hint}".rstrip())
         for name, value in {
             "regions": ", ".join(settings.regions),
-            "routing_policy": settings.routing_policy,
+            "routing_policy": _routing(settings),
             "api.name": settings.api.name,
             "api.stage": settings.api.stage,
             "table.name": _table(settings),

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, cast
 
+from constructs_lib.route53.routing_records import ALIAS_TTL_SECONDS
+
 RoutingPolicy = Literal["failover", "latency", "weighted"]
 
 
@@ -113,6 +115,10 @@ class Outputs:
         "aliases of, in order",
         optional=True,
     )
+    ttl_seconds: int | None = _output(
+        "Time to live of the CNAME records that answer the name; none with alias records",
+        optional=True,
+    )
     health_path: str = _output("Path that health checks call")
     primary_api_endpoint: str = _output("URL in the primary Region alone")
     secondary_api_endpoint: str = _output("URL in the secondary Region alone")
@@ -167,6 +173,16 @@ class Outputs:
     def routed_names(self) -> tuple[str, ...]:
         """The names with records that route: the one that customers resolve, then those behind."""
         return (self.record_name, *(self.failover_names or ()))
+
+    @property
+    def record_types(self) -> tuple[str, ...]:
+        """Types of the records that route."""
+        return ("A", "AAAA") if self.ttl_seconds is None else ("CNAME",)
+
+    @property
+    def answer_ttl_seconds(self) -> int:
+        """Time to live of the answer that names a Region."""
+        return ALIAS_TTL_SECONDS if self.ttl_seconds is None else self.ttl_seconds
 
     @property
     def roles(self) -> Mapping[str, str]:

@@ -261,6 +261,7 @@ class FailoverApiStack(TerraformStack):
             self._endpoints,
             routing_policy=self._settings.routing_policy,
             weights=self._settings.weights or None,
+            ttl_seconds=self._settings.domain.ttl_seconds,
             health_check=HealthCheck(
                 path=self.health_path,
                 evacuation_path=self._evacuation_path,
@@ -284,6 +285,7 @@ class FailoverApiStack(TerraformStack):
             routing_policy=settings.routing_policy,
             weights=self.dns.weights,
             failover_names=self.dns.failover_names or None,
+            ttl_seconds=self.dns.ttl_seconds,
             health_path=self.health_path,
             primary_api_endpoint=self.apis[first].url,
             secondary_api_endpoint=self.apis[second].url,

@@ -8,10 +8,11 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import dns.exception
+import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
@@ -44,6 +45,8 @@ class DnsAnswer:
         error: Why there is no address; empty if there is one.
         source: Where it comes from, if not from a server of the zone.
         is_known: Whether somebody who knows has answered: if not, nothing follows from it.
+        target: Host name outside of the zone that a CNAME record points to; empty for none. The
+            time to live is that of the record.
     """
 
     addresses: tuple[str, ...] = ()
@@ -51,6 +54,7 @@ class DnsAnswer:
     error: str = ""
     source: str = ""
     is_known: bool = True
+    target: str = ""
 
 
 @dataclass
@@ -76,26 +80,39 @@ class NameServers:
             kind: `A` or `AAAA`.
 
         Returns:
-            The answer of the first who knows.
+            The answer of the first who knows. The addresses of a host outside of the zone that a
+            CNAME record points to are those that this machine's resolver gives.
         """
         if self.ask_system is None:
-            return self._ask_servers(name, kind)
+            return self._followed(self._ask_servers(name, kind), kind)
         errors = []
         if self.clock() >= self._silent_until:
             answer = self._ask_servers(name, kind)
             if answer.is_known:
-                return answer
+                return self._followed(answer, kind)
             errors.append(answer.error)
         found = self.ask_system(name, kind)
         if found.is_known:
             return found
         return DnsAnswer(error="; ".join([*errors, found.error]), is_known=False)
 
-    def _ask_servers(self, name: str, kind: str) -> DnsAnswer:
+    def _followed(self, answer: DnsAnswer, kind: str) -> DnsAnswer:
+        if not answer.target:
+            return answer
+        # The servers of a sandbox resolve the endpoints' host names, too.
+        resolve = self.ask_system or partial(self._ask_servers, recursion_desired=True)
+        found = resolve(answer.target, kind)
+        error = f"{answer.target}: {found.error}" if found.error else ""
+        return replace(answer, addresses=found.addresses, error=error, is_known=found.is_known)
+
+    def _ask_servers(self, name: str, kind: str, *, recursion_desired: bool = False) -> DnsAnswer:
         servers = self.find()
         answer, error = None, "no name server is known"
         for group in (servers[:1], servers[1:]):
-            asked = [started(partial(ask, server, name, kind)) for server in group]
+            asked = [
+                started(partial(ask, server, name, kind, recursion_desired=recursion_desired))
+                for server in group
+            ]
             for future in as_completed(asked):
                 try:
                     answer = future.result()
@@ -109,13 +126,14 @@ class NameServers:
         return answer or DnsAnswer(error=error, is_known=False)
 
 
-def ask(server: Server, name: str, kind: str) -> DnsAnswer:
+def ask(server: Server, name: str, kind: str, *, recursion_desired: bool = False) -> DnsAnswer:
     """Ask one server, without a cache.
 
     Args:
         server: Its address and port.
         name: Fully qualified name.
         kind: `A` or `AAAA`.
+        recursion_desired: Ask it as a resolver, not as a server of its own zones.
 
     Raises:
         SilentServerError: It does not answer in time.
@@ -123,7 +141,10 @@ def ask(server: Server, name: str, kind: str) -> DnsAnswer:
     address, port = server
     try:
         response, _ = dns.query.udp_with_fallback(
-            dns.message.make_query(name, kind), address, timeout=DNS_TIMEOUT_SECONDS, port=port
+            dns.message.make_query(name, kind, flags=dns.flags.RD if recursion_desired else 0),
+            address,
+            timeout=DNS_TIMEOUT_SECONDS,
+            port=port,
         )
     except (OSError, dns.exception.DNSException) as failure:
         reason = failure or type(failure).__name__
@@ -136,6 +157,9 @@ def ask(server: Server, name: str, kind: str) -> DnsAnswer:
     ]
     if found:
         return DnsAnswer(tuple(a for a, _ in found), min(ttl for _, ttl in found))
+    if aliases := [rrset for rrset in response.answer if rrset.rdtype == dns.rdatatype.CNAME]:
+        target = aliases[-1][0].target.to_text(omit_final_dot=True)
+        return DnsAnswer(ttl_seconds=min(rrset.ttl for rrset in aliases), target=target)
     code = response.rcode()
     return DnsAnswer(
         error=f"{dns.rcode.to_text(code)}, no {kind} record",

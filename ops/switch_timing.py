@@ -16,11 +16,6 @@ DEFAULT_FAILURE_THRESHOLD = 3
 Source: https://docs.aws.amazon.com/Route53/latest/APIReference/API_HealthCheckConfig.html
 """
 TIMING_TIMEOUT_SECONDS = 3.0
-ALIAS_TTL_SECONDS = 60
-"""Time to live of the API's DNS answers.
-
-Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-choosing-alias-non-alias.html
-"""
 
 
 @dataclass(frozen=True)
@@ -30,6 +25,7 @@ class Timing:
     Attributes:
         interval_seconds: Between two requests of one health checker.
         failure_threshold: Results in a row that change its state.
+        ttl_seconds: Time to live of the DNS answers.
         speed: How much faster than on AWS the environment runs.
         assumed: Why these are Route 53's defaults and not the health check's own; empty if they are
             its own.
@@ -37,6 +33,7 @@ class Timing:
 
     interval_seconds: int
     failure_threshold: int
+    ttl_seconds: int
     speed: float = 1.0
     assumed: str = ""
 
@@ -48,7 +45,7 @@ class Timing:
     @property
     def customers_seconds(self) -> int:
         """Until the last customer's resolver has asked again, on AWS."""
-        return self.route53_seconds + ALIAS_TTL_SECONDS
+        return self.route53_seconds + self.ttl_seconds
 
     @property
     def here_seconds(self) -> tuple[float, float]:
@@ -82,6 +79,7 @@ def timing_of(environment: Environment, region: str, *, limit: Limit | None = No
     return Timing(
         config.get("RequestInterval", DEFAULT_INTERVAL_SECONDS),
         config.get("FailureThreshold", DEFAULT_FAILURE_THRESHOLD),
+        environment.outputs.answer_ttl_seconds,
         environment.speed,
         assumed,
     )

@@ -28,19 +28,13 @@ from constructs import Construct
 
 from constructs_lib.route53.options import AliasTarget, HealthCheck, RegionalEndpoint, RoutingHome
 from constructs_lib.route53.routing_records import (
+    ALIAS_TTL_SECONDS,
     RoutingPolicy,
     RoutingRecord,
     observers_of,
     roles_of,
     routing_records,
 )
-
-ALIAS_TTL_SECONDS = 60
-"""Time to live of an answer that comes from an alias record to a Region's endpoint.
-
-Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-choosing-alias-non-alias.html
-"""
-
 
 CHECKER_REGIONS = (
     "ap-northeast-1",
@@ -112,6 +106,7 @@ class FailoverDns(Construct):
         self._tags = dict(tags or {})
         self.record_name = record_name
         """The fully qualified name, without a trailing dot."""
+        self._zone_name = zone_name
         self.zone: Route53Zone | DataAwsRoute53Zone
         if create_zone:
             self.zone = Route53Zone(
@@ -143,6 +138,8 @@ class FailoverDns(Construct):
         """Names that secondary records are aliases of, in order, filled by `route`."""
         self.weights: dict[str, int] | None = None
         """With weighted routing, `{region: weight}`, set by `route`."""
+        self.ttl_seconds: int | None = None
+        """Time to live of the CNAME records, set by `route`; None with alias records."""
 
     @property
     def zone_id(self) -> str:
@@ -239,9 +236,13 @@ class FailoverDns(Construct):
         health_check: HealthCheck,
         routing_policy: RoutingPolicy = "failover",
         weights: Mapping[str, int] | None = None,
+        ttl_seconds: int = ALIAS_TTL_SECONDS,
         home: RoutingHome | None = None,
     ) -> None:
-        """Create a health check per Region, and the A and AAAA alias records that route to them.
+        """Create a health check per Region, and the records that route to them.
+
+        These are A and AAAA alias records, whose answers live for 60 seconds. For a shorter time
+        they are CNAME records, which point to the Regions' own host names of the domain.
 
         With failover and more than two Regions, the records after the first are those of names of
         their own: see `routing_records`. Regions with their own names get records for them, too,
@@ -254,17 +255,27 @@ class FailoverDns(Construct):
                 nearest healthy one) or `weighted` (healthy ones in proportion to their weights).
             weights: With weighted routing, `{region: 0 to 255}` of every Region, one of them above
                 0; None for equal weights. One with weight 0 serves while all others are unhealthy.
+            ttl_seconds: How long a resolver may keep an answer, 1 to 60.
             home: Where all of it is created; None for beside the zone.
 
         Raises:
-            ValueError: Fewer than two Regions, weights that do not fit, or `route` was called
-                before.
+            ValueError: Fewer than two Regions, weights or a time to live that do not fit, or
+                `route` was called before.
 
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/dns-failover.html
+        Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-regional-api-custom-domain-create.html
         Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/routing-policy-weighted.html
         """
         if self.records:
             raise ValueError(f"{self.record_name} is already routed: call route once")
+        if not 1 <= ttl_seconds <= ALIAS_TTL_SECONDS:
+            raise ValueError(f"got {ttl_seconds} s to live: give 1 to {ALIAS_TTL_SECONDS}")
+        self.ttl_seconds = None if ttl_seconds == ALIAS_TTL_SECONDS else ttl_seconds
+        if self.ttl_seconds and self.record_name == self._zone_name:
+            raise ValueError(
+                f"{self.record_name} is the apex of its zone, which cannot have a CNAME record: "
+                f"give {ALIAS_TTL_SECONDS} s to live, or a name within the zone"
+            )
         regions = [endpoint.region for endpoint in endpoints]
         records = routing_records(self.record_name, regions, routing_policy, weights)
         self._home = home or self._home
@@ -307,7 +318,7 @@ class FailoverDns(Construct):
         """Create the records: a name before the aliases of it, so that none points to nothing."""
         created: dict[str, list[Route53Record]] = {}
         for record in reversed(records):
-            found = self._alias_records(
+            found = self._routing_records(
                 record.id,
                 record.name,
                 targets.get(record.region) or _Name(record.alias_of, self.zone_id),
@@ -319,29 +330,45 @@ class FailoverDns(Construct):
             created[record.name] = [*found, *created.get(record.name, ())]
             self.records = [*found, *self.records]
 
+    def _routing_records(
+        self, id: str, name: str, target: AliasTarget, **arguments: Any
+    ) -> list[Route53Record]:
+        """Records of a name that routes: alias records, or a CNAME record with a time to live.
+
+        A CNAME record cannot be a secondary of others by itself: an alias of type CNAME is one, and
+        has the health of the CNAME records there, as an alias of type A has.
+
+        Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-alias-common.html
+        """
+        if self.ttl_seconds is None:
+            return self._alias_records(id, name, target, **arguments)
+        points_to: dict[str, Any] = (
+            {"alias": _alias_of(target)}
+            if isinstance(target, _Name)
+            else {"ttl": self.ttl_seconds, "records": [target.host_name]}
+        )
+        return [self._record(id, name, "CNAME", **points_to, **arguments)]
+
     def _alias_records(
         self, id: str, name: str, target: AliasTarget, **arguments: Any
     ) -> list[Route53Record]:
-        records = []
-        for record_type in ("A", "AAAA"):
-            record = Route53Record(
-                self._home.scope,
-                f"{id}_{record_type}",
-                provider=self._home.provider,
-                zone_id=self.zone_id,
-                name=name,
-                type=record_type,
-                alias=Route53RecordAlias(
-                    name=target.host_name,
-                    zone_id=target.zone_id,
-                    # Required of failover records; API Gateway reports no health of its own.
-                    evaluate_target_health=True,
-                ),
-                **arguments,
-            )
-            record.override_logical_id(f"{self.node.id}_{id}_{record_type}")
-            records.append(record)
-        return records
+        return [
+            self._record(id, name, type, alias=_alias_of(target), **arguments)
+            for type in ("A", "AAAA")
+        ]
+
+    def _record(self, id: str, name: str, type: str, **arguments: Any) -> Route53Record:
+        record = Route53Record(
+            self._home.scope,
+            f"{id}_{type}",
+            provider=self._home.provider,
+            zone_id=self.zone_id,
+            name=name,
+            type=type,
+            **arguments,
+        )
+        record.override_logical_id(f"{self.node.id}_{id}_{type}")
+        return record
 
     def _endpoint_health_check(
         self, role: str, endpoint: RegionalEndpoint, health_check: HealthCheck
@@ -420,6 +447,15 @@ class _Name:
 
     host_name: str
     zone_id: str
+
+
+def _alias_of(target: AliasTarget) -> Route53RecordAlias:
+    return Route53RecordAlias(
+        name=target.host_name,
+        zone_id=target.zone_id,
+        # Required of failover records; API Gateway reports no health of its own.
+        evaluate_target_health=True,
+    )
 
 
 def _routing(record: RoutingRecord) -> dict[str, Any]:

@@ -8,7 +8,8 @@ an alias of another name in the same zone, which has a primary and a secondary i
     failover-3.api.example.com  primary: the 3rd Region    secondary: the 4th Region
 
 Nobody calls these names. An alias that evaluates the health of its target is healthy while one of
-the records there is, so the first healthy Region is answered; the first Region if none is.
+the records there is, so the first healthy Region is answered; the first Region if none is. An alias
+has the type of the records that it points to: with CNAME records, it is of type CNAME.
 
 Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-complex-configs.html
 """
@@ -18,6 +19,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 RoutingPolicy = Literal["failover", "latency", "weighted"]
+
+ALIAS_TTL_SECONDS = 60
+"""Time to live of an answer that comes from an alias record to a Region's endpoint.
+
+Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-choosing-alias-non-alias.html
+"""
 
 HEAVIEST = 255
 """Largest weight of a record; 0 is the smallest.
@@ -38,7 +45,7 @@ Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSLimitations
 
 @dataclass(frozen=True)
 class RoutingRecord:
-    """A record that routes, once of type A and once of type AAAA.
+    """A record that routes, once of type A and once of type AAAA, or once of type CNAME.
 
     Attributes:
         id: Its part of a resource's address.

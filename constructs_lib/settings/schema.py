@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from constructs_lib.dynamodb.consistency import Consistency
-from constructs_lib.route53.routing_records import HEAVIEST
+from constructs_lib.route53.routing_records import ALIAS_TTL_SECONDS, HEAVIEST
 from constructs_lib.settings.errors import (
     SettingsError,
     Violation,
@@ -284,6 +284,17 @@ class DomainSettings(_Section):
         allowed="true or false",
         fix="write query_logging = true or query_logging = false, without quotes",
         default=False,
+    )
+    ttl_seconds: int = _setting(
+        "Seconds that a resolver may keep an answer, and so the last part of a failover. With 60, "
+        "A and AAAA alias records answer the name; with less, CNAME records do, for which Route 53 "
+        "bills every query.",
+        allowed=f"a whole number from 1 to {ALIAS_TTL_SECONDS}; {ALIAS_TTL_SECONDS} if record_name "
+        "is zone_name. Between 60 and less, a deployed environment changes by steps only",
+        fix=f"set ttl_seconds = {ALIAS_TTL_SECONDS}, or 10 for a shorter recovery time",
+        default=ALIAS_TTL_SECONDS,
+        ge=1,
+        le=ALIAS_TTL_SECONDS,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from constructs_lib.dynamodb.consistency import placement_errors
+from constructs_lib.route53.routing_records import ALIAS_TTL_SECONDS
 from constructs_lib.settings.errors import Violation
 from constructs_lib.settings.regions import (
     REGIONS,
@@ -137,6 +138,17 @@ def _domain_violations(
             "domain.record_name", f'"{record}" is not within the zone "{zone}"',
             "the zone's name or a name that ends in it",
             f'for example record_name = "api.{zone}"',
+        )  # fmt: skip
+
+    ttl = domain.get("ttl_seconds")
+    if isinstance(zone, str) and record == zone and _is_number(ttl) and ttl < ALIAS_TTL_SECONDS:
+        yield Violation(
+            "domain.ttl_seconds",
+            f'got {ttl}, which takes a CNAME record, and "{record}" is the apex of its zone, which '
+            "cannot have one",
+            f"{ALIAS_TTL_SECONDS} for the zone's own name; less for a name within the zone",
+            f'set ttl_seconds = {ALIAS_TTL_SECONDS}, or for example record_name = "api.{zone}" '
+            "before the first deployment",
         )  # fmt: skip
 
     names = domain.get("regional_names") is True

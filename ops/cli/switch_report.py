@@ -15,7 +15,7 @@ from ops.errors import ExitCode
 from ops.evacuation_item import Evacuation
 from ops.identity import Identity
 from ops.switch import SwitchChange
-from ops.switch_timing import ALIAS_TTL_SECONDS, timing_of
+from ops.switch_timing import timing_of
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -81,7 +81,7 @@ def print_timing(environment: Environment, region: str, limit: Limit, effect: st
     console.print(
         f"Route 53 {effect} within {timing.route53_seconds} s (health check: "
         f"{timing.interval_seconds} s x {timing.failure_threshold}); customers' resolvers follow "
-        f"within {timing.customers_seconds} s (TTL: {ALIAS_TTL_SECONDS} s more)."
+        f"within {timing.customers_seconds} s (TTL: {timing.ttl_seconds} s more)."
     )
     if timing.speed != 1:
         route53, customers = timing.here_seconds

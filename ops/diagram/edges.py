@@ -16,6 +16,7 @@ _ITSELF: _End = ()
 _RULES: tuple[tuple[Flow, str, _End, _End], ...] = (
     # flow, type of the resources that connect two nodes, tail, head
     (Flow.REQUEST, Type.RECORD, _ITSELF, ("alias", Type.DOMAIN)),
+    (Flow.REQUEST, Type.RECORD, _ITSELF, ("records", Type.DOMAIN)),
     (Flow.HEALTH, Type.RECORD, _ITSELF, ("health_check_id", Type.HEALTH_CHECK)),
     (Flow.HEALTH, Type.HEALTH_CHECK, _ITSELF, ("child_healthchecks", Type.HEALTH_CHECK)),
     (Flow.HEALTH, Type.HEALTH_CHECK, _ITSELF, ("fqdn", Type.API)),

@@ -37,11 +37,11 @@ def read(stack: Mapping[str, Any]) -> Model:
 def _global_nodes(resources: Resources) -> Iterator[Node]:
     yield Node(Kind.CUSTOMERS, (), ("customers",))
     records = resources.of(Type.RECORD)
-    aliases = [r for r in records if "alias" in r.arguments]
+    routing = [r for r in records if "alias" in r.arguments or _policy(r)]
     for zone in resources.of(*ZONES):
         validations = [
             r for r in records
-            if r not in aliases and zone in resources.behind(r.arguments["zone_id"], ZONES)
+            if r not in routing and zone in resources.behind(r.arguments["zone_id"], ZONES)
         ]  # fmt: skip
         yield _global_node(
             Kind.ZONE,
@@ -51,7 +51,7 @@ def _global_nodes(resources: Resources) -> Iterator[Node]:
             *_count(validations, "validation record"),
             *_options(resources, zone),
         )
-    for group in _grouped(aliases, lambda r: _target_regions(resources, r)):
+    for group in _grouped(routing, lambda r: _target_regions(resources, r)):
         by_name = _grouped(group, lambda r: (r.arguments["name"], _policy(r)))
         lines = [line for named in by_name for line in _record_lines(named)]
         kind = Kind.RECORDS if _target_regions(resources, group[0]) else Kind.ALIASES
@@ -132,20 +132,29 @@ def _roles(resources: Resources) -> dict[str, str]:
     for record in resources.of(Type.RECORD):
         if "failover_routing_policy" in record.arguments:
             by_name.setdefault(record.arguments["name"], {})[_policy(record)] = record
-    targets = {r.arguments["alias"]["name"] for pair in by_name.values() for r in pair.values()}
+    targets = {_alias_of(r) for pair in by_name.values() for r in pair.values()}
     order: list[str] = []
     names = [name for name in by_name if name not in targets]
     for name in names:
         for policy in ("primary", "secondary"):
             record = by_name[name][policy]
             order += _target_regions(resources, record)
-            if (behind := record.arguments["alias"]["name"]) in by_name:
+            if (behind := _alias_of(record)) in by_name:
                 names.append(behind)
     return {region: failover_role(place) for place, region in enumerate(dict.fromkeys(order))}
 
 
 def _target_regions(resources: Resources, record: Resource) -> tuple[str, ...]:
-    return tuple(r.region for r in resources.behind(record.arguments["alias"], [Type.DOMAIN]))
+    return tuple(r.region for r in resources.behind(_target(record), [Type.DOMAIN]))
+
+
+def _target(record: Resource) -> Any:
+    return record.arguments.get("alias") or record.arguments["records"]
+
+
+def _alias_of(record: Resource) -> str:
+    """The name that it is an alias of; empty for a CNAME record."""
+    return str(record.arguments.get("alias", {}).get("name", ""))
 
 
 def _policy(record: Resource) -> str:
@@ -159,7 +168,8 @@ def _policy(record: Resource) -> str:
 def _record_lines(records: Sequence[Resource]) -> tuple[str, str]:
     types = " and ".join(record.arguments["type"] for record in records)
     policy = _policy(records[0])
-    return records[0].arguments["name"], f"{types}, {policy}" if policy else types
+    ttls = {f"{r.arguments['ttl']} s" for r in records if "ttl" in r.arguments}
+    return records[0].arguments["name"], ", ".join(filter(None, (types, *ttls, policy)))
 
 
 def _count(resources: Sequence[Resource], noun: str) -> tuple[str, ...]:

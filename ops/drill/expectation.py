@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ops.drill.fault import DrillFault
 from ops.environment import Environment
 from ops.errors import OpsError, explain
-from ops.switch_timing import ALIAS_TTL_SECONDS, DEFAULT_FAILURE_THRESHOLD, DEFAULT_INTERVAL_SECONDS
+from ops.switch_timing import DEFAULT_FAILURE_THRESHOLD, DEFAULT_INTERVAL_SECONDS
 
 CHECKER_CONFIDENCE = 0.999
 """Share of the checkers that a partial failure must have convinced."""
@@ -44,7 +44,7 @@ class Expectation:
     Attributes:
         interval_seconds: Time between two requests of a checker.
         failures: Requests it takes until nearly every checker believes in the failure.
-        ttl_seconds: Time to live of the alias records.
+        ttl_seconds: Time to live of the DNS answers.
         probe_seconds: One probe: the time to the next one and until it is given up.
     """
 
@@ -132,7 +132,7 @@ def expectation_of(environment: Environment, fault: DrillFault) -> Expectation:
     return expect(
         interval_seconds=config.get("RequestInterval", DEFAULT_INTERVAL_SECONDS),
         failure_threshold=config.get("FailureThreshold", DEFAULT_FAILURE_THRESHOLD),
-        ttl_seconds=ALIAS_TTL_SECONDS,
+        ttl_seconds=environment.outputs.answer_ttl_seconds,
         probe_seconds=(pace.interval_seconds + pace.timeout_seconds) * environment.speed,
         share=fault.share,
     )

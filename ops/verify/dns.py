@@ -23,7 +23,8 @@ from ops.verify.finding import (
 from ops.verify.health_states import health_states, regions_to_serve
 from ops.verify.reach import FIX, can_reach_a_region
 
-RECORD_TYPES = ("A", "AAAA")
+ADDRESS_TYPES = ("A", "AAAA")
+RECORD_TYPES = (*ADDRESS_TYPES, "CNAME")
 MAX_RECORDS = "100"
 _ROLES = {"Failover": "role", "Region": "role", "Weight": "weight"}
 _FIX_RECORDS = "deploy again: it restores the records"
@@ -62,7 +63,7 @@ def records(environment: Environment) -> Iterator[Finding]:
     for name, records in found_in.items():
         found = {(record["Type"], record.get("SetIdentifier")): record for record in records}
         for routing in expected[name]:
-            for kind in RECORD_TYPES:
+            for kind in environment.outputs.record_types:
                 record = found.pop((kind, routing.identifier), None)
                 yield passed_unless(
                     f"{name} {kind} {routing.identifier}",
@@ -86,7 +87,7 @@ def answers(environment: Environment) -> Iterator[Finding]:
     # Asked at the same time: each may take until its time-out.
     asked = {
         kind: started(partial(environment.network.resolve, environment.outputs.record_name, kind))
-        for kind in RECORD_TYPES
+        for kind in ADDRESS_TYPES
     }
     expected = regions_to_serve(environment, health_states(environment))
     for kind, future in asked.items():
@@ -174,7 +175,7 @@ def _chosen_in_sandbox(environment: Environment, name: str) -> str | None:
     in_service = {
         _canonical(group["name"]): group["in_service"]
         for group in environment.sandbox_status()["records"]
-        if group["type"] == "AAAA"
+        if group["type"] == environment.outputs.record_types[-1]
     }
     routing = {(each.name, each.identifier): each for each in _routing_of(environment)}
     while name:
@@ -187,7 +188,7 @@ def _chosen_in_sandbox(environment: Environment, name: str) -> str | None:
 
 
 def _records(environment: Environment, name: str) -> list[dict[str, Any]]:
-    """The address records of a name, as Route 53's API lists them.
+    """The records of a name that may answer for its addresses, as Route 53's API lists them.
 
     Source: https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListResourceRecordSets.html
     """
@@ -244,7 +245,15 @@ def _problems(
         yield f"its {_ROLES[routing.field]} is {role}, not {routing.role}"
     alias = record.get("AliasTarget")
     target = environment.outputs.domain_targets[routing.region] if routing.region else to
-    if alias is None:
+    ttl = environment.outputs.ttl_seconds
+    if routing.region and ttl is not None:
+        values = [each["Value"] for each in record.get("ResourceRecords", ())]
+        if not (len(values) == 1 and _same_name(values[0], target)):
+            points_to = alias["DNSName"] if alias else ", ".join(values) or "nothing"
+            yield f"it points to {points_to}, not to {target}"
+        if record.get("TTL") != ttl:
+            yield f"its time to live is {record.get('TTL', 'none')} s, not {ttl} s"
+    elif alias is None:
         yield f"it is not an alias of {target}"
     else:
         if not _same_name(alias["DNSName"], target):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sandbox.route53.endpoints import Endpoint
@@ -50,7 +50,7 @@ class Answer:
             delegated zone in a referral.
         authoritative: False for refusals and referrals.
         chosen: The record sets that the answer came from, aliases first.
-        endpoint: The host name of the AWS resource behind the last alias, if any.
+        endpoint: The host name of the AWS resource behind the last alias or CNAME, if any.
         reason: Why a `SERVFAIL` is one.
     """
 
@@ -105,6 +105,35 @@ class Answerer:
         except (UnsupportedRoutingError, _UnknownError) as error:
             return Answer("SERVFAIL", reason=str(error))
 
+    def resolve(self, name: str, kind: str, client_region: str) -> Answer:
+        """Answer one question as a customer's resolver would, which asks other zones, too.
+
+        Route 53 answers for the hosted zones only: a CNAME record that points to an endpoint of AWS
+        is its whole answer. A resolver then asks AWS's own zones for the endpoint's addresses.
+
+        Args:
+            name: The name asked for, in any spelling.
+            kind: The type asked for.
+            client_region: The AWS Region nearest to the client, for latency records.
+
+        Returns:
+            What `answer` gives, with the addresses of the endpoint that it ends at.
+        """
+        answer = self.answer(name, kind, client_region)
+        if answer.code == "REFUSED":
+            host = canonical_name(name)
+        elif answer.records and answer.records[-1].type == "CNAME" != kind:
+            host = canonical_name(answer.records[-1].values[0])
+        else:
+            return answer
+        if (found := self.endpoint(host)) is None:
+            return answer
+        values = found.of_type(kind)
+        addresses = (Records(host, kind, ALIAS_TTL_SECONDS, values),) if values else ()
+        return replace(
+            answer, code="NOERROR", records=(*answer.records, *addresses), authoritative=False
+        )
+
 
 class _UnknownError(LookupError):
     """The answer depends on a host that the endpoints map does not know."""
@@ -142,6 +171,7 @@ class _Search:
                 return self._success()
             name = canonical_name(self.records[-1].values[0])
             if not self.zone.holds(name):
+                self.endpoint = name if self.world.endpoint(name) else None
                 return self._success()
         return Answer("SERVFAIL", reason=f"more than {LONGEST_CHAIN} CNAME records in a row")
 

@@ -160,14 +160,17 @@ class DataPlane:
             if key in before and before[key] != members:
                 self._note("answer", " ".join(key), ", ".join(before[key]), ", ".join(members))
 
-    def resolve(self, name: str, kind: str) -> Answer:
+    def resolve(self, name: str, kind: str, recursion_desired: bool = False) -> Answer:
         """Answer one DNS question.
 
         Args:
             name: The name asked for.
             kind: The record type asked for.
+            recursion_desired: Answer as a resolver, which a customer asks: with the addresses of
+                the endpoint that a CNAME record points to. Otherwise as Route 53's name servers.
         """
-        return shortened(self._answerer.answer(name, kind, CLIENT_REGION), self.speed)
+        answer = self._answerer.resolve if recursion_desired else self._answerer.answer
+        return shortened(answer(name, kind, CLIENT_REGION), self.speed)
 
     def target_of(self, check: HealthCheck) -> Target:
         """Find the loopback address a health check is aimed at."""

@@ -32,8 +32,8 @@ Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSBehavior.ht
 
 HEADER_BYTES = 12
 
-Resolve = Callable[[str, str], Answer]
-"""(name, type) -> answer."""
+Resolve = Callable[[str, str, bool], Answer]
+"""(name, type, whether recursion is desired) -> answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,11 @@ def _content(query: dns.message.Message, resolve: Resolve) -> _Content:
         return _Content(dns.rcode.REFUSED)
     if question.rdtype == dns.rdatatype.ANY:
         return _Content(dns.rcode.NOTIMP)
-    answer = resolve(question.name.to_text(), dns.rdatatype.to_text(question.rdtype))
+    answer = resolve(
+        question.name.to_text(),
+        dns.rdatatype.to_text(question.rdtype),
+        bool(query.flags & dns.flags.RD),
+    )
     code = dns.rcode.from_text(answer.code)
     return _Content(code, answer.records, answer.authority, answer.authoritative)
 

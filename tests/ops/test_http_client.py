@@ -29,7 +29,7 @@ def servers(monkeypatch):
     asked = []
 
     def servers(*answers, system=None, clock=lambda: 0.0):
-        def instead(server, name, kind):
+        def instead(server, name, kind, **_):
             asked.append(server[1])
             answer = answers[server[1]]
             if isinstance(answer, Exception):

@@ -23,6 +23,7 @@ REGIONS = [EAST, WEST, THIRD]
 BEHIND = f"failover-2.{NAME}"
 ZONE = OUTPUTS["zone_id"]
 WEIGHTS = {EAST: 90, WEST: 10, THIRD: 0}
+TTL = 10
 BY_REGION = {
     name: values | {THIRD: f"{name}-third"}
     for name, values in OUTPUTS.items()
@@ -30,9 +31,12 @@ BY_REGION = {
 }
 
 
-def routed(policy, clients=None, **more):
+def routed(kind, clients=None, **more):
     """An environment with three Regions."""
+    policy, _, by_cname = kind.partition(" by ")
     outputs = BY_REGION | {"regions": REGIONS, "routing_policy": policy}
+    if by_cname:
+        outputs |= {"ttl_seconds": TTL}
     if policy == "failover":
         outputs |= {"failover_names": [BEHIND]}
     else:
@@ -70,6 +74,21 @@ RECORDS = {
             (THIRD, "health_check_ids-third"),
         )
     ],
+}
+
+
+def as_cname(found):
+    """The CNAME record in the place of an alias record."""
+    found = deepcopy(found) | {"Type": "CNAME"}
+    if found["AliasTarget"]["HostedZoneId"] == ZONE:
+        return found
+    target = found.pop("AliasTarget")["DNSName"].rstrip(".")
+    return found | {"TTL": TTL, "ResourceRecords": [{"Value": target}]}
+
+
+RECORDS |= {
+    f"{policy} by CNAME": [as_cname(each) for each in listed if each["Type"] == "A"]
+    for policy, listed in RECORDS.items()
 }
 EACH = [(policy, index) for policy, listed in RECORDS.items() for index in range(len(listed))]
 
@@ -112,6 +131,13 @@ WRONG = {
     "health of the target": lambda r: r["AliasTarget"].update(EvaluateTargetHealth=False),
     "zone of the target": lambda r: r["AliasTarget"].update(HostedZoneId="Z9"),
     "no alias": lambda r: r.pop("AliasTarget"),
+    "no longer a CNAME": lambda r: r.update(
+        AliasTarget={"HostedZoneId": "Z2", "DNSName": "elsewhere."}, ResourceRecords=[]
+    ),
+    "CNAME target": lambda r: r.update(ResourceRecords=[{"Value": "elsewhere."}]),
+    "two CNAME targets": lambda r: r["ResourceRecords"].append({"Value": "elsewhere."}),
+    "time to live": lambda r: r.update(TTL=TTL + 1),
+    "no time to live": lambda r: r.pop("TTL"),
     "another health check": lambda r: r.update(HealthCheckId="another"),
     "no health check": lambda r: r.pop("HealthCheckId"),
     "another identifier": lambda r: r.update(SetIdentifier="by hand"),
@@ -120,12 +146,26 @@ WRONG = {
 
 def can_be(wrong, found):
     """Whether a record can be wrong in this way."""
+    is_alias = "AliasTarget" in found
     return {
+        "target": is_alias,
+        "health of the target": is_alias,
+        "no alias": is_alias,
+        **dict.fromkeys(
+            (
+                "no longer a CNAME",
+                "CNAME target",
+                "two CNAME targets",
+                "time to live",
+                "no time to live",
+            ),
+            not is_alias,
+        ),
         "role": "Failover" in found,
         "weight": "Weight" in found,
         "weight gone": "Weight" in found,
         # The zone of an API's host name is not an output.
-        "zone of the target": found["AliasTarget"]["HostedZoneId"] == ZONE,
+        "zone of the target": is_alias and found["AliasTarget"]["HostedZoneId"] == ZONE,
         "no health check": "HealthCheckId" in found,
     }.get(wrong, True)
 
@@ -153,7 +193,7 @@ def test_a_record_that_is_not_part_of_the_stack_is_named_under_each_name(policy)
 
         found = found_in(policy, [*RECORDS[policy], stranger])
 
-        assert list(found) == [f"{name[:-1]} A by hand"]
+        assert list(found) == [f"{name[:-1]} {stranger['Type']} by hand"]
 
 
 # --- which Region should serve ---------------------------------------------------------------

@@ -70,6 +70,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     route53.health_check_names_its_checker_regions,
     route53.alias_in_the_zone_has_a_target,
     query_logging.queries_of_a_zone_are_logged_in_one_place,
+    route53.cname_record_is_alone,
     stages.base_path_mapping_is_updated,
     stages.names_in_use_are_refused,
     stages.one_variable_is_in_one_place,

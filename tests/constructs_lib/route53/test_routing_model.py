@@ -28,6 +28,8 @@ pytestmark = pytest.mark.unit
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "ap-southeast-1")
 """From near to far for a client next to the first."""
+TTLS = (60, 10)
+"""Of alias records, and of CNAME records."""
 NAME, ZONE = "api.shop.example", "shop.example"
 WEIGHTS = [
     weights
@@ -75,7 +77,7 @@ class Routed:
         self.arguments = {
             id: record
             for id, record in synthesized.resources("aws_route53_record").items()
-            if "alias" in record
+            if "set_identifier" in record
         }
         self.records = {id: record_set(r, synthesized) for id, r in self.arguments.items()}
 
@@ -118,6 +120,8 @@ class Routed:
         )
         assert answer.code == "NOERROR"
         assert answer.records, "the answer is empty"
+        ttls = {record["ttl"] for record in self.arguments.values() if "ttl" in record} or {60}
+        assert {record.ttl_seconds for record in answer.records} == ttls
         if not chance.offered:
             return {region_in(answer.endpoint): Fraction(1)}
         total = sum(chance.offered.values())
@@ -134,7 +138,8 @@ class Chance(random.Random):
     def choices(self, population, weights=None, *, k=1):
         weights = weights or [1] * len(population)
         self.offered = {
-            region_in(r.alias.dns_name): w for r, w in zip(population, weights, strict=True)
+            region_in(r.alias.dns_name if r.alias else r.values[0]): w
+            for r, w in zip(population, weights, strict=True)
         }
         return population[:1]
 
@@ -162,7 +167,7 @@ def api_config(check):
 
 
 def record_set(record, synthesized):
-    alias = record["alias"]
+    alias = record.get("alias")
     item = {
         "Name": record["name"],
         "Type": record["type"],
@@ -171,7 +176,12 @@ def record_set(record, synthesized):
         "Region": record.get("latency_routing_policy", {}).get("region"),
         "Weight": record.get("weighted_routing_policy", {}).get("weight"),
         "HealthCheckId": id_in(record["health_check_id"]) if "health_check_id" in record else None,
-        "AliasTarget": {
+        "TTL": record.get("ttl"),
+        "ResourceRecords": [
+            {"Value": host_of(host, synthesized)} for host in record.get("records", ())
+        ],
+        "AliasTarget": alias
+        and {
             "DNSName": host_of(alias["name"], synthesized),
             "HostedZoneId": "Z" if alias["zone_id"] == record["zone_id"] else "AWS",
             "EvaluateTargetHealth": alias["evaluate_target_health"],
@@ -203,7 +213,7 @@ class Target:
         self.host_name, self.zone_id = f"d-1.{region}.example", f"Z-{region}"
 
 
-def route(regions, policy, weights=None, *, evacuation=True):
+def route(regions, policy, weights=None, *, evacuation=True, ttl=60):
     stack = new_stack()
     provider = providers(stack, regions[0])[regions[0]]
     dns = FailoverDns(
@@ -214,6 +224,7 @@ def route(regions, policy, weights=None, *, evacuation=True):
         health_check=HealthCheck("/live", "/live/gone/{region}" if evacuation else None),
         routing_policy=policy,
         weights=weights,
+        ttl_seconds=ttl,
     )
     return Routed(Synthesized(stack))
 
@@ -232,14 +243,15 @@ def sets_of(regions):
     return [set(each) for n in range(len(regions) + 1) for each in combinations(regions, n)]
 
 
+@pytest.mark.parametrize("ttl", TTLS)
 @pytest.mark.parametrize("evacuation", [False, True], ids=["without evacuation", "with evacuation"])
 @pytest.mark.parametrize("policy", ["failover", "latency"])
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_the_first_or_nearest_healthy_region_is_answered_that_is_not_evacuated(
-    policy, count, evacuation
+    policy, count, evacuation, ttl
 ):
     regions = REGIONS[:count]
-    routed = route(regions, policy, evacuation=evacuation)
+    routed = route(regions, policy, evacuation=evacuation, ttl=ttl)
 
     for healthy, kind in product(states(regions), ("A", "AAAA")):
         for evacuated in sets_of(regions) if evacuation else [set()]:
@@ -247,11 +259,12 @@ def test_the_first_or_nearest_healthy_region_is_answered_that_is_not_evacuated(
             assert answered == promised(policy, regions, healthy, evacuated=evacuated)
 
 
+@pytest.mark.parametrize("ttl", TTLS)
 @pytest.mark.parametrize("weights", [None, *WEIGHTS])
-def test_weighted_answers_healthy_regions_by_their_weights(weights):
+def test_weighted_answers_healthy_regions_by_their_weights(weights, ttl):
     regions = REGIONS[: len(weights or REGIONS)]
     by_region = dict(zip(regions, weights, strict=True)) if weights else None
-    routed = route(regions, "weighted", by_region)
+    routed = route(regions, "weighted", by_region, ttl=ttl)
     # Each with every type, and with every set of evacuated Regions, but not both.
     cases = chain(
         product(states(regions), ("A", "AAAA"), [set()]),
@@ -291,11 +304,12 @@ def test_an_evacuation_that_has_reached_one_replica_only_counts(policy, count):
             assert answered == promised(policy, regions, healthy, evacuated={region})
 
 
-def test_more_regions_than_anybody_has_fail_over_in_order(monkeypatch):
+@pytest.mark.parametrize("ttl", TTLS)
+def test_more_regions_than_anybody_has_fail_over_in_order(monkeypatch, ttl):
     # GIVEN as many Regions as there could be
     many = tuple(f"zz-{place:02}" for place in range(40))
     monkeypatch.setitem(globals(), "REGIONS", many)
-    routed = route(many, "failover", evacuation=False)
+    routed = route(many, "failover", evacuation=False, ttl=ttl)
 
     # THEN the last one serves when all others are lost
     for first in (0, 1, 20, 39):
@@ -303,10 +317,11 @@ def test_more_regions_than_anybody_has_fail_over_in_order(monkeypatch):
         assert routed.answered("A", healthy) == {many[first]: 1}
 
 
+@pytest.mark.parametrize("ttl", TTLS)
 @pytest.mark.parametrize("count", [2, 3])
-def test_a_further_region_changes_nothing_of_those_before_but_the_last_alias(count):
-    before = route(REGIONS[:count], "failover")
-    after = route(REGIONS[: count + 1], "failover")
+def test_a_further_region_changes_nothing_of_those_before_but_the_last_alias(count, ttl):
+    before = route(REGIONS[:count], "failover", ttl=ttl)
+    after = route(REGIONS[: count + 1], "failover", ttl=ttl)
 
     changed = {id for id in before.checks if after.checks[id] != before.checks[id]}
     # The third is asked about the first two.
@@ -315,22 +330,23 @@ def test_a_further_region_changes_nothing_of_those_before_but_the_last_alias(cou
     )
     changed = {id for id in before.records if after.arguments.get(id) != before.arguments[id]}
     last = f"name_{f'failover_{count - 1}_' if count > 2 else ''}secondary"
-    assert changed == {f"{last}_A", f"{last}_AAAA"}
+    assert changed == {f"{last}_{type}" for type in (("A", "AAAA") if ttl == 60 else ("CNAME",))}
     # Name, type and set identifier: Terraform changes the others in place.
     for id in changed:
         kept = ("name", "type", "set_identifier", "failover_routing_policy", "zone_id")
         assert [before.arguments[id][a] for a in kept] == [after.arguments[id][a] for a in kept]
 
 
+@pytest.mark.parametrize("ttl", TTLS)
 @pytest.mark.parametrize("count", [2, 3])
-def test_no_answer_is_empty_while_a_further_region_is_added(count):
+def test_no_answer_is_empty_while_a_further_region_is_added(count, ttl):
     regions, more = REGIONS[:count], REGIONS[: count + 1]
-    before = route(regions, "failover", evacuation=False)
-    after = route(more, "failover", evacuation=False)
+    before = route(regions, "failover", evacuation=False, ttl=ttl)
+    after = route(more, "failover", evacuation=False, ttl=ttl)
     changing = [
         id
         for id in after.records
-        if after.records[id].type == "A" and after.records[id] != before.records.get(id)
+        if after.records[id].type != "AAAA" and after.records[id] != before.records.get(id)
     ]
 
     # WHEN Terraform has applied any part of it, in any order that dependencies allow
@@ -355,11 +371,12 @@ def test_no_answer_is_empty_while_a_further_region_is_added(count):
     assert partly == 5  # nothing; either record behind, both; all of it
 
 
+@pytest.mark.parametrize("ttl", TTLS)
 @pytest.mark.parametrize(
     ("policy", "weights"),
     [("failover", None), ("weighted", {"us-east-1": 3, "us-west-2": 1, "eu-west-1": 0})],
 )
-def test_a_whole_environment_is_routed_as_its_file_says(policy, weights, tmp_path):
+def test_a_whole_environment_is_routed_as_its_file_says(policy, weights, ttl, tmp_path):
     # GIVEN an environment with three Regions
     regions = REGIONS[:3]
     text = (REPOSITORY / "environments" / "local.toml").read_text()
@@ -368,6 +385,7 @@ def test_a_whole_environment_is_routed_as_its_file_says(policy, weights, tmp_pat
         routing += f"\nweights = {{ {', '.join(f'{r} = {w}' for r, w in weights.items())} }}"
     text = text.replace('regions = ["us-east-1", "us-west-2"]', routing)
     text = re.sub(r'"(weather\.)?example\.com"', lambda m: f'"{NAME if m[1] else ZONE}"', text)
+    text = text.replace("[domain]", f"[domain]\nttl_seconds = {ttl}")
     (tmp_path / "local.toml").write_text(text)
     stack = weather_api.stack.build_stack(App(), load(tmp_path / "local.toml"))
     synthesized = Synthesized(stack)
@@ -381,5 +399,6 @@ def test_a_whole_environment_is_routed_as_its_file_says(policy, weights, tmp_pat
     # AND the operator's tool learns what it has to know
     outputs = {name: output["value"] for name, output in synthesized.json["output"].items()}
     assert outputs.get("weights") == weights
+    assert outputs.get("ttl_seconds") == (None if ttl == 60 else ttl)
     behind = [f"failover-2.{NAME}"] if policy == "failover" else None
     assert outputs.get("failover_names") == behind

@@ -27,10 +27,11 @@ THREE_REGIONS = {
 }
 
 
-def with_three_regions(folder, routing_policy):
+def with_three_regions(folder, routing_policy, ttl_seconds=60):
     """The example with three Regions, and every hardening option on."""
     text = EXAMPLE.read_text()
-    for key, value in (THREE_REGIONS | {"routing_policy": f'"{routing_policy}"'}).items():
+    changed = {"routing_policy": f'"{routing_policy}"', "ttl_seconds": f"{ttl_seconds}"}
+    for key, value in (THREE_REGIONS | changed).items():
         text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
         assert found == 1, key
     path = folder / f"{routing_policy}.toml"
@@ -50,6 +51,7 @@ def stacks(latency_file, tmp_path_factory):
         policy: with_three_regions(tmp_path_factory.mktemp(policy), policy)
         for policy in OTHER_POLICIES
     }
+    others["cname"] = with_three_regions(tmp_path_factory.mktemp("cname"), "failover", 10)
     built = {
         name: Synthesized(weather_api.stack.build_stack(App(), in_one_stack(path))).json
         for name, path in (FILES | {"latency": latency_file} | others).items()
@@ -57,7 +59,7 @@ def stacks(latency_file, tmp_path_factory):
     return built | {"orders": Synthesized(shop.build(App())).json}
 
 
-@pytest.fixture(params=[*FILES, "latency", *OTHER_POLICIES, "orders"])
+@pytest.fixture(params=[*FILES, "latency", *OTHER_POLICIES, "cname", "orders"])
 def stack(request, stacks):
     return stacks[request.param]
 

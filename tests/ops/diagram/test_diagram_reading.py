@@ -105,6 +105,16 @@ def test_what_is_behind_the_secondary_record_is_reached_by_it_alone(stacks):
     assert len(model.heads(aliases)) == 2
 
 
+def test_cname_records_show_their_time_to_live_and_reach_the_same(stacks):
+    model = read(stacks["cname"])
+    (aliases,) = nodes(model, Kind.ALIASES)
+    assert aliases.lines == ("weather.example.com", "CNAME, secondary")
+
+    lines = [line for node in nodes(model, Kind.RECORDS) for line in node.lines if "CNAME" in line]
+    assert sorted(lines) == [*2 * ["CNAME, 10 s, primary"], "CNAME, 10 s, secondary"]
+    assert model.regions == read(stacks["failover"]).regions
+
+
 def test_records_show_their_weight(stacks):
     lines = {line for n in nodes(read(stacks["weighted"]), Kind.RECORDS) for line in n.lines}
 

@@ -49,8 +49,9 @@ ZONE = Zone(
 ANSWERER = Answerer([ZONE], lambda _: True, lambda _: None)
 
 
-def resolve(name: str, kind: str) -> Answer:
-    return ANSWERER.answer(name, kind, "us-east-1")
+def resolve(name: str, kind: str, recursion_desired: bool) -> Answer:
+    answer = ANSWERER.resolve if recursion_desired else ANSWERER.answer
+    return answer(name, kind, "us-east-1")
 
 
 @pytest.fixture(scope="module")
