@@ -128,6 +128,8 @@ def _fixed(settings: Settings, hint: str) -> dict[str, Fixed]:
     if settings.table.consistency == "strong":
         # Only a table without items becomes strongly consistent, and its Regions stay.
         remedies = {}
+    if settings.domain.ttl_seconds < ALIAS_TTL_SECONDS:
+        remedies["routing_policy"] = "exchange the records step by step"
     return {
         name: Fixed(value, f"{remedies.get(name, other)}. {hint}".rstrip())
         for name, value in {

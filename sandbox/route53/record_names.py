@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _OCTAL = re.compile(r"\\([0-3][0-7]{2})")
+_END_IN_A_NAME = ("CNAME", "NS", "PTR", "MX", "SRV")
 _ESCAPED_IN_DNS_TEXT = '"().;\\@$'
 
 
@@ -30,14 +31,19 @@ def bare_zone_id(text: str) -> str:
 
 
 def dns_text_value(kind: str, value: str) -> str:
-    """Give a record's value as DNS text: character strings with decimal, not octal, escapes.
+    """Give a record's value as DNS text.
+
+    Character strings have decimal, not octal, escapes; names are fully qualified, as Route 53 takes
+    them whether they end with a dot or not.
 
     Args:
-        kind: The record type; only `TXT` and `SPF` hold character strings.
+        kind: The record type.
         value: The value as the API gives it.
 
     Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/ResourceRecordTypes.html
     """
+    if kind in _END_IN_A_NAME and not value.endswith("."):
+        return f"{value}."
     if kind not in ("TXT", "SPF"):
         return value
     return _OCTAL.sub(lambda match: f"\\{int(match.group(1), 8):03d}", value)

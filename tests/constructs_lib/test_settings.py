@@ -332,6 +332,27 @@ ERRORS = {
         },
         ["domain.regional_names:", "names of up to 64 characters"],
     ),
+    "time to live of more than an alias record": (
+        {"domain": VALID["domain"] + "\nttl_seconds = 61"},
+        [
+            "domain.ttl_seconds: got 61",
+            "a whole number from 1 to 60",
+            "set ttl_seconds = 60, or 10",
+        ],
+    ),
+    "no time to live": (
+        {"domain": VALID["domain"] + "\nttl_seconds = 0"},
+        ["domain.ttl_seconds: got 0"],
+    ),
+    "CNAME at the apex": (
+        {
+            "domain": 'zone_name = "example.com"\nrecord_name = "example.com"\nttl_seconds = 10',
+        },
+        [
+            'domain.ttl_seconds: got 10, which takes a CNAME record, and "example.com" is the apex',
+            'set ttl_seconds = 60, or for example record_name = "api.example.com"',
+        ],
+    ),
     "no concurrency to reserve": (
         {"health_check": "reserved_concurrency = 0"},
         ["health_check.reserved_concurrency: got 0", "1 to 450"],

@@ -221,6 +221,22 @@ def test_a_further_region_keeps_every_address_and_its_arguments(local, tmp_path)
     }
 
 
+def test_alias_and_cname_records_are_not_exchanged_by_a_deployment(tmp_path, local):
+    file = tmp_path / "local.toml"
+    text = (REPOSITORY / "environments" / "local.toml").read_text()
+    file.write_text(text.replace("[domain]", "[domain]\nttl_seconds = 10"))
+    shorter = Synthesized(weather_api.stack.build_stack(App(), load(file)))
+
+    alias, cname = (
+        each.resources("terraform_data")["deployed_settings"]["input"]["routing_policy"]
+        for each in (local, shorter)
+    )
+
+    # Those of an environment that is deployed already: no new setting that its state would lack.
+    assert alias == "failover"
+    assert cname == "failover by CNAME records (ttl_seconds below 60)"
+
+
 def test_what_is_fixed_once_deployed_is_kept_and_compared(local):
     data = local.resources("terraform_data")
 

@@ -210,3 +210,25 @@ def test_a_connection_that_does_not_come_about_says_nothing_of_the_region():
 
     assert closed.request("GET", f"https://{NAME}/", address="127.0.0.1").unreachable
     assert closed.request("GET", f"https://{NAME}/").unreachable
+
+
+CNAME = DnsAnswer(ttl_seconds=10, target="d-1.execute-api.us-east-1.amazonaws.com")
+
+
+def test_the_host_that_a_cname_points_to_is_asked_of_the_system_and_lives_as_the_record(servers):
+    found, _ = servers(CNAME, system=DnsAnswer(("192.0.2.9",), source=SYSTEM))
+
+    answer = found.resolve("api.example.com", "A")
+
+    # Who names the Region is a server of the zone: nothing of that may be cached.
+    assert (answer.addresses, answer.ttl_seconds, answer.source) == (("192.0.2.9",), 10, "")
+    assert answer.target == CNAME.target
+
+
+def test_a_host_that_the_system_does_not_know_is_named(servers):
+    found, _ = servers(CNAME, system=DnsAnswer(error="no such host", is_known=False))
+
+    answer = found.resolve("api.example.com", "A")
+
+    assert (answer.addresses, answer.is_known) == ((), False)
+    assert answer.error == f"{CNAME.target}: no such host"

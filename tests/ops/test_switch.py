@@ -16,7 +16,7 @@ from ops import switch
 from ops.__main__ import main
 from ops.cli import switch as switch_cli
 from ops.errors import ExitCode, OpsError
-from ops.switch_timing import timing_of
+from ops.switch_timing import Timing, timing_of
 
 pytestmark = pytest.mark.unit
 
@@ -340,6 +340,13 @@ def test_engage_says_what_dns_will_do_and_by_when(production, run):
     assert "within 150 s (TTL: 60 s more)" in out
     assert "These times are Route 53's defaults" in out
     assert "Restore it with: python -m ops switch restore us-east-1 --environment production" in out
+
+
+def test_the_time_to_live_of_the_records_in_use_is_named():
+    timing = Timing(10, 1, environment(outputs={"ttl_seconds": 10}).outputs.answer_ttl_seconds)
+
+    assert (timing.route53_seconds, timing.customers_seconds) == (10, 20)
+    assert environment().outputs.answer_ttl_seconds == 60
 
 
 def test_engage_again_says_that_it_was_evacuated(production, run):

@@ -105,6 +105,59 @@ def test_each_region_has_an_a_and_an_aaaa_failover_record_with_its_health_check(
     assert {record["name"] for record in records.values()} == {"api.shop.example"}
 
 
+def route_with(ttl_seconds, record_name="api.shop.example"):
+    stack = new_stack()
+    dns = FailoverDns(
+        stack, "name", provider=providers(stack, REGIONS[0])[REGIONS[0]],
+        zone_name="shop.example", record_name=record_name,
+    )  # fmt: skip
+    dns.route(
+        [endpoint(region, named=True) for region in REGIONS],
+        health_check=HealthCheck("/live/ping"),
+        ttl_seconds=ttl_seconds,
+    )
+    return Synthesized(stack)
+
+
+def test_a_shorter_time_to_live_takes_cname_records_and_aliases_of_them():
+    records = route_with(10).resources("aws_route53_record")
+
+    assert {
+        id: (record["name"], record.get("ttl"), record.get("records"), record.get("alias"))
+        for id, record in records.items()
+        if record["type"] == "CNAME"
+    } == {
+        "name_primary_CNAME": ("api.shop.example", 10, [f"d-1.{REGIONS[0]}.example"], None),
+        "name_secondary_CNAME": (
+            "api.shop.example", None, None,
+            {
+                "name": "failover-2.api.shop.example",
+                "zone_id": "${data.aws_route53_zone.name_zone.zone_id}",
+                "evaluate_target_health": True,
+            },
+        ),
+        "name_failover_2_primary_CNAME": (
+            "failover-2.api.shop.example", 10, [f"d-1.{REGIONS[1]}.example"], None,
+        ),
+        "name_failover_2_secondary_CNAME": (
+            "failover-2.api.shop.example", 10, [f"d-1.{REGIONS[2]}.example"], None,
+        ),
+    }  # fmt: skip
+    # The Regions' own names route without conditions: nothing there is to follow sooner.
+    assert {r["type"] for r in records.values() if r["name"].startswith("eu-")} == {"A", "AAAA"}
+
+
+@pytest.mark.parametrize("ttl_seconds", [0, 61])
+def test_a_time_to_live_that_no_record_has_is_refused(ttl_seconds):
+    with pytest.raises(ValueError, match=rf"got {ttl_seconds} s to live: give 1 to 60"):
+        route_with(ttl_seconds)
+
+
+def test_a_cname_record_at_the_apex_is_refused():
+    with pytest.raises(ValueError, match=r"apex of its zone, which cannot have a CNAME record"):
+        route_with(10, record_name="shop.example")
+
+
 def test_an_alias_record_has_no_ttl(failover):
     assert not [r for r in routing_records(failover[0]).values() if "ttl" in r]
 

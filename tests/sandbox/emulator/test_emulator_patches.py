@@ -975,6 +975,39 @@ def see_aliases_of_nothing(aws):
     assert "that target was not found" in error_of("www", own, f"behind.{name}", type="AAAA")
 
 
+@observes(route53.cname_record_is_alone)
+def see_cname_records_beside_others(aws):
+    client, zone_name = aws.client("route53"), f"{uuid.uuid4().hex}.test"
+    zone = client.create_hosted_zone(Name=zone_name, CallerReference=zone_name)["HostedZone"]["Id"]
+
+    def record(name, kind, value):
+        return {
+            "Name": name, "Type": kind, "TTL": 60, "ResourceRecords": [{"Value": value}]
+        }  # fmt: skip
+
+    def error_of(*changes):
+        batch = [{"Action": action, "ResourceRecordSet": each} for action, each in changes]
+        try:
+            client.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": batch})
+        except ClientError as error:
+            return str(error)
+        return ""
+
+    name = f"www.{zone_name}"
+    address, cname = record(name, "A", "192.0.2.1"), record(name, "CNAME", "other.test")
+    assert error_of(("CREATE", address)) == ""
+    assert "InvalidChangeBatch" in error_of(("CREATE", cname))
+    assert "conflicts with other records" in error_of(("UPSERT", cname))
+    # Nothing of a batch that is refused is done.
+    other = record(f"a.{zone_name}", "A", "192.0.2.1")
+    assert error_of(("CREATE", other), ("CREATE", cname)) != ""
+    assert error_of(("DELETE", address), ("CREATE", cname), ("CREATE", other)) == ""
+    assert "conflicts" in error_of(("CREATE", address))
+    assert "not permitted at apex" in error_of(("CREATE", record(zone_name, "CNAME", "x.test")))
+    # Below it, other names are free.
+    assert error_of(("CREATE", record(f"_x.{name}", "CNAME", "y.test"))) == ""
+
+
 def health_check(aws, **config):
     client = aws.client("route53")
     if config.get("Type") == "CALCULATED":

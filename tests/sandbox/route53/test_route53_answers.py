@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.route53.answers import Answer, Answerer
+from sandbox.route53.answers import Answer, Answerer, Records
 from sandbox.route53.endpoints import Endpoint
 from sandbox.route53.model import AliasTarget, Policy, RecordSet, Zone
 from sandbox.route53.routing import nearest_first
@@ -186,6 +186,51 @@ def test_a_cname_loop_ends_in_servfail() -> None:
     answer = ask((cname("www", "other.example.com"), cname("other", "www.example.com")))
     assert answer.code == "SERVFAIL"
     assert answer.reason
+
+
+def at_aws(records: tuple[RecordSet, ...]) -> Answerer:
+    zone = Zone("Z", "example.com.", (*APEX, *records))
+    return Answerer([zone], lambda _: True, ENDPOINTS.get)
+
+
+@pytest.mark.parametrize(("kind", "address"), [("A", "127.0.1.1"), ("AAAA", "::1")])
+def test_a_resolver_adds_the_addresses_of_an_endpoint_that_route53_leaves_out(
+    kind: str, address: str
+) -> None:
+    answerer = at_aws((replace(cname("www", EAST), ttl_seconds=10),))
+
+    told = answerer.answer("www.example.com", kind, "us-east-1")
+    resolved = answerer.resolve("www.example.com", kind, "us-east-1")
+
+    assert [(r.type, r.ttl_seconds) for r in told.records] == [("CNAME", 10)]
+    assert told.endpoint == EAST
+    assert [(r.name, r.type, r.ttl_seconds, r.values) for r in resolved.records] == [
+        ("www.example.com.", "CNAME", 10, (EAST,)),
+        (EAST, kind, 60, (address,)),
+    ]
+
+
+def test_the_host_name_of_an_endpoint_is_resolved_but_not_by_route53() -> None:
+    answerer = at_aws(())
+
+    assert answerer.answer(EAST, "A", "us-east-1").code == "REFUSED"
+    assert values(answerer.resolve(EAST, "A", "us-east-1")) == ("127.0.1.1",)
+    assert answerer.resolve("elsewhere.test", "A", "us-east-1").code == "REFUSED"
+
+
+def test_an_endpoint_without_an_address_of_the_type_is_resolved_to_its_cname_alone() -> None:
+    answer = at_aws((cname("www", WEST),)).resolve("www.example.com", "AAAA", "us-east-1")
+
+    assert [record.type for record in answer.records] == ["CNAME"]
+
+
+def test_an_alias_of_a_cname_answers_with_it_under_its_own_name_and_ttl() -> None:
+    behind = replace(cname("behind", EAST), ttl_seconds=20)
+    above = replace(alias("www", "behind.example.com.", zone="Z"), type="CNAME")
+
+    (record,) = ask((above, behind)).records
+
+    assert record == Records("www.example.com.", "CNAME", 20, (EAST,))
 
 
 # --- aliases ---------------------------------------------------------------------------------
