@@ -26,6 +26,7 @@ REMOVED = object()
 Operations = Callable[[tuple[Operation, ...]], tuple[Operation, ...]]
 ARCHITECTURE = "../explanation/architecture.md"
 DEPLOY = "../how-to/deploy-changes.md"
+EXCHANGE = "../how-to/recovery-time.md#change-ttl_seconds-on-an-environment-that-serves"
 ANOTHER = f"{ARCHITECTURE}#what-is-fixed-once-a-stack-is-deployed"
 
 
@@ -270,6 +271,33 @@ _DOMAIN = (
     ),
 )  # fmt: skip
 
+_TIME_TO_LIVE = (
+    _refused("domain.ttl_seconds", "60 to 10", {"domain.ttl_seconds": 10}, steps=EXCHANGE),
+    Change(
+        setting="domain.ttl_seconds", change="60 to 10, by the steps",
+        after={"domain.ttl_seconds": 10}, before={"domain.ttl_seconds": 60}, outcome=NEEDS_STEPS,
+        steps=EXCHANGE, note="Customers get an answer throughout.",
+    ),
+    Change(
+        setting="domain.ttl_seconds", change="10 to 20",
+        after={"domain.ttl_seconds": 20}, before={"domain.ttl_seconds": 10},
+    ),
+    _refused(
+        "domain.ttl_seconds", "20 to 60", {"domain.ttl_seconds": 60},
+        before={"domain.ttl_seconds": 20}, steps=EXCHANGE,
+    ),
+    Change(
+        setting="domain.ttl_seconds", change="20 to 60, by the steps",
+        after={"domain.ttl_seconds": 60}, before={"domain.ttl_seconds": 20}, outcome=NEEDS_STEPS,
+        steps=EXCHANGE, note="Customers get an answer throughout.",
+    ),
+    Change(
+        setting="domain.ttl_seconds", change="below 60 for the zone's own name",
+        after={"domain.ttl_seconds": 10, "domain.record_name": "example.com"},
+        outcome=REFUSED_BY_SETTINGS,
+    ),
+)  # fmt: skip
+
 _HEALTH_CHECK = (
     Change(
         setting="health_check.interval_seconds", change="10 to 30",
@@ -466,5 +494,6 @@ BACKEND = tuple(
 )  # fmt: skip
 
 CHANGES = (
-    *_TOP, *_API, *_TABLE, *_DOMAIN, *_HEALTH_CHECK, *_OPTIONS, *_PLANS, *_TAGS, *_OPERATIONS
+    *_TOP, *_API, *_TABLE, *_DOMAIN, *_TIME_TO_LIVE, *_HEALTH_CHECK, *_OPTIONS, *_PLANS, *_TAGS,
+    *_OPERATIONS,
 )  # fmt: skip

@@ -43,6 +43,7 @@ RUNBOOKS = {
     "key-rotation.md",
     "leave-cdktf.md",
     "move-the-domain.md",
+    "recovery-time.md",
     "regional-outage.md",
     "replace-the-second-region.md",
     "restore-to-a-point-in-time.md",

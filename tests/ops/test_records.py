@@ -128,7 +128,7 @@ def test_every_record_is_exchanged_in_one_batch(tmp_path, existing, wanted, ttl)
     }
     # What is deleted is named as Route 53 has it.
     key = json.dumps
-    assert sorted(map(key, by_action["DELETE"])) == sorted(map(key, existing * 2))[::2]
+    assert sorted(map(key, by_action["DELETE"])) == sorted(map(key, existing))
     created = [canonical(each) for each in by_action["CREATE"]]
     assert sorted(map(key, created)) == sorted(key(canonical(each)) for each in wanted)
     # A name exists before an alias of it.
@@ -175,7 +175,7 @@ def test_a_target_that_is_no_region_stops_everything(tmp_path):
     strange = CNAMES[0] | {"ResourceRecords": [{"Value": "elsewhere.test"}]}
     here, route53 = world([strange, *CNAMES[1:]])
 
-    with pytest.raises(OpsError, match="points to elsewhere.test, which is no Region"):
+    with pytest.raises(OpsError, match=r"points to elsewhere\.test, which is no Region"):
         records.plan(here, synthesized(tmp_path, ALIASES))
     assert not route53.batches
 

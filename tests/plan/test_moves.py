@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from deployment import NAME, REGIONS, SHIPPED, Checkout, aliases, zone_of
+from repository_files import REPOSITORY
 from table import TABLE
 from test_runbooks import blocks_of
 
@@ -122,6 +123,78 @@ def test_a_third_region_is_added(trial):
         assert aliases(trial, zone)["secondary", type] == behind
         assert aliases(trial, zone, behind)["primary", type] == before["secondary", type]
         assert f".{NEW}." in aliases(trial, zone, behind)["secondary", type]
+    assert trial.changes_by_stack() == {}
+
+
+def routed(deployment, zone):
+    """`{(name, type, set identifier): (time to live, what it points to)}` of what routes."""
+    found = deployment.client("route53").list_resource_record_sets(HostedZoneId=zone)
+    return {
+        (r["Name"], r["Type"], r["SetIdentifier"]): (
+            r.get("TTL"),
+            r["AliasTarget"]["DNSName"] if "AliasTarget" in r else r["ResourceRecords"][0]["Value"],
+        )
+        for r in found["ResourceRecordSets"]
+        if "SetIdentifier" in r
+    }
+
+
+@pytest.mark.parametrize("policy", ["failover", "weighted"])
+def test_alias_records_become_cname_records_and_alias_records_again(aws, tmp_path, policy):
+    # GIVEN three Regions: with failover, records of two names
+    regions = (*REGIONS, NEW)
+    text = SHIPPED.replace(
+        'regions = ["us-east-1", "us-west-2"]',
+        f'regions = {json.dumps(regions)}\nrouting_policy = "{policy}"\nlayout = "regional"',
+    )
+    account = "000000000091" if policy == "failover" else "000000000092"
+    text = text.replace("000000000000", account).replace("[domain]", "[domain]\nttl_seconds = 60")
+    trial = Checkout(tmp_path, aws, text, name="trial", account=account)
+    trial.environment["PYTHONPATH"] = str(REPOSITORY)
+    trial.synthesize()
+    trial.deploys()
+    zone = zone_of(trial)
+    aliases_of_all = routed(trial, zone)
+    hosts = {to for _, to in aliases_of_all.values() if "execute-api" in to}
+    assert len(hosts) == 3
+    records = (
+        "python -m ops records --environment trial",
+        f"{sys.executable} -m ops records --environment trial --yes --folder {tmp_path} "
+        "--stack-folder cdktf.out/stacks/trial-routing",
+    )
+    parts = ("data us-west-2", f"data {NEW} us-west-2")
+
+    def exchange():
+        operator = Operator("recovery-time.md", "ops records --environment trial")
+        return operator.runs_the_next_block(trial, records, parts)
+
+    # WHEN the time to live becomes a shorter one
+    trial.synthesize(("ttl_seconds = 60", "ttl_seconds = 10"))
+    for folder in trial.stacks.values():
+        assert f"routing_policy is {policy} where" in trial.refusal(folder=folder)
+    applied = exchange()
+
+    # THEN nothing but what noted it is destroyed, and every Region has a CNAME record
+    assert destroyed_by(applied) == [1] * len(trial.stacks)
+    count = 4 if policy == "failover" else 3
+    assert f"{count} imported" in applied
+    now = routed(trial, zone)
+    assert {type for _, type, _ in now} == {"CNAME"}
+    assert len(now) == count
+    assert {to for ttl, to in now.values() if ttl == 10} == {h.rstrip(".") for h in hosts}
+    assert trial.changes_by_stack() == {}
+
+    # WHEN it becomes another short one, a deployment is enough
+    trial.synthesize(("ttl_seconds = 60", "ttl_seconds = 20"))
+    trial.runs("trial-routing", "apply", "-auto-approve", "-input=false")
+    assert {ttl for ttl, to in routed(trial, zone).values() if "execute-api" in to} == {20}
+
+    # WHEN it becomes that of alias records again, THEN all is as it was
+    trial.synthesize()
+    for folder in trial.stacks.values():
+        assert f"routing_policy is {policy} by CNAME records" in trial.refusal(folder=folder)
+    assert destroyed_by(exchange()) == [1] * len(trial.stacks)
+    assert routed(trial, zone) == aliases_of_all
     assert trial.changes_by_stack() == {}
 
 

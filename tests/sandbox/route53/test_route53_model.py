@@ -59,6 +59,23 @@ def test_routing_policy_follows_from_the_fields(extra: dict[str, Any], policy: s
     assert (record.policy, record.ttl_seconds, record.values) == (policy, 5, ("x",))
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "read"),
+    [
+        ("CNAME", "d-1.us-east-1.test", "d-1.us-east-1.test."),
+        ("CNAME", "b.test.", "b.test."),
+        ("MX", "10 mx.test", "10 mx.test."),
+        ("A", "192.0.2.1", "192.0.2.1"),
+    ],
+)
+def test_names_in_values_are_fully_qualified(kind: str, value: str, read: str) -> None:
+    values = [{"Value": value}]
+    record = RecordSet.from_api(
+        {"Name": "a.test.", "Type": kind, "TTL": 5, "ResourceRecords": values}
+    )
+    assert record.values == (read,)
+
+
 def test_alias_target_is_read_with_its_zone_and_health_evaluation() -> None:
     record = RecordSet.from_api(
         {

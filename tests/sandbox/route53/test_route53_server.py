@@ -23,12 +23,14 @@ from hypothesis import strategies as st
 
 from ops.errors import OpsError
 from sandbox.route53.answers import Answer, Answerer, Records
+from sandbox.route53.endpoints import Endpoint
 from sandbox.route53.model import RecordSet, Zone
 from sandbox.route53.server import DnsServer
 from sandbox.route53.wire import respond, shortened
 
 pytestmark = pytest.mark.unit
 
+REGION = "d-1.execute-api.us-east-1.amazonaws.com."
 SOA = "ns-1.test. hostmaster.test. 1 7200 900 1209600 86400"
 MANY = tuple(f"192.0.2.{n}" for n in range(1, 61))
 HUGE = tuple(f"198.51.{n // 200}.{n % 200}" for n in range(300))
@@ -43,10 +45,12 @@ ZONE = Zone(
         RecordSet("huge.example.com.", "A", ttl_seconds=300, values=HUGE),
         RecordSet("note.example.com.", "TXT", ttl_seconds=5, values=('"one" "two"',)),
         RecordSet("mail.example.com.", "MX", ttl_seconds=5, values=("10 mx.test.",)),
+        RecordSet("api.example.com.", "CNAME", ttl_seconds=10, values=(REGION,)),
         RecordSet("broken.example.com.", "A", ttl_seconds=5, values=("not an address",)),
     ),
 )
-ANSWERER = Answerer([ZONE], lambda _: True, lambda _: None)
+ENDPOINTS = {REGION: Endpoint(("127.0.1.1",))}
+ANSWERER = Answerer([ZONE], lambda _: True, ENDPOINTS.get)
 
 
 def resolve(name: str, kind: str, recursion_desired: bool) -> Answer:
@@ -91,6 +95,19 @@ def test_an_answer_is_authoritative_and_carries_the_zones_name_servers(port: int
     assert not response.flags & dns.flags.RA
     assert [str(rrset) for rrset in response.answer] == ["www.example.com. 300 IN A 192.0.2.1"]
     assert response.authority[0].rdtype == dns.rdatatype.NS
+
+
+@pytest.mark.parametrize("kind", ["A", "AAAA"])
+def test_a_name_server_answers_a_cname_and_a_resolver_the_addresses_that_there_are(
+    port: int, kind: str
+) -> None:
+    server = udp(port, query("api.example.com", kind, flags=0))
+    resolver = udp(port, query("api.example.com", kind))
+
+    cname = f"api.example.com. 10 IN CNAME {REGION}"
+    assert [str(rrset) for rrset in server.answer] == [cname]
+    addresses = [f"{REGION} 60 IN A 127.0.1.1"] if kind == "A" else []
+    assert [str(rrset) for rrset in resolver.answer] == [cname, *addresses]
 
 
 def test_the_question_comes_back_spelt_as_it_was_asked(port: int) -> None:
