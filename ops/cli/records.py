@@ -1,12 +1,15 @@
 """`python -m ops records`: exchanges alias records for CNAME records, or the reverse."""
 
 import argparse
+from pathlib import Path
 
 from ops import records
 from ops.cli.confirmation import add_confirmation_option, confirm
 from ops.cli.options import Commands, add_command, environment_from, identified, terraform_folder
 from ops.cli.program import Result
+from ops.environment import Environment
 from ops.errors import ExitCode
+from ops.stacks import stacks_of
 
 
 def add_to(commands: Commands) -> None:
@@ -29,8 +32,17 @@ def add_to(commands: Commands) -> None:
     add_confirmation_option(parser)
 
 
+def _folder(environment: Environment, options: argparse.Namespace) -> Path:
+    """Folder of the synthesized stack with the records: the one that is deployed last."""
+    sandbox = environment.descriptor.sandbox
+    if sandbox and sandbox.synthesized and not options.stack_folder:
+        return stacks_of(environment.name, sandbox.synthesized)[-1]
+    return terraform_folder(options)
+
+
 def _records(options: argparse.Namespace) -> int:
-    environment, folder = environment_from(options), terraform_folder(options)
+    environment = environment_from(options)
+    folder = _folder(environment, options)
     identity = identified(environment, otherwise="records can wait")
     exchange = records.plan(environment, folder)
     to = (

@@ -24,7 +24,6 @@ import weather_api.stack
 from constructs_lib.settings import SettingsError, load
 from ops.environment_file import FOLDER_VARIABLE
 from ops.records import IMPORT_FILE
-from sandbox import lifecycle
 from sandbox.workspace import Workspace
 from scripts import changes as table
 from scripts.changes import APPLIED, NEEDS_STEPS, REFUSED_BY_PLAN, REFUSED_BY_SETTINGS, Result
@@ -115,7 +114,8 @@ class Running:
             # What is in the state is no longer there.
             arguments = (*QUIETLY, "-refresh=true", "-replace=terraform_data.deployed_settings")
         messages, succeeded = self.terraform("apply", "-auto-approve", *arguments)
-        (self._terraform.folder / IMPORT_FILE).unlink(missing_ok=True)
+        for file in self.api.workspace.synthesized.glob(f"**/{IMPORT_FILE}"):
+            file.unlink()
         assert succeeded, errors_of(messages)
         self.values, self.operations = values, operations
         actions = actions_of(messages)
@@ -127,15 +127,8 @@ class Running:
 
     def _exchange_records(self):
         """The first step of docs/how-to/recovery-time.md."""
-        done = run_ops(
-            "records", "--yes", "--stack-folder", str(self._terraform.folder),
-            **self._terraform.environment,
-        )  # fmt: skip
+        done = run_ops("records", "--folder", str(self.api.workspace.folder))
         assert done.returncode == 0, done.stdout + done.stderr
-
-    @property
-    def _terraform(self):
-        return self.api.workspace.terraform(lifecycle.terraform_environment(self.api.local.sandbox))
 
     def make(self, change):
         """Make a change."""

@@ -7,6 +7,7 @@ measured.
 import json
 import os
 import re
+import time
 
 import pytest
 from local_api import Api, run_ops
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.e2e
 WRITES_DOCS = os.environ.get("FAILOVER_WRITE_DOCS") == "1"
 SPEED = 2
 """So slow that a single late response of a busy machine does not fail a check of threshold 1."""
+PATIENCE_SECONDS = 300
 LONGEST_RTO_SECONDS = 35
 """Of the fastest profile, on AWS."""
 DEFAULT, FAST, FASTEST = PROFILES
@@ -51,9 +53,21 @@ def sandbox(request, tmp_path_factory):
     )
     try:
         sandbox.up("--speed", str(SPEED))
+        wait_until_healthy(sandbox)
         yield sandbox
     finally:
         sandbox.down()
+
+
+def wait_until_healthy(sandbox):
+    """New checks of evacuations are unhealthy until they have their first results."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while any(
+        not check["healthy"]
+        for check in sandbox.local.environment.sandbox_status()["health_checks"]
+    ):
+        assert time.monotonic() < deadline, sandbox.local.environment.sandbox_status()
+        time.sleep(0.5)
 
 
 def drill(sandbox):

@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops.errors import OpsError
+from ops.name_servers import NameServers
 from sandbox.route53.answers import Answer, Answerer, Records
 from sandbox.route53.endpoints import Endpoint
 from sandbox.route53.model import RecordSet, Zone
@@ -108,6 +109,13 @@ def test_a_name_server_answers_a_cname_and_a_resolver_the_addresses_that_there_a
     assert [str(rrset) for rrset in server.answer] == [cname]
     addresses = [f"{REGION} 60 IN A 127.0.1.1"] if kind == "A" else []
     assert [str(rrset) for rrset in resolver.answer] == [cname, *addresses]
+
+
+def test_the_operators_tool_follows_a_cname_and_keeps_its_time_to_live(port: int) -> None:
+    answer = NameServers(lambda: [("127.0.0.1", port)]).resolve("api.example.com", "A")
+
+    assert (answer.addresses, answer.ttl_seconds) == (("127.0.1.1",), 10)
+    assert answer.target == REGION.rstrip(".")
 
 
 def test_the_question_comes_back_spelt_as_it_was_asked(port: int) -> None:
