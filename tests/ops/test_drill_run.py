@@ -441,6 +441,20 @@ def test_a_speed_that_the_machine_cannot_follow_is_lowered_and_set_back(
     assert "runs 3.3 times as fast as on AWS, not 20 times" in capsys.readouterr().out
 
 
+def test_dns_counts_whole_seconds_so_a_short_time_to_live_lowers_the_speed(
+    environment, status, monkeypatch, capsys
+):
+    at_latency(monkeypatch, 0.01)
+    outputs = replace(environment.outputs, ttl_seconds=10)
+    short = replace(environment, descriptor=replace(environment.descriptor, outputs=outputs))
+
+    with at_followed_speed(short, print) as followed:
+        assert followed.speed == status.speed == 10
+
+    assert status.set == [10, 20]
+    assert "its time to live is 10 s: the drill runs 10 times" in capsys.readouterr().out
+
+
 def test_health_checks_that_a_busy_machine_failed_are_waited_for(
     environment, status, monkeypatch, capsys
 ):

@@ -2,12 +2,15 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError
-from fake_environment import EAST, NAME, OUTPUTS, WEST, Canned, environment
+from fake_environment import EAST, NAME, OUTPUTS, WEST, Canned, environment, sandbox_access
 
 from ops import records
+from ops.__main__ import main
+from ops.cli import records as records_cli
 from ops.errors import OpsError
 
 pytestmark = pytest.mark.unit
@@ -183,3 +186,45 @@ def test_a_target_that_is_no_region_stops_everything(tmp_path):
 def test_what_is_not_synthesized_is_named(tmp_path):
     with pytest.raises(OpsError, match="is not synthesized"):
         records.plan(world(ALIASES)[0], tmp_path)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """The command on a sandbox whose stack is synthesized here: its exit code."""
+    stack = tmp_path / "stacks" / "production"
+    stack.mkdir(parents=True)
+
+    def run(existing, wanted):
+        here, route53 = world(existing)
+        access = replace(sandbox_access(), synthesized=tmp_path)
+        here = replace(here, descriptor=replace(here.descriptor, sandbox=access))
+        monkeypatch.setattr(records_cli, "environment_from", lambda _: here)
+        monkeypatch.setattr(records_cli, "identified", lambda *_, **__: None)
+        synthesized(stack, wanted)
+        return main(["records", "--environment", "production"]), route53.batches
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("existing", "wanted", "words"),
+    [
+        (ALIASES, CNAMES, "8 records were replaced by 4 CNAME records, of 10 s to live"),
+        (CNAMES, ALIASES, "4 records were replaced by 8 alias records, of 60 s to live"),
+    ],
+    ids=["to CNAME", "to alias"],
+)
+def test_the_command_says_what_it_did_and_what_is_next(command, capsys, existing, wanted, words):
+    code, batches = command(existing, wanted)
+
+    out = capsys.readouterr().out
+    assert (code, len(batches)) == (0, 1)
+    assert words in out
+    assert "stacks/production apply -replace=terraform_data.deployed_settings" in out
+
+
+def test_the_command_changes_nothing_where_nothing_is_to_change(command, capsys):
+    code, batches = command(ALIASES, ALIASES)
+
+    assert (code, batches) == (2, [])
+    assert "run synth first" in capsys.readouterr().err

@@ -235,17 +235,18 @@ def test_dns_should_route_to_what_may_serve_in_every_state(policy, possible):
         assert found
 
 
-def test_an_answer_from_behind_the_secondary_is_attributed_to_its_region(monkeypatch):
+@pytest.mark.parametrize(("kind", "type_"), [("failover", "AAAA"), ("failover by CNAME", "CNAME")])
+def test_an_answer_from_behind_the_secondary_is_attributed_to_its_region(monkeypatch, kind, type_):
     """Without IPv6 on this machine: the records that are in service say it."""
     groups = [
-        {"name": f"{NAME}.", "type": "AAAA", "in_service": ["secondary"]},
-        {"name": f"{BEHIND}.", "type": "AAAA", "in_service": ["secondary"]},
+        {"name": f"{NAME}.", "type": type_, "in_service": ["secondary"]},
+        {"name": f"{BEHIND}.", "type": type_, "in_service": ["secondary"]},
     ]
     checks = [
         {"id": id, "healthy": id == "health_check_ids-third", "reason": "", "status": ""}
         for id in routed("failover").outputs.health_check_ids.values()
     ]
-    given = routed("failover", network=WithoutIpv6(), sandbox=sandbox_access())
+    given = routed(kind, network=WithoutIpv6(), sandbox=sandbox_access())
     monkeypatch.setattr(
         type(given), "sandbox_status", lambda _: {"records": groups, "health_checks": checks}
     )

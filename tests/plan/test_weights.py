@@ -21,15 +21,25 @@ def weights_in(deployed):
     }
 
 
-def test_weights_are_changed_in_place(aws, tmp_path):
+@pytest.mark.parametrize(
+    ("account", "ttl", "types"),
+    [
+        ("000000000000", 60, ("A", "AAAA")),
+        pytest.param("000000000001", 10, ("CNAME",), marks=pytest.mark.soak),
+    ],
+    ids=["alias", "CNAME"],
+)
+def test_weights_are_changed_in_place(aws, tmp_path, account, ttl, types):
     # GIVEN an environment with equal weights
     text = SHIPPED.replace('regions = ["us-east-1", "us-west-2"]\n', WEIGHTED)
     assert text != SHIPPED
-    deployed = Deployment(tmp_path, aws, text)
+    text = text.replace("000000000000", account)
+    text = text.replace("[domain]", f"[domain]\nttl_seconds = {ttl}")
+    deployed = Deployment(tmp_path, aws, text, account=account)
     deployed.synthesize()
     assert deployed.terraform("init", "-input=false").returncode == 0
     deployed.apply()
-    assert weights_in(deployed) == {(r, type): 1 for r in REGIONS for type in ("A", "AAAA")}
+    assert weights_in(deployed) == {(r, type): 1 for r in REGIONS for type in types}
     assert deployed.changes() is None
 
     # WHEN they are given
@@ -39,8 +49,9 @@ def test_weights_are_changed_in_place(aws, tmp_path):
     applied = deployed.apply()
 
     # THEN nothing but the records changes
-    assert "Apply complete! Resources: 0 added, 6 changed, 0 destroyed." in applied
+    changed = len(REGIONS) * len(types)
+    assert f"Apply complete! Resources: 0 added, {changed} changed, 0 destroyed." in applied
     assert weights_in(deployed) == {
-        (region, type): weight for region, weight in weights.items() for type in ("A", "AAAA")
+        (region, type): weight for region, weight in weights.items() for type in types
     }
     assert deployed.changes() is None
