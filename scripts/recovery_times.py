@@ -27,19 +27,34 @@ class Profile:
         interval_seconds: `health_check.interval_seconds`.
         failure_threshold: `health_check.failure_threshold`.
         ttl_seconds: `domain.ttl_seconds`.
+        price: What it costs more than the default.
+        false_alarm: What is a failover though it is none, and how long it lasts.
     """
 
     name: str
     interval_seconds: int
     failure_threshold: int
     ttl_seconds: int
+    price: str
+    false_alarm: str
 
 
 PROFILES = (
-    Profile(name="default", interval_seconds=30, failure_threshold=3, ttl_seconds=60),
-    Profile(name="fast", interval_seconds=10, failure_threshold=3, ttl_seconds=60),
-    Profile(name="fastest", interval_seconds=10, failure_threshold=1, ttl_seconds=10),
-)
+    Profile(
+        name="default", interval_seconds=30, failure_threshold=3, ttl_seconds=60,
+        price="nothing", false_alarm="three responses in a row that are late: over a minute",
+    ),
+    Profile(
+        name="fast", interval_seconds=10, failure_threshold=3, ttl_seconds=60,
+        price="three times the health checks' requests, and their option",
+        false_alarm="three in a row: over twenty seconds",
+    ),
+    Profile(
+        name="fastest", interval_seconds=10, failure_threshold=1, ttl_seconds=10,
+        price="the same, and each DNS query, of which there are six times as many",
+        false_alarm="one response that is late: up to ten seconds",
+    ),
+)  # fmt: skip
 """Those that docs/how-to/recovery-time.md explains."""
 
 
@@ -139,6 +154,15 @@ def page(results: Sequence[Result]) -> str:
         "Retrying client | Speed |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
         *map(_row, results),
+        "",
+        "## Price and false alarms",
+        "",
+        "A disturbance is a failover if more than 82 % of the checkers see it. What it costs in "
+        "dollars, from assumed list prices: [Cost per month](../how-to/cost.md#options).",
+        "",
+        "| Profile | Costs more than the default | A failover without an outage |",
+        "|---|---|---|",
+        *(f"| **{each.name}** | {each.price} | {each.false_alarm} |" for each in PROFILES),
     ]
     return "\n".join([*lines, ""])
 

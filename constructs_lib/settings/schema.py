@@ -308,7 +308,8 @@ class HealthCheckSettings(_Section):
         default=30,
     )
     failure_threshold: int = _setting(
-        "Consecutive results that change the state of a health check, in both directions.",
+        "Consecutive results that change the state of a health check, in both directions. With 1, "
+        "one response that is late for nearly all checkers is a failover.",
         allowed="a whole number from 1 to 10",
         fix="set failure_threshold = 3",
         default=3,

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.e2e
 WRITES_DOCS = os.environ.get("FAILOVER_WRITE_DOCS") == "1"
 SPEED = 2
 """So slow that a single late response of a busy machine does not fail a check of threshold 1."""
+ATTEMPTS = 3
 PATIENCE_SECONDS = 300
 LONGEST_RTO_SECONDS = 35
 """Of the fastest profile, on AWS."""
@@ -70,21 +71,22 @@ def wait_until_healthy(sandbox):
         time.sleep(0.5)
 
 
-def drill(sandbox):
-    """The report of a drill, and what the command printed."""
+def report_of_a_drill(sandbox):
+    """The report of a drill that passed; a busy machine may fail it, or a health check before."""
     folder = sandbox.workspace.folder
-    done = run_ops("drill", "--folder", str(folder), "--fault", "black-hole")
-    reports = sorted(folder.glob("drills/*/report.json"), key=os.path.getmtime)
-    assert reports, done.stdout + done.stderr
-    return json.loads(reports[-1].read_text()), done
+    for _ in range(ATTEMPTS):
+        wait_until_healthy(sandbox)
+        done = run_ops("drill", "--folder", str(folder), "--fault", "black-hole")
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, done.stdout + done.stderr
+    newest = max(folder.glob("drills/*/report.json"), key=os.path.getmtime)
+    return json.loads(newest.read_text())
 
 
 def measured(sandbox, profile):
-    """A drill with a profile that passed; a second one if this machine was too busy."""
-    report, done = drill(sandbox)
-    if not report["passed"]:
-        report, done = drill(sandbox)
-    assert report["passed"], done.stdout + done.stderr
+    """What a drill with a profile measured."""
+    report = report_of_a_drill(sandbox)
     figures, expectation = report["measurements"], report["expectation"]
     requests = [report["requests"][kind] for kind in ("read", "write")]
     assert (

@@ -315,15 +315,15 @@ def test_where_all_fails_the_threshold_is_enough(threshold):
     assert checks_until_detected(threshold) == threshold
 
 
-@pytest.mark.parametrize("share", [0.5, 0.8, 0.9])
-def test_where_a_share_fails_nearly_every_checker_has_seen_a_run(share):
-    checks, chance = checks_until_detected(3, share), random.Random(7)
+@pytest.mark.parametrize(("threshold", "share"), [(1, 0.5), (1, 0.9), (3, 0.5), (3, 0.8), (3, 0.9)])
+def test_where_a_share_fails_nearly_every_checker_has_seen_a_run(threshold, share):
+    checks, chance = checks_until_detected(threshold, share), random.Random(7)
 
     def convinced():
         run = 0
         for _ in range(checks):
             run = run + 1 if chance.random() < share else 0
-            if run == 3:
+            if run == threshold:
                 return True
         return False
 
