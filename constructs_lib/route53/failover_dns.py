@@ -335,8 +335,8 @@ class FailoverDns(Construct):
     ) -> list[Route53Record]:
         """Records of a name that routes: alias records, or a CNAME record with a time to live.
 
-        A CNAME record cannot be a secondary of others by itself: an alias of type CNAME is one, and
-        has the health of the CNAME records there, as an alias of type A has.
+        One that routes to a name of further Regions is an alias of type CNAME then. It has the
+        health of the CNAME records there, as an alias of type A has that of A records.
 
         Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-alias-common.html
         """

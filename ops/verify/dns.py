@@ -28,6 +28,10 @@ RECORD_TYPES = (*ADDRESS_TYPES, "CNAME")
 MAX_RECORDS = "100"
 _ROLES = {"Failover": "role", "Region": "role", "Weight": "weight"}
 _FIX_RECORDS = "deploy again: it restores the records"
+_FIX_EXCHANGED = (
+    "do not remove it: finish the exchange of the records, docs/how-to/recovery-time.md, then "
+    "export the environment again"
+)
 _FIX_PORT = "allow UDP port 53 to the zone's name servers, or run this on another machine"
 _FIX_ANSWERS = "see the findings of dns.records and health_check.state"
 
@@ -73,11 +77,12 @@ def records(environment: Environment) -> Iterator[Finding]:
                     else f"routes as {routing.alias_of} does, while a record of it is healthy",
                     fix=_FIX_RECORDS,
                 )
+        own = {routing.identifier for routing in expected[name]}
         for kind, identifier_found in found:
             yield failed(
                 f"{name} {kind} {identifier_found or 'without set identifier'}",
                 "the record is not part of the stack, and Route 53 may answer with it",
-                "remove it from the hosted zone",
+                _FIX_EXCHANGED if identifier_found in own else "remove it from the hosted zone",
             )
 
 

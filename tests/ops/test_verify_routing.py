@@ -196,6 +196,23 @@ def test_a_record_that_is_not_part_of_the_stack_is_named_under_each_name(policy)
         assert list(found) == [f"{name[:-1]} {stranger['Type']} by hand"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "exchanged"),
+    [("failover", "failover by CNAME"), ("weighted by CNAME", "weighted")],
+)
+def test_records_that_were_exchanged_are_not_to_be_removed(policy, exchanged):
+    """Between `ops records` and the deployment after it: they serve all customers."""
+    listed = RECORDS[exchanged]
+    route53 = Canned(list_resource_record_sets={"ResourceRecordSets": listed})
+
+    findings = records.run(routed(policy, {("route53", EAST): route53}))
+
+    fixes = {f.subject: f.fix for f in findings if f.outcome is not Outcome.PASSED}
+    assert len(fixes) == len(RECORDS[policy]) + len(listed)
+    for each in listed:
+        assert fixes[subject_of(each)].startswith("do not remove it: finish the exchange")
+
+
 # --- which Region should serve ---------------------------------------------------------------
 
 
