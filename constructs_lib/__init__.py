@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from constructs_lib.route53.options import AliasTarget, HealthCheck, RegionalEndpoint
     from constructs_lib.route53.query_log import QueryLog
     from constructs_lib.settings import Settings, SettingsError, load
-    from constructs_lib.stack import Evacuation, FailoverApiStack, Hints
+    from constructs_lib.stack import Evacuation, FailoverApiStack, Hints, Latch
 
 __all__ = [
     "AliasTarget",
@@ -46,6 +46,7 @@ __all__ = [
     "HostNames",
     "InvokePolicy",
     "Key",
+    "Latch",
     "Logging",
     "MultiRegionKey",
     "Operation",
@@ -78,7 +79,7 @@ _MODULES = {
     "route53.options": ("AliasTarget", "HealthCheck", "RegionalEndpoint"),
     "route53.query_log": ("QueryLog",),
     "settings": ("Settings", "SettingsError", "load"),
-    "stack": ("Evacuation", "FailoverApiStack", "Hints"),
+    "stack": ("Evacuation", "FailoverApiStack", "Hints", "Latch"),
 }
 
 

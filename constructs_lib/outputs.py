@@ -79,6 +79,35 @@ class EvacuationOutput:
 
 
 @dataclass(frozen=True)
+class FailbackOutput:
+    """How a Region that failed over is kept out of service until it is restored.
+
+    Attributes:
+        names: The names whose A records say which Region is answered: the one to ask first, then
+            those that its records are aliases of, in order.
+        addresses: What names each Region there, `{region: address}`.
+        none_healthy: The address that says that no Region is healthy.
+        ttl_seconds: Time to live of these records.
+        mark: Primary key of the item that notes that a Region serves, `{attribute: text}`, with
+            `{region}` in one of the texts.
+    """
+
+    names: tuple[str, ...]
+    addresses: Mapping[str, str]
+    none_healthy: str
+    ttl_seconds: int
+    mark: Mapping[str, str]
+
+    def mark_of(self, region: str) -> dict[str, str]:
+        """Primary key of the item that notes that a Region serves.
+
+        Args:
+            region: The Region.
+        """
+        return {name: text.format(region=region) for name, text in self.mark.items()}
+
+
+@dataclass(frozen=True)
 class CustomerOutput:
     """A customer.
 
@@ -158,6 +187,9 @@ class Outputs:
     evacuation: EvacuationOutput | None = _output(
         "How a Region is evacuated: by an item in the other Regions' replicas", optional=True
     )
+    failback: FailbackOutput | None = _output(
+        "With manual failback, how a Region that failed over stays out of service", optional=True
+    )
 
     @property
     def primary(self) -> str:
@@ -213,7 +245,7 @@ class Outputs:
         ]:
             raise OutputsError(f"missing outputs: {', '.join(missing)}")
         try:
-            evacuation = known["evacuation"]
+            evacuation, failback = known["evacuation"], known["failback"]
             outputs = cls(
                 **known
                 | {
@@ -225,6 +257,11 @@ class Outputs:
                     ),
                     "failover_names": tuple(known["failover_names"] or ()) or None,
                     "evacuation": EvacuationOutput(**evacuation) if evacuation else None,
+                    "failback": FailbackOutput(
+                        **failback | {"names": tuple(failback["names"])}
+                    )
+                    if failback
+                    else None,
                 }
             )
             # It is read from the others, which may be of another form.

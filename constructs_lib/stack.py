@@ -18,17 +18,37 @@ from constructs_lib.dynamodb.global_table import GlobalTable, Key
 from constructs_lib.kms.multi_region_key import MultiRegionKey
 from constructs_lib.layout import create_layout
 from constructs_lib.monitoring import Monitored, add_monitoring
-from constructs_lib.outputs import CustomerOutput, EvacuationOutput, Outputs
+from constructs_lib.outputs import CustomerOutput, EvacuationOutput, FailbackOutput, Outputs
 from constructs_lib.regions import Regional, add_publisher_policy, add_regions
 from constructs_lib.route53.failover_dns import FailoverDns
 from constructs_lib.route53.options import HealthCheck, RegionalEndpoint, RoutingHome
 from constructs_lib.route53.query_log import QUERY_LOG_REGION, QueryLog
+from constructs_lib.route53.serving_name import TTL_SECONDS, serving_addresses, serving_name
 from constructs_lib.settings import Settings
 from constructs_lib.settings.stack_names import ROUTING, stack_name
 from constructs_lib.terraform_configuration import provider_of
 
 QUERY_LOG_ALIAS = "query_log"
 """Alias of the provider for the query log, if it needs a Region outside of the stack."""
+
+
+@dataclass(frozen=True)
+class Latch:
+    """How a Region that failed over is kept out of service: the evacuating item, from a function.
+
+    The operation that reports evacuations writes it. It finds the Regions in order in
+    `FAILOVER_ORDER`, and in `SERVING_NAME` the name whose A record is `192.0.2.` and the place of
+    the Region that Route 53 answers, from 1, or `192.0.2.0` while none is healthy.
+
+    Attributes:
+        access: IAM actions on the table that it needs for this, on items with the partition keys
+            of the item and the mark only.
+        mark: Primary key of the item in which it notes that a Region serves, `{attribute: text}`,
+            with `{region}` in one of the texts, for the operator's tool.
+    """
+
+    access: tuple[str, ...]
+    mark: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -40,10 +60,13 @@ class Evacuation:
             path has the parameter `{region}`.
         item: Primary key of the item, `{attribute: text}`, with `{region}` in one of the texts, for
             the operator's tool.
+        latch: How the operation keeps a Region out of service that failed over, with the setting
+            `failback = "manual"`; None if it cannot.
     """
 
     operation: str
     item: Mapping[str, str]
+    latch: Latch | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +144,11 @@ class FailoverApiStack(TerraformStack):
             health_operation,
             *([evacuation.operation] if evacuation else ()),
         }
+        self._latch = self._latch_of(evacuation)
         self._operations = [
-            replace(operation, reserved_concurrency=settings.health_check.reserved_concurrency)
+            self._latching(
+                replace(operation, reserved_concurrency=settings.health_check.reserved_concurrency)
+            )
             if operation.name in self._called_by_checkers
             else operation
             for operation in operations
@@ -156,6 +182,33 @@ class FailoverApiStack(TerraformStack):
             if operation.name == name:
                 return self._base_path + operation.path
         raise ValueError(f"operation {name!r} is none of {', '.join(o.name for o in operations)}")
+
+    def _latch_of(self, evacuation: Evacuation | None) -> Latch | None:
+        if self._settings.failback == "automatic":
+            return None
+        if evacuation is None or evacuation.latch is None:
+            raise ValueError(
+                'failback = "manual" needs an operation that keeps a Region out of service: give '
+                'evacuation a latch, or set failback = "automatic"'
+            )
+        return evacuation.latch
+
+    def _latching(self, operation: Operation) -> Operation:
+        if not (self._latch and self._evacuation and operation.name == self._evacuation.operation):
+            return operation
+        partition = next(iter(self._evacuation.item))
+        return replace(
+            operation,
+            access=(*operation.access, *self._latch.access),
+            write_partitions=tuple(
+                {key[partition]: None for key in (self._evacuation.item, self._latch.mark)}
+            ),
+            environment={
+                **operation.environment,
+                "FAILOVER_ORDER": " ".join(self._settings.regions),
+                "SERVING_NAME": serving_name(self._settings.domain.record_name),
+            },
+        )
 
     def _create_data(self, partition_key: Key, sort_key: Key | None) -> None:
         """The key, if the environment has one, the table, the zone and its query log."""
@@ -272,6 +325,8 @@ class FailoverApiStack(TerraformStack):
             if self.layout.is_regional
             else None,
         )
+        if self._latch:
+            self.dns.name_serving_region()
 
     def _outputs(self) -> Outputs:
         settings = self._settings
@@ -322,6 +377,7 @@ class FailoverApiStack(TerraformStack):
             health_check_ids=self.dns.health_check_ids,
             endpoint_health_check_ids=self.dns.endpoint_health_check_ids,
             evacuation=self._evacuation_output(),
+            failback=self._failback_output(),
         )
 
     def _evacuation_output(self) -> EvacuationOutput | None:
@@ -331,4 +387,16 @@ class FailoverApiStack(TerraformStack):
             path=self._evacuation_path,
             item=self._evacuation.item,
             health_check_ids=self.dns.evacuation_health_check_ids,
+        )
+
+    def _failback_output(self) -> FailbackOutput | None:
+        if not self._latch:
+            return None
+        addresses = serving_addresses(self._settings.regions)
+        return FailbackOutput(
+            names=self.dns.serving_names,
+            none_healthy=addresses.pop(""),
+            addresses=addresses,
+            ttl_seconds=TTL_SECONDS,
+            mark=self._latch.mark,
         )

@@ -47,7 +47,10 @@ def start_aws(
     sandbox = Sandbox(ports, speed, {}, emulator_options)
     return _start(
         workspace, sandbox, "aws",
-        ["sandbox.emulator", "--port", str(ports.aws), *emulator_options],
+        [
+            *("sandbox.emulator", "--port", str(ports.aws), "--dns-port", str(ports.dns)),
+            *emulator_options,
+        ],
         f"{sandbox.endpoint_url}/_ministack/ready",
     )  # fmt: skip
 

@@ -163,7 +163,7 @@ def test_only_the_replica_knows_aws():
 
 LAYERS = [
     *("errors", "documents", "model", "inputs", "replica", "repository"),
-    *("telemetry", "http", "deadline"),
+    *("telemetry", "http", "deadline", "failback"),
 ]
 ALLOWED = {
     "errors": set(),
@@ -175,6 +175,7 @@ ALLOWED = {
     "telemetry": {"errors"},
     "http": {"documents", "errors", "telemetry"},
     "deadline": {"errors"},
+    "failback": {"replica", "deadline", "model", "errors"},
 }
 
 

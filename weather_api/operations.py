@@ -16,6 +16,11 @@ EVACUATION_OPERATION = "get_evacuation"
 EVACUATION_ITEM = {"pk": "control", "sk": "evacuation-{region}"}
 """Primary key of the item that evacuates a Region while it exists and has not expired."""
 
+SERVING_ITEM = {"pk": "control", "sk": "serving-{region}"}
+"""Primary key of the mark that a Region serves, with manual failback."""
+FAILBACK_ACTIONS = ("dynamodb:DeleteItem", "dynamodb:PutItem")
+"""IAM actions that the function behind `EVACUATION_OPERATION` needs for manual failback."""
+
 
 def _request_model(name: str) -> dict[str, Any]:
     """The shape of a body: which members it has, and that it has no others.

@@ -4,13 +4,23 @@ import json
 
 from constructs import Construct
 
-from constructs_lib import Evacuation, FailoverApiStack, FailureMetric, Hints, Key, Settings
+from constructs_lib import (
+    Evacuation,
+    FailoverApiStack,
+    FailureMetric,
+    Hints,
+    Key,
+    Latch,
+    Settings,
+)
 from weather_api.operations import (
     EVACUATION_ITEM,
     EVACUATION_OPERATION,
+    FAILBACK_ACTIONS,
     FUNCTIONS,
     HEALTH_OPERATION,
     OPERATIONS,
+    SERVING_ITEM,
 )
 
 FAILURES = {
@@ -56,7 +66,9 @@ def build_stack(scope: Construct, settings: Settings) -> FailoverApiStack:
         settings=settings,
         operations=OPERATIONS,
         health_operation=HEALTH_OPERATION,
-        evacuation=Evacuation(EVACUATION_OPERATION, EVACUATION_ITEM),
+        evacuation=Evacuation(
+            EVACUATION_OPERATION, EVACUATION_ITEM, Latch(FAILBACK_ACTIONS, SERVING_ITEM)
+        ),
         functions=FUNCTIONS,
         partition_key=Key("pk"),
         sort_key=Key("sk"),

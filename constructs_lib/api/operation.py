@@ -37,6 +37,8 @@ class Operation:
         path: Path below the stage, with parameters in braces: `/orders/{order}`.
         access: IAM actions on the table that the function needs, such as `dynamodb:GetItem`;
             empty for none.
+        write_partitions: Partition keys of the items that it may write; empty for all.
+        environment: Environment variables of the function, beside those of every function.
         authorization: Who may call it. Required: an omission must not open it to everybody.
         request_model: JSON Schema (draft 4) of the request body; API Gateway rejects other bodies
             with 400. None accepts any body.
@@ -61,6 +63,8 @@ class Operation:
     path: str
     authorization: Authorization
     access: tuple[str, ...] = ()
+    write_partitions: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     request_model: Mapping[str, Any] | None = None
     query_parameters: Mapping[str, bool] = field(default_factory=dict)
     rate_per_second: float | None = None

@@ -67,7 +67,7 @@ class OperationFunction(Construct):
             api_name: Prefix of the names.
             code: The bucket with the zip, which holds a module named like the operation.
             assume_role_policy: JSON of the policy that lets Lambda take the role.
-            environment: Environment variables.
+            environment: Environment variables, beside those of the operation.
             logging: How long its log is kept, and whether it sends traces.
             kms_key_arn: Key that encrypts its log; None for the one of CloudWatch Logs.
             quiet: Whether Lambda logs only warnings of its own, instead of two lines a request.
@@ -93,6 +93,7 @@ class OperationFunction(Construct):
                 "the operation"
             )
 
+        variables = {**environment, **operation.environment}
         self.log_group = CloudwatchLogGroup(
             self,
             "log_group",
@@ -157,9 +158,7 @@ class OperationFunction(Construct):
             timeout=operation.timeout_seconds,
             memory_size=operation.memory_megabytes,
             reserved_concurrent_executions=operation.reserved_concurrency,
-            environment=LambdaFunctionEnvironment(variables=dict(environment))
-            if environment
-            else None,
+            environment=LambdaFunctionEnvironment(variables=variables) if variables else None,
             logging_config=LambdaFunctionLoggingConfig(
                 log_format="JSON",
                 log_group=self.log_group.name,

@@ -291,7 +291,14 @@ class GlobalTable(Construct):
         """`{region: ARN}` of the table and its replicas; tokens, known at deployment."""
         return dict(self._arns)
 
-    def grant(self, role: IamRole, *, region: str, actions: Sequence[str]) -> None:
+    def grant(
+        self,
+        role: IamRole,
+        *,
+        region: str,
+        actions: Sequence[str],
+        write_partitions: Sequence[str] = (),
+    ) -> None:
         """Let a role use the table in one Region, and in no other.
 
         Args:
@@ -299,6 +306,7 @@ class GlobalTable(Construct):
             region: Region of this table whose replica the role may use.
             actions: Some or all of `READ_ACTIONS` and `WRITE_ACTIONS`; nothing is granted if there
                 are none.
+            write_partitions: Partition keys of the items that the role may write; empty for all.
 
         Raises:
             ValueError: The table is not in `region`, or an action is none of these.
@@ -315,7 +323,9 @@ class GlobalTable(Construct):
             )
         for kind, allowed in (("read", READ_ACTIONS), ("write", WRITE_ACTIONS)):
             if granted := sorted(set(actions) & set(allowed)):
-                self._grant(kind, role, region, granted)
+                self._grant(
+                    kind, role, region, granted, write_partitions if kind == "write" else ()
+                )
 
     def grant_read(self, role: IamRole, *, region: str) -> None:
         """Let a role read the table in one Region: `grant` with `READ_ACTIONS`."""
@@ -325,12 +335,29 @@ class GlobalTable(Construct):
         """Let a role write the table in one Region: `grant` with `WRITE_ACTIONS`."""
         self.grant(role, region=region, actions=WRITE_ACTIONS)
 
-    def _grant(self, kind: str, role: IamRole, region: str, actions: Sequence[str]) -> None:
+    def _grant(
+        self,
+        kind: str,
+        role: IamRole,
+        region: str,
+        actions: Sequence[str],
+        partitions: Sequence[str],
+    ) -> None:
         arn = self._arns[region]
         statements = [
             DataAwsIamPolicyDocumentStatement(
                 actions=list(actions),
                 resources=[arn, f"{arn}/index/*"] if self._has_indexes else [arn],
+                # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+                condition=[
+                    DataAwsIamPolicyDocumentStatementCondition(
+                        test="ForAllValues:StringEquals",
+                        variable="dynamodb:LeadingKeys",
+                        values=list(partitions),
+                    )
+                ]
+                if partitions
+                else None,
             )
         ]
         if region in self._kms_key_arns:

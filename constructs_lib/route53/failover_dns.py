@@ -35,6 +35,7 @@ from constructs_lib.route53.routing_records import (
     roles_of,
     routing_records,
 )
+from constructs_lib.route53.serving_name import create_serving_records, serving_records
 
 CHECKER_REGIONS = (
     "ap-northeast-1",
@@ -134,6 +135,8 @@ class FailoverDns(Construct):
         """`{region: {observer: health check}}` that ask other Regions whether it is evacuated."""
         self.records: list[Route53Record] = []
         """The routing records, filled by `route`."""
+        self.serving_records: list[Route53Record] = []
+        """The records of `serving_names`, filled by `name_serving_region`."""
         self.failover_names: tuple[str, ...] = ()
         """Names that secondary records are aliases of, in order, filled by `route`."""
         self.weights: dict[str, int] | None = None
@@ -168,6 +171,12 @@ class FailoverDns(Construct):
             region: {observer: check.id for observer, check in checks.items()}
             for region, checks in self.evacuation_health_checks.items()
         }
+
+    @property
+    def serving_names(self) -> tuple[str, ...]:
+        """Names that say which Region is answered: the one to ask, then those behind it."""
+        records = serving_records(self.record_name, list(self.health_checks))
+        return tuple(dict.fromkeys(record.name for record in records))
 
     def regional_name(self, region: str) -> str:
         """The Region's own name, without a trailing dot.
@@ -311,6 +320,23 @@ class FailoverDns(Construct):
         self._add_routing_records(records, targets)
         self.failover_names = tuple(record.alias_of for record in records if record.alias_of)
         self.weights = {r.region: r.weight for r in records if r.weight is not None} or None
+
+    def name_serving_region(self) -> None:
+        """Create the records of `serving_names`, which say which Region `record_name` answers.
+
+        Raises:
+            ValueError: `route` was not called before, or not with failover routing.
+        """
+        if not any(record.failover_routing_policy_input for record in self.records):
+            raise ValueError(f"{self.record_name} is not routed by failover: call route before")
+        self.serving_records = create_serving_records(
+            self._home,
+            self.node.id,
+            zone_id=self.zone_id,
+            record_name=self.record_name,
+            regions=list(self.health_checks),
+            health_check_ids=self.health_check_ids,
+        )
 
     def _add_routing_records(
         self, records: Sequence[RoutingRecord], targets: Mapping[str, AliasTarget]

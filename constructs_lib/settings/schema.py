@@ -462,6 +462,14 @@ class Settings(_Section):
         fix="for example weights = { us-east-1 = 90, us-west-2 = 10 }",
         default={},
     )
+    failback: Literal["automatic", "manual"] = _setting(
+        "With failover routing, what happens when a Region that failed over is healthy again: it "
+        "serves again (automatic), or it stays out of service until an operator restores it with "
+        "`python -m ops switch restore REGION` (manual).",
+        allowed='"automatic" or "manual"; "manual" with routing_policy = "failover" only',
+        fix='set failback = "automatic"',
+        default="automatic",
+    )
     layout: Literal["single", "regional"] = _setting(
         "How many stacks, each with its own state, the environment is: one (single), or one for "
         "the data, one for each Region and one for the routing (regional). Regions are then "

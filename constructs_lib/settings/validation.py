@@ -44,6 +44,7 @@ def cross_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
         policy = values.get("routing_policy", "failover")
         yield from _weights_violations(weights, regions, policy)
     yield from _table_violations(_table(values, "table"), regions)
+    yield from _failback_violations(values)
     yield from _domain_violations(_table(values, "domain"), _table(values, "api"), regions)
     yield from _recovery_violations(_table(values, "domain"))
     yield from _monitoring_violations(_table(values, "monitoring"))
@@ -125,6 +126,17 @@ def _recovery_violations(domain: Mapping[str, Any]) -> Iterator[Violation]:
             "remove it, and enable it where the zone is managed, or with aws route53 "
             "update-hosted-zone-features --enable-accelerated-recovery --hosted-zone-id ID; "
             "verify reports it",
+        )  # fmt: skip
+
+
+def _failback_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
+    policy = values.get("routing_policy", "failover")
+    if values.get("failback") == "manual" and policy != "failover":
+        yield Violation(
+            "failback", f'got "manual", and routing_policy is "{policy}": no Region fails over to '
+            "another", '"manual" with routing_policy = "failover" only',
+            'set failback = "automatic" or remove it; python -m ops switch evacuate takes a Region '
+            "out of service with any routing policy",
         )  # fmt: skip
 
 

@@ -172,6 +172,11 @@ def evacuation_key(region: str) -> Key:
     return Key("control", f"evacuation-{region}")
 
 
+def serving_key(region: str) -> Key:
+    """Primary key of the mark that a Region serves, with manual failback."""
+    return Key("control", f"serving-{region}")
+
+
 def location_key(location_id: str) -> Key:
     """Primary key of a location."""
     return Key(LOCATIONS_PARTITION, location_id)

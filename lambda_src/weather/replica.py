@@ -24,7 +24,7 @@ from botocore.exceptions import (
 )
 
 from weather.errors import Unavailable
-from weather.model import REGION, evacuation_key
+from weather.model import REGION, Key, evacuation_key
 
 TABLE_NAME: Final = os.environ["TABLE_NAME"]
 
@@ -150,19 +150,85 @@ def is_evacuated(health_client: DynamoDbClient, region: str) -> bool:
     """
     if not REGION.fullmatch(region):
         return False
-    key = evacuation_key(region)
+    item = read(health_client, evacuation_key(region))
+    return item is not None and not is_past(item.get("expires_at", ""))
+
+
+def read(client: DynamoDbClient, key: Key) -> dict[str, str] | None:
+    """Read the texts of an item of the local replica, as it is now.
+
+    Args:
+        client: A client of the replica.
+        key: Primary key of the item.
+
+    Returns:
+        `{attribute: text}`; None if there is no such item.
+
+    Raises:
+        Unavailable: If the replica does not answer.
+    """
     with unavailable_if_aws_is():
-        answer = health_client.get_item(
-            TableName=TABLE_NAME,
-            Key={"pk": {"S": key.pk}, "sk": {"S": key.sk}},
-            ConsistentRead=True,
-        )
-    return "Item" in answer and not _is_past(answer["Item"].get("expires_at", {}).get("S", ""))
+        answer = client.get_item(TableName=TABLE_NAME, Key=_attributes(key), ConsistentRead=True)
+    if "Item" not in answer:
+        return None
+    return {name: value.get("S", "") for name, value in answer["Item"].items()}
 
 
-def _is_past(time: str) -> bool:
+def write(
+    client: DynamoDbClient, key: Key, texts: dict[str, str], *, over: str | None = None
+) -> bool:
+    """Write an item that does not exist.
+
+    Args:
+        client: A client of the replica.
+        key: Primary key of the item.
+        texts: Its other attributes.
+        over: Write it also over one with this `expires_at`.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        Unavailable: If the replica does not answer.
+    """
+    condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+    if over is not None:
+        condition = {
+            "ConditionExpression": "attribute_not_exists(pk) OR expires_at = :over",
+            "ExpressionAttributeValues": {":over": {"S": over}},
+        }
+    item = _attributes(key) | {name: {"S": text} for name, text in texts.items()}
+    try:
+        with unavailable_if_aws_is():
+            client.put_item(TableName=TABLE_NAME, Item=item, **condition)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
+
+
+def delete(client: DynamoDbClient, key: Key) -> None:
+    """Delete an item, if it exists.
+
+    Args:
+        client: A client of the replica.
+        key: Primary key of the item.
+
+    Raises:
+        Unavailable: If the replica does not answer.
+    """
+    with unavailable_if_aws_is():
+        client.delete_item(TableName=TABLE_NAME, Key=_attributes(key))
+
+
+def is_past(time: str) -> bool:
     """Whether a time is over; one that is missing or cannot be read never is."""
     try:
         return datetime.fromisoformat(time) <= datetime.now(UTC)
     except (ValueError, TypeError):
         return False
+
+
+def _attributes(key: Key) -> dict[str, dict[str, str]]:
+    return {"pk": {"S": key.pk}, "sk": {"S": key.sk}}

@@ -70,6 +70,14 @@ def settings(*, port: int, iam_enforced: bool, folder: Path) -> dict[str, str]:
     }
 
 
+def _of_functions(dns_port: int | None) -> dict[str, str]:
+    """Give what the processes of functions inherit, and this one has no use for."""
+    if dns_port is None:
+        return {}
+    startup = Path(__file__).parent / "function_process"
+    return {"PYTHONPATH": str(startup), "SANDBOX_DNS_PORT": str(dns_port)}
+
+
 @contextmanager
 def private_folder() -> Iterator[Path]:
     """Make a temporary folder that is removed with its content at the end."""
@@ -77,9 +85,17 @@ def private_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def enter(*, port: int, iam_enforced: bool, folder: Path) -> None:
-    """Set this process up for MiniStack, before the first import of ``ministack``."""
+def enter(*, port: int, iam_enforced: bool, folder: Path, dns_port: int | None = None) -> None:
+    """Set this process up for MiniStack, before the first import of ``ministack``.
+
+    Args:
+        port: TCP port on 127.0.0.1.
+        iam_enforced: True checks every signature and evaluates every IAM policy.
+        folder: Private folder for every file MiniStack writes.
+        dns_port: UDP port of the DNS that functions ask first; None for this machine's resolver.
+    """
     for name in _FOREIGN_VARIABLES:
         os.environ.pop(name, None)
     os.environ.update(settings(port=port, iam_enforced=iam_enforced, folder=folder))
+    os.environ.update(_of_functions(dns_port))
     tempfile.tempdir = str(folder)

@@ -39,7 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with process_environment.private_folder() as folder:
             listener = listen(HOST, options.port)
             port = listener.getsockname()[1]
-            process_environment.enter(port=port, iam_enforced=options.iam_enforced, folder=folder)
+            process_environment.enter(
+                port=port,
+                iam_enforced=options.iam_enforced,
+                folder=folder,
+                dns_port=options.dns_port,
+            )
             _serve(
                 listener,
                 iam_enforced=options.iam_enforced,
@@ -67,6 +72,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--iam-enforced", action="store_true", help="check signatures and evaluate IAM policies"
+    )
+    parser.add_argument(
+        "--dns-port",
+        type=port_number,
+        metavar="PORT",
+        help="UDP port on 127.0.0.1 of the DNS that functions ask first (default: none)",
     )
     checks = parser.add_mutually_exclusive_group()
     checks.add_argument(

@@ -1,0 +1,210 @@
+"""Manual failback: the Regions that take over evacuate the one that has failed over.
+
+Health checkers ask an observer every few seconds whether another Region is evacuated. If it is not,
+the observer also looks up which Region Route 53 answers, and takes one step:
+
+| Route 53 answers          | step                                                            |
+|---------------------------|-----------------------------------------------------------------|
+| the Region                | note that it serves, in a mark, unless that is noted            |
+| one before it             | delete the mark: the Region waits again, and has not failed     |
+| one behind it             | if the mark is old enough, write the item that evacuates it     |
+| that no Region is healthy | nothing                                                         |
+| nothing in time           | nothing                                                         |
+
+While a Region is evacuated, by whomever, the mark is deleted. One that is restored can thus fail
+over only after it has served. Every step may be repeated, and none needs the one before it.
+
+Reads the environment variables `FAILOVER_ORDER` (the Regions, separated by spaces), `SERVING_NAME`
+and `AWS_REGION`. Without the first two, failback is automatic.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from weather import replica
+from weather.deadline import BoundedCheck
+from weather.errors import Unavailable
+from weather.model import evacuation_key, serving_key
+
+LOOK_SECONDS: Final = 5.0
+"""How often a function looks, for each Region that it is asked about."""
+LOOKUP_SECONDS: Final = 0.5
+"""Longest wait for DNS. Route 53 waits 2 s for the function."""
+SETTLED_AFTER: Final = timedelta(seconds=15)
+"""Age of a mark from which on a Region can have failed over.
+
+Two observers may get different answers for as long as a resolver keeps one, which is the 5 s of the
+record's TTL, and while Route 53's servers learn of a change. Without this, one that still gets the
+answer from before a failback would take the Region out of service again.
+"""
+NAMED_BY: Final = "192.0.2."
+"""Addresses that name a Region by its place in the order, from 1; 0 for that none is healthy.
+
+They are for documentation, so nobody has them: https://www.rfc-editor.org/rfc/rfc5737
+"""
+
+
+class Serving:
+    """Which Region Route 53 answers.
+
+    Args:
+        name: The name whose addresses say so.
+        regions: The Regions in order.
+        resolve: Gives the IPv4 address of a name, or raises.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        regions: Sequence[str],
+        resolve: Callable[[str], str] = socket.gethostbyname,
+    ) -> None:
+        self._regions = {
+            f"{NAMED_BY}{place}": region for place, region in enumerate(regions, start=1)
+        }
+        # With its root: no search domain is tried.
+        self._name = f"{name}."
+        self._resolve = resolve
+        self._address = ""
+        self._lookup = BoundedCheck(self._run)
+
+    def __call__(self) -> str | None:
+        """Look it up; None if no Region is healthy, or nothing is known in time."""
+        if not self._lookup.passes_within(LOOKUP_SECONDS):
+            return None
+        return self._regions.get(self._address)
+
+    def _run(self) -> None:
+        self._address = self._resolve(self._name)
+
+
+class Latch:
+    """Evacuates a Region that has failed over, until an operator restores it.
+
+    Args:
+        client: A client of the local replica that gives up soon.
+        regions: The Regions in order.
+        here: The Region of this function.
+        serving: Gives the Region that Route 53 answers, or None.
+        clock: Seconds of a clock that never goes back.
+        now: The time of day.
+    """
+
+    def __init__(
+        self,
+        client: replica.DynamoDbClient,
+        regions: Sequence[str],
+        here: str,
+        serving: Callable[[], str | None],
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client = client
+        # Nobody takes over from the last, and none is to judge itself.
+        self._places = {region: place for place, region in enumerate(regions)}
+        self._watched = set(regions[:-1]) - {here}
+        self._here = here
+        self._serving = serving
+        self._clock = clock
+        self._now = now
+        self._looked: dict[str, tuple[bool, float]] = {}
+
+    def has_failed_over(self, region: str) -> bool:
+        """Take the step for a Region that is not evacuated, if it is time to.
+
+        Args:
+            region: The Region; one that is not observed here has not failed over.
+
+        Returns:
+            Whether it is evacuated now.
+
+        Raises:
+            Unavailable: If the replica does not answer.
+        """
+        if not self._is_due(region, evacuated=False):
+            return False
+        answered = self._serving()
+        if answered is None:
+            return False
+        key = serving_key(region)
+        mark = replica.read(self._client, key)
+        if answered == region:
+            if mark is None:
+                replica.write(self._client, key, {"since": _text(self._now())})
+        elif mark is not None:
+            if self._places[answered] < self._places[region]:
+                replica.delete(self._client, key)
+            elif self._is_settled(mark):
+                return self._evacuate(region, mark)
+        return False
+
+    def forget(self, region: str) -> None:
+        """Delete the mark of a Region that is evacuated, if it is time to look for it.
+
+        Args:
+            region: The Region.
+        """
+        if not self._is_due(region, evacuated=True):
+            return
+        # Whatever happens, the Region is evacuated; the next call does it.
+        with suppress(Unavailable):
+            key = serving_key(region)
+            if replica.read(self._client, key) is not None:
+                replica.delete(self._client, key)
+
+    def _is_due(self, region: str, *, evacuated: bool) -> bool:
+        if region not in self._watched:
+            return False
+        now = self._clock()
+        was_evacuated, at = self._looked.get(region, (not evacuated, now))
+        if was_evacuated is evacuated and now < at + LOOK_SECONDS:
+            return False
+        self._looked[region] = evacuated, now
+        return True
+
+    def _is_settled(self, mark: Mapping[str, str]) -> bool:
+        try:
+            return datetime.fromisoformat(mark["since"]) + SETTLED_AFTER <= self._now()
+        except (KeyError, ValueError, TypeError):
+            return False
+
+    def _evacuate(self, region: str, mark: Mapping[str, str]) -> bool:
+        found = replica.read(self._client, evacuation_key(region))
+        ended = (found or {}).get("expires_at", "")
+        if found is not None and not replica.is_past(ended):
+            return True
+        return replica.write(
+            self._client,
+            evacuation_key(region),
+            {
+                "evacuated_at": _text(self._now()),
+                "evacuated_by": f"failover, in {self._here}",
+                "reason": "failed over; failback is manual",
+                # The same in every Region, for whoever deletes what one of them wrote.
+                "writer": f"failover-{mark['since']}",
+                "kind": "failover",
+            },
+            over=ended if found is not None else None,
+        )
+
+
+def latch(client: replica.DynamoDbClient) -> Latch | None:
+    """Give the latch of this function's environment; None if failback is automatic.
+
+    Args:
+        client: A client of the local replica that gives up soon.
+    """
+    name, regions = (os.environ.get(each, "") for each in ("SERVING_NAME", "FAILOVER_ORDER"))
+    if not (name and regions):
+        return None
+    order = regions.split()
+    return Latch(client, order, os.environ["AWS_REGION"], Serving(name, order))
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
