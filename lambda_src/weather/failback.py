@@ -3,13 +3,14 @@
 Health checkers ask an observer every few seconds whether another Region is evacuated. If it is not,
 the observer also looks up which Region Route 53 answers, and takes one step:
 
-| Route 53 answers          | step                                                            |
-|---------------------------|-----------------------------------------------------------------|
-| the Region                | note that it serves, in a mark, unless that is noted            |
-| one before it             | delete the mark: the Region waits again, and has not failed     |
-| one behind it             | if the mark is old enough, write the item that evacuates it     |
-| that no Region is healthy | nothing                                                         |
-| nothing in time           | nothing                                                         |
+| Route 53 answers          | step                                                             |
+|---------------------------|------------------------------------------------------------------|
+| the Region                | note in a mark since when it serves; later, that it has for long |
+| one before it             | delete the mark: the Region waits again, and has not failed      |
+| one behind it             | after a long service, write the item that evacuates the Region;  |
+|                           | else delete the mark                                             |
+| that no Region is healthy | nothing                                                          |
+| nothing in time           | nothing                                                          |
 
 While a Region is evacuated, by whomever, the mark is deleted. One that is restored can thus fail
 over only after it has served. Every step may be repeated, and none needs the one before it.
@@ -29,18 +30,19 @@ from typing import Final
 from weather import replica
 from weather.deadline import BoundedCheck
 from weather.errors import Unavailable
-from weather.model import evacuation_key, serving_key
+from weather.model import Key, evacuation_key, serving_key
 
 LOOK_SECONDS: Final = 5.0
 """How often a function looks, for each Region that it is asked about."""
 LOOKUP_SECONDS: Final = 0.5
 """Longest wait for DNS. Route 53 waits 2 s for the function."""
-SETTLED_AFTER: Final = timedelta(seconds=15)
-"""Age of a mark from which on a Region can have failed over.
+LONG: Final = timedelta(seconds=15)
+"""How long a Region must have served to fail over.
 
-Two observers may get different answers for as long as a resolver keeps one, which is the 5 s of the
-record's TTL, and while Route 53's servers learn of a change. Without this, one that still gets the
-answer from before a failback would take the Region out of service again.
+A resolver keeps an answer for the 5 s of the record's TTL, and Route 53's servers do not learn of a
+change at the same time: two observers may get different answers. Without this, one that still gets
+the answer from before a failback, or from before an evacuation that has ended, would take the
+Region out of service again.
 """
 NAMED_BY: Final = "192.0.2."
 """Addresses that name a Region by its place in the order, from 1; 0 for that none is healthy.
@@ -134,13 +136,11 @@ class Latch:
         key = serving_key(region)
         mark = replica.read(self._client, key)
         if answered == region:
-            if mark is None:
-                replica.write(self._client, key, {"since": _text(self._now())})
+            self._note(key, mark)
         elif mark is not None:
-            if self._places[answered] < self._places[region]:
-                replica.delete(self._client, key)
-            elif self._is_settled(mark):
-                return self._evacuate(region, mark)
+            if self._places[answered] > self._places[region] and "long_at" in mark:
+                return self._evacuate(region, mark["since"])
+            replica.delete(self._client, key)
         return False
 
     def forget(self, region: str) -> None:
@@ -167,29 +167,33 @@ class Latch:
         self._looked[region] = evacuated, now
         return True
 
-    def _is_settled(self, mark: Mapping[str, str]) -> bool:
-        try:
-            return datetime.fromisoformat(mark["since"]) + SETTLED_AFTER <= self._now()
-        except (KeyError, ValueError, TypeError):
-            return False
+    def _note(self, key: Key, mark: Mapping[str, str] | None) -> None:
+        now = self._now()
+        if mark is None:
+            replica.write(self._client, key, {"since": now.isoformat()})
+        elif "long_at" not in mark and datetime.fromisoformat(mark["since"]) + LONG <= now:
+            # Not one that was deleted meanwhile: the Region is evacuated then.
+            since = mark["since"]
+            texts = {"since": since, "long_at": now.isoformat()}
+            replica.write(self._client, key, texts, over=("since", since))
 
-    def _evacuate(self, region: str, mark: Mapping[str, str]) -> bool:
-        found = replica.read(self._client, evacuation_key(region))
-        ended = (found or {}).get("expires_at", "")
-        if found is not None and not replica.is_past(ended):
-            return True
-        return replica.write(
-            self._client,
-            evacuation_key(region),
-            {
-                "evacuated_at": _text(self._now()),
-                "evacuated_by": f"failover, in {self._here}",
-                "reason": "failed over; failback is manual",
-                # The same in every Region, for whoever deletes what one of them wrote.
-                "writer": f"failover-{mark['since']}",
-                "kind": "failover",
-            },
-            over=ended if found is not None else None,
+    def _evacuate(self, region: str, since: str) -> bool:
+        key = evacuation_key(region)
+        item = {
+            "evacuated_at": self._now().isoformat(timespec="seconds"),
+            "evacuated_by": f"failover, in {self._here}",
+            "reason": "failed over; failback is manual",
+            # The same in every Region, for whoever deletes what one of them wrote.
+            "writer": f"failover-{since}",
+            "kind": "failover",
+        }
+        found = replica.read(self._client, key)
+        if found is None:
+            return replica.write(self._client, key, item)
+        ended_at = found.get("expires_at", "")
+        # One of an operator's that has ended is still there; one that has not was written just now.
+        return not replica.is_past(ended_at) or replica.write(
+            self._client, key, item, over=("expires_at", ended_at)
         )
 
 
@@ -204,7 +208,3 @@ def latch(client: replica.DynamoDbClient) -> Latch | None:
         return None
     order = regions.split()
     return Latch(client, order, os.environ["AWS_REGION"], Serving(name, order))
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")

@@ -175,15 +175,19 @@ def read(client: DynamoDbClient, key: Key) -> dict[str, str] | None:
 
 
 def write(
-    client: DynamoDbClient, key: Key, texts: dict[str, str], *, over: str | None = None
+    client: DynamoDbClient,
+    key: Key,
+    texts: dict[str, str],
+    *,
+    over: tuple[str, str] | None = None,
 ) -> bool:
-    """Write an item that does not exist.
+    """Write an item that does not exist, or over one that does.
 
     Args:
         client: A client of the replica.
         key: Primary key of the item.
         texts: Its other attributes.
-        over: Write it also over one with this `expires_at`.
+        over: `(attribute, text)` of the one that it replaces; None if there must be none.
 
     Returns:
         Whether it was written.
@@ -193,9 +197,11 @@ def write(
     """
     condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
     if over is not None:
+        name, text = over
         condition = {
-            "ConditionExpression": "attribute_not_exists(pk) OR expires_at = :over",
-            "ExpressionAttributeValues": {":over": {"S": over}},
+            "ConditionExpression": "#name = :text",
+            "ExpressionAttributeNames": {"#name": name},
+            "ExpressionAttributeValues": {":text": {"S": text}},
         }
     item = _attributes(key) | {name: {"S": text} for name, text in texts.items()}
     try:
