@@ -257,9 +257,7 @@ class Outputs:
                     ),
                     "failover_names": tuple(known["failover_names"] or ()) or None,
                     "evacuation": EvacuationOutput(**evacuation) if evacuation else None,
-                    "failback": FailbackOutput(
-                        **failback | {"names": tuple(failback["names"])}
-                    )
+                    "failback": FailbackOutput(**failback | {"names": tuple(failback["names"])})
                     if failback
                     else None,
                 }

@@ -140,7 +140,9 @@ def _create_api(regional: Regional, region: str, package: FunctionPackage) -> Re
     )
     for operation in regional.operations:
         regional.table.grant(
-            api.functions[operation.name].role, region=region, actions=operation.access,
+            api.functions[operation.name].role,
+            region=region,
+            actions=operation.access,
             write_partitions=operation.write_partitions,
         )
     return api

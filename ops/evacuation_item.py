@@ -116,7 +116,7 @@ def write(
 def delete(
     environment: Environment, region: str, replica: str, *, writer: str | None
 ) -> tuple[Evacuation, bool]:
-    """Delete the item.
+    """Delete the item, and with manual failback the mark that the Region serves.
 
     Args:
         environment: The environment.
@@ -131,6 +131,9 @@ def delete(
     Raises:
         BotoCoreError, ClientError: The replica does not respond.
     """
+    if environment.outputs.failback:
+        # First: with it, what fails over is evacuated, and this Region has not served since.
+        _dynamodb(environment, replica).delete_item(**_mark(environment, region, replica))
     try:
         response = _dynamodb(environment, replica).delete_item(
             **_place(environment, region, replica),
@@ -143,6 +146,27 @@ def delete(
         return read(environment, region, replica), False
     before = _evacuation(region, replica, response.get("Attributes"))
     return before, before.exists
+
+
+def read_mark(environment: Environment, region: str, replica: str) -> dict[str, str]:
+    """Read what a replica notes of a Region that serves, with manual failback.
+
+    Args:
+        environment: An environment with manual failback.
+        region: The Region.
+        replica: The Region of the replica.
+
+    Returns:
+        `{attribute: text}`: `since`, and `long_at` once it has served for long; empty if it does
+        not serve.
+
+    Raises:
+        BotoCoreError, ClientError: It does not respond.
+    """
+    response = _dynamodb(environment, replica).get_item(
+        **_mark(environment, region, replica), ConsistentRead=True
+    )
+    return {name: str(value.get("S", "")) for name, value in response.get("Item", {}).items()}
 
 
 def written_by() -> str:
@@ -204,6 +228,15 @@ def _key_attribute(outputs: Outputs) -> str:
 
 def _place(environment: Environment, region: str, replica: str) -> dict[str, Any]:
     return {"TableName": environment.table(replica), "Key": _key(environment.outputs, region)}
+
+
+def _mark(environment: Environment, region: str, replica: str) -> dict[str, Any]:
+    assert environment.outputs.failback is not None
+    key = environment.outputs.failback.mark_of(region)
+    return {
+        "TableName": environment.table(replica),
+        "Key": {name: {"S": value} for name, value in key.items()},
+    }
 
 
 def _evacuation(region: str, replica: str, item: Mapping[str, Any] | None) -> Evacuation:

@@ -1,8 +1,8 @@
 """The name that says which Region is answered, for manual failback.
 
-Its records have the order and the health checks of the records that route with failover, so Route 53
-answers both alike. Each Region is named by an address that nobody has. After the last Region comes
-a record without a health check: it is answered while no Region is healthy, when the name that
+Its records have the order and the health checks of the records that route with failover, so Route
+53 answers both alike. Each Region is named by an address that nobody has. After the last Region
+comes a record without a health check: it is answered while no Region is healthy, when the name that
 customers resolve is answered as if all were.
 
     serving.api.example.com             primary: 192.0.2.1   secondary: failover-2.serving…
@@ -24,7 +24,7 @@ from cdktf_cdktf_provider_aws.route53_record import (
 from constructs_lib.route53.options import RoutingHome
 from constructs_lib.route53.routing_records import RoutingRecord, routing_records
 
-TTL_SECONDS = 5
+TTL_SECONDS = 2
 """Time to live of the answers."""
 _NONE = "none"
 
@@ -95,9 +95,7 @@ def create_serving_records(
             name=record.name,
             type="A",
             set_identifier=record.set_identifier,
-            failover_routing_policy=Route53RecordFailoverRoutingPolicy(
-                type=str(record.failover)
-            ),
+            failover_routing_policy=Route53RecordFailoverRoutingPolicy(type=str(record.failover)),
             health_check_id=health_check_ids.get(record.region),
             **answer,
         )

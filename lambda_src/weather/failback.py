@@ -32,14 +32,14 @@ from weather.deadline import BoundedCheck
 from weather.errors import Unavailable
 from weather.model import Key, evacuation_key, serving_key
 
-LOOK_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 1.0
 """How often a function looks, for each Region that it is asked about."""
 LOOKUP_SECONDS: Final = 0.5
 """Longest wait for DNS. Route 53 waits 2 s for the function."""
 LONG: Final = timedelta(seconds=15)
 """How long a Region must have served to fail over.
 
-A resolver keeps an answer for the 5 s of the record's TTL, and Route 53's servers do not learn of a
+A resolver keeps an answer for the 2 s of the record's TTL, and Route 53's servers do not learn of a
 change at the same time: two observers may get different answers. Without this, one that still gets
 the answer from before a failback, or from before an evacuation that has ended, would take the
 Region out of service again.

@@ -27,6 +27,18 @@ def patience_seconds(environment: Environment, expectation: Expectation) -> floa
     return max(LEAST_PATIENCE_SECONDS, 2 * expectation.seconds / environment.speed)
 
 
+def stay_seconds(environment: Environment, expectation: Expectation) -> float:
+    """How long customers are seen to stay in the secondary, with manual failback; else 0.
+
+    On this machine's clock: as long as an automatic failback may take.
+
+    Args:
+        environment: The environment at the speed of the drill.
+        expectation: What the failover may take.
+    """
+    return expectation.seconds / environment.speed if environment.outputs.failback else 0.0
+
+
 def longest_seconds(environment: Environment, expectation: Expectation) -> float:
     """How long requests are sent at most, on this machine's clock.
 
@@ -36,4 +48,5 @@ def longest_seconds(environment: Environment, expectation: Expectation) -> float
     """
     scaled = STEADY_SECONDS + HOLD_SECONDS + SETTLE_SECONDS
     patience = patience_seconds(environment, expectation)
-    return BASELINE_SECONDS + scaled / environment.speed + 2 * patience + CUT_OVER_SECONDS
+    stay = stay_seconds(environment, expectation)
+    return BASELINE_SECONDS + scaled / environment.speed + 2 * patience + CUT_OVER_SECONDS + stay

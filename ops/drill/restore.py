@@ -1,6 +1,6 @@
 """Restores what drills have changed: what their journals name, and nothing of anybody else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,7 +12,14 @@ from ops.drill.aws_faults import reserved_concurrency
 from ops.drill.journal import InvalidJournalError, Journal
 from ops.drill.probe_location import ProbeLocation
 from ops.drill.speed import current_speed, set_speed
-from ops.drill.steps import Step, clearing, deletion, persistently
+from ops.drill.steps import (
+    Step,
+    clearing,
+    deletion,
+    is_failover_since,
+    persistently,
+    restoring,
+)
 from ops.environment import Environment
 from ops.errors import OpsError, explain
 from ops.lock import Lock
@@ -86,7 +93,7 @@ def plan(environment: Environment, *, location_id: str = "") -> Plan:
                 partial(_set_speed, environment),
             )
         )
-    others = tuple(_others(environment, {journal.run for journal in found}))
+    others = tuple(_others(environment, found))
     ended = local.run if local else ""
     return Plan(found, tuple(steps), others, invalid, ended, _holder(environment, ended))
 
@@ -136,6 +143,13 @@ def _needed(environment: Environment, journal: Journal) -> Iterator[Step]:
             yield step
     except Exception as error:  # what cannot be read now may be cleared in a moment
         yield replace(step, what=f"{step.what}, if it is injected: {explain(error)}")
+    if environment.outputs.failback:
+        step = restoring(environment, journal.started)
+        try:
+            if is_failover_since(switch.status(environment, environment.primary), journal.started):
+                yield step
+        except Exception as error:
+            yield replace(step, what=f"{step.what}: {explain(error)}")
     yield from _deletions(environment, journal.location_id)
 
 
@@ -177,11 +191,13 @@ def _journals(environment: Environment, local: Journal | None) -> tuple[Journal,
     return tuple(found.values())
 
 
-def _others(environment: Environment, runs: set[str]) -> Iterator[str]:
+def _others(environment: Environment, found: Sequence[Journal]) -> Iterator[str]:
     """What looks like a drill's and is not of these; what cannot be read is left out."""
+    runs = {journal.run for journal in found}
     with suppress(Exception):
         for region, state in switch.statuses(environment)[0].items():
-            if state.evacuated and state.writer not in runs:
+            is_failover = any(is_failover_since(state, journal.started) for journal in found)
+            if state.evacuated and state.writer not in runs and not is_failover:
                 yield f"{region} is {state}"
     with suppress(Exception):
         for injected in environment.fault_injection.faults() if environment.fault_injection else ():

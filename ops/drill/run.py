@@ -16,6 +16,7 @@ from ops.drill.durations import (
     SETTLE_SECONDS,
     STEADY_SECONDS,
     patience_seconds,
+    stay_seconds,
 )
 from ops.drill.events import Events, Log
 from ops.drill.expectation import Expectation, Pace
@@ -27,7 +28,7 @@ from ops.drill.probe import Customer, Probe
 from ops.drill.probe_location import ProbeLocation, free_location
 from ops.drill.resolver import CachingResolver, RegionMap, target_addresses
 from ops.drill.retrying import RetryingCustomer
-from ops.drill.steps import Step, clearing, deletion, persistently
+from ops.drill.steps import Step, clearing, deletion, persistently, restoring
 from ops.drill.watch import Watch, record_check
 from ops.environment import Environment
 from ops.errors import OpsError, explain
@@ -194,19 +195,41 @@ class Drill:
                 written = acknowledged(self.log.events().requests)
                 readings += location.readings(secondary, written, CUT_OVER_SECONDS, self.log.clock)
                 self._wait(lambda: False, HOLD_SECONDS / speed)
+                self._stay_failed_over(outcome)
             else:
                 outcome.findings.append(self._not_served(secondary, patience, "after the fault"))
         finally:
-            restoring = self.log.mark("restoring")
+            restored = self.log.mark("restoring")
             is_cleared = self._undo(outcome, clearing(self.environment, self.fault))
+            is_cleared = self._fail_back(outcome) and is_cleared
             self.log.mark("restored")
         if not is_cleared:
             return
         self._notify(f"Waiting until {primary} serves again: {patience:.0f} s at most")
-        if self._wait(lambda: self._serves(primary, since=restoring), patience):
+        if self._wait(lambda: self._serves(primary, since=restored), patience):
             self._wait(lambda: False, SETTLE_SECONDS / speed)
         else:
             outcome.findings.append(self._not_served(primary, patience, "after the restore"))
+
+    def _stay_failed_over(self, outcome: Outcome) -> None:
+        """With manual failback, clear the fault, and see that customers stay where they are."""
+        if self.environment.outputs.failback is None:
+            return
+        primary = self.environment.primary
+        if not self._undo(outcome, clearing(self.environment, self.fault)):
+            return
+        cleared, seconds = self.log.clock(), stay_seconds(self.environment, self.expectation)
+        self._notify(f"Waiting for {seconds:.0f} s: {primary} must not serve until it is restored")
+        if self._wait(lambda: self._serves(primary, since=cleared), seconds):
+            outcome.findings.append(
+                f"{primary} served again before it was restored, and failback is manual"
+            )
+
+    def _fail_back(self, outcome: Outcome) -> bool:
+        """With manual failback, restore the primary if the fault made it fail over."""
+        if self.environment.outputs.failback is None or self._journal is None:
+            return True
+        return self._undo(outcome, restoring(self.environment, self._journal.started))
 
     def _prepare(self) -> None:
         """Journal what clearing the fault needs, as it is now; only then it is injected."""
@@ -232,6 +255,8 @@ class Drill:
         self._notify("Deleting the drill's observations")
         for region in self.environment.regions:
             self._undo(outcome, deletion(location, region))
+        # Once more, too: it may have failed over just when the drill was interrupted.
+        self._fail_back(outcome)
         if not outcome.left:
             self._forget(outcome)
 

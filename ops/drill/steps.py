@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ops import switch
 from ops.drill.durability import LONGEST_REQUEST_SECONDS
 from ops.drill.fault import DrillFault
 from ops.drill.probe_location import ProbeLocation
 from ops.environment import Environment
 from ops.errors import OpsError, explain
+from ops.evacuation_item import Evacuation
 
 RETRY_SECONDS = 30.0
 POLL_SECONDS = 0.5
@@ -45,6 +47,39 @@ def clearing(environment: Environment, fault: DrillFault) -> Step:
         return f"cleared {words}" if fault.clear(environment) else ""
 
     return Step(f"clear {words} (run {fault.id})", clear, fault.by_hand(environment))
+
+
+def restoring(environment: Environment, since: str) -> Step:
+    """The step that restores the primary, if it has failed over in a drill with manual failback.
+
+    Args:
+        environment: An environment with manual failback.
+        since: When the drill began, ISO 8601 in UTC; it began while the primary served.
+    """
+    primary = environment.primary
+
+    def restore() -> str:
+        state = switch.status(environment, primary)
+        if not is_failover_since(state, since):
+            return ""
+        switch.restore(environment, primary, writer=state.writer)
+        return f"restored {primary}, which failed over at {state.evacuated_at}"
+
+    return Step(
+        f"restore {primary}, if it has failed over since {since}",
+        restore,
+        switch.restore_by_hand(environment, primary, ""),
+    )
+
+
+def is_failover_since(state: Evacuation, since: str) -> bool:
+    """Whether a Region is out of service because it has failed over, with manual failback.
+
+    Args:
+        state: What is known of the Region.
+        since: The earliest time of that, ISO 8601 in UTC.
+    """
+    return state.evacuated and state.kind == "failover" and state.evacuated_at >= since
 
 
 def deletion(location: ProbeLocation, region: str) -> Step:

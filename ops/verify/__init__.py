@@ -16,6 +16,7 @@ from ops.environment import Environment
 from ops.verify import (
     certificates,
     dns,
+    failback,
     health_checks,
     health_states,
     leftovers,
@@ -42,6 +43,9 @@ CHECKS: tuple[Check, ...] = (
     dns.answers,
     zone.recovery,
     zone.query_log,
+    failback.records,
+    failback.answer,
+    failback.mark,
     health_checks.target,
     health_checks.evacuation,
     health_checks.record,

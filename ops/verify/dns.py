@@ -63,7 +63,7 @@ def records(environment: Environment) -> Iterator[Finding]:
     expected: dict[str, list[_Routing]] = {}
     for routing in _routing_of(environment):
         expected.setdefault(routing.name, []).append(routing)
-    found_in = yield from read_all(expected, partial(_records, environment))
+    found_in = yield from read_all(expected, partial(listed_records, environment))
     for name, records in found_in.items():
         found = {(record["Type"], record.get("SetIdentifier")): record for record in records}
         for routing in expected[name]:
@@ -192,8 +192,12 @@ def _chosen_in_sandbox(environment: Environment, name: str) -> str | None:
     return None
 
 
-def _records(environment: Environment, name: str) -> list[dict[str, Any]]:
+def listed_records(environment: Environment, name: str) -> list[dict[str, Any]]:
     """The records of a name that may answer for its addresses, as Route 53's API lists them.
+
+    Args:
+        environment: The environment.
+        name: The name.
 
     Source: https://docs.aws.amazon.com/Route53/latest/APIReference/API_ListResourceRecordSets.html
     """
@@ -206,7 +210,7 @@ def _records(environment: Environment, name: str) -> list[dict[str, Any]]:
     return [
         record
         for record in listed
-        if _same_name(record["Name"], name) and record["Type"] in RECORD_TYPES
+        if same_name(record["Name"], name) and record["Type"] in RECORD_TYPES
     ]
 
 
@@ -231,7 +235,13 @@ def _failover(names: Sequence[str], regions: Sequence[str]) -> Iterator[_Routing
         yield _Routing(name, "secondary", "Failover", "SECONDARY", last, behind)
 
 
-def _same_name(one: str, other: str) -> bool:
+def same_name(one: str, other: str) -> bool:
+    """Whether two names are one for DNS.
+
+    Args:
+        one: A name.
+        other: A name.
+    """
     return _canonical(one) == _canonical(other)
 
 
@@ -253,7 +263,7 @@ def _problems(
     ttl = environment.outputs.ttl_seconds
     if routing.region and ttl is not None:
         values = [each["Value"] for each in record.get("ResourceRecords", ())]
-        if not (len(values) == 1 and _same_name(values[0], target)):
+        if not (len(values) == 1 and same_name(values[0], target)):
             points_to = alias["DNSName"] if alias else ", ".join(values) or "nothing"
             yield f"it points to {points_to}, not to {target}"
         if record.get("TTL") != ttl:
@@ -261,7 +271,7 @@ def _problems(
     elif alias is None:
         yield f"it is not an alias of {target}"
     else:
-        if not _same_name(alias["DNSName"], target):
+        if not same_name(alias["DNSName"], target):
             yield f"it points to {alias['DNSName']}, not to {target}"
         if routing.alias_of and (zone := alias["HostedZoneId"]) != environment.outputs.zone_id:
             yield f"it points to the zone {zone}, not to its own"

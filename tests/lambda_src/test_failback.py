@@ -49,30 +49,31 @@ class Table:
         if calls == 0:
             raise Unavailable("lost")
 
-    def get_item(self, *, TableName, Key, ConsistentRead):
-        assert ConsistentRead
+    def get_item(self, **arguments):
+        assert arguments["ConsistentRead"]
         with self._call():
-            item = self.items.get(Key["sk"]["S"])
+            item = self.items.get(arguments["Key"]["sk"]["S"])
         return {"Item": dict(item)} if item else {}
 
-    def put_item(self, *, TableName, Item, ConditionExpression, **names):
+    def put_item(self, **arguments):
+        item, condition = arguments["Item"], arguments["ConditionExpression"]
         with self._call():
-            found = self.items.get(Item["sk"]["S"])
-            if ConditionExpression == "attribute_not_exists(pk)":
+            found = self.items.get(item["sk"]["S"])
+            if condition == "attribute_not_exists(pk)":
                 holds = found is None
             else:
-                assert ConditionExpression == "#name = :text"
-                name = names["ExpressionAttributeNames"]["#name"]
-                text = names["ExpressionAttributeValues"][":text"]
+                assert condition == "#name = :text"
+                name = arguments["ExpressionAttributeNames"]["#name"]
+                text = arguments["ExpressionAttributeValues"][":text"]
                 holds = found is not None and found.get(name) == text
             if not holds:
                 error = {"Error": {"Code": "ConditionalCheckFailedException"}}
                 raise ClientError(error | {"ResponseMetadata": {"HTTPStatusCode": 400}}, "PutItem")
-            self.items[Item["sk"]["S"]] = Item
+            self.items[item["sk"]["S"]] = item
 
-    def delete_item(self, *, TableName, Key):
+    def delete_item(self, **arguments):
         with self._call():
-            self.items.pop(Key["sk"]["S"], None)
+            self.items.pop(arguments["Key"]["sk"]["S"], None)
 
 
 @dataclass
@@ -347,8 +348,16 @@ EVENTS = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(EVENTS, max_size=40))
-@example([("answers", FIRST), ("rounds", 30), ("answers", SECOND), ("pass_time", 6),
-          ("ask", FIRST, SECOND, 0, 0, (3, True), True), ("ask", FIRST, THIRD, 0, 0, None, True)])
+@example(
+    [
+        ("answers", FIRST),
+        ("rounds", 30),
+        ("answers", SECOND),
+        ("pass_time", 6),
+        ("ask", FIRST, SECOND, 0, 0, (3, True), True),
+        ("ask", FIRST, THIRD, 0, 0, None, True),
+    ]
+)
 def test_whatever_happens_only_who_served_and_failed_is_latched_and_all_ends_well(events):
     world = World()
     for name, *values in events:

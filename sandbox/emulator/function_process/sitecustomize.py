@@ -1,4 +1,4 @@
-"""What Python imports first in the process of a function: names of the sandbox's zone resolve there.
+"""What Python imports first in a function's process: it resolves names of the sandbox's zone there.
 
 On AWS, a function asks the resolver of its Region, which asks Route 53. Here it asks the sandbox's
 Route 53, and the machine's resolver for what that refuses: names of other zones. Only the lookup of
@@ -16,7 +16,9 @@ import struct
 _PORT = int(os.environ["SANDBOX_DNS_PORT"])
 _TIMEOUT_SECONDS = 1.0
 _REFUSED = 5
+_RECURSION_DESIRED = 0x100
 _A = 1
+_INTERNET = 1
 _elsewhere = socket.gethostbyname
 
 
@@ -27,7 +29,8 @@ def _gethostbyname(name: str) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.settimeout(_TIMEOUT_SECONDS)
         asking.connect(("127.0.0.1", _PORT))
-        asking.send(struct.pack(">6H", id, 0x100, 1, 0, 0, 0) + question + struct.pack(">2H", _A, 1))
+        header = struct.pack(">6H", id, _RECURSION_DESIRED, 1, 0, 0, 0)
+        asking.send(header + question + struct.pack(">2H", _A, _INTERNET))
         response = asking.recv(4096)
     answered_id, flags, _, answers, _, _ = struct.unpack_from(">6H", response)
     if answered_id != id:
