@@ -145,10 +145,11 @@ class FakeLock:
             raise LockedError(self.lost, next_step="ask")
 
 
-def sandbox_environment(folder, **changes):
+def sandbox_environment(folder, *, manual_failback=False, **changes):
     """A sandbox in which nothing runs."""
     return fake_environment.environment(
-        outputs={"environment": "local"},
+        outputs={"environment": "local"}
+        | ({"failback": fake_environment.FAILBACK} if manual_failback else {}),
         session=FakeLambda(),
         endpoint_url="http://127.0.0.1:1",
         sandbox=fake_environment.sandbox_access(),

@@ -54,6 +54,16 @@ OUTPUTS: dict[str, Any] = {
     },
 }
 
+SERVING = f"serving.{NAME}"
+FAILBACK: dict[str, Any] = {
+    "names": [SERVING, f"failover-2.{SERVING}"],
+    "addresses": {EAST: "192.0.2.1", WEST: "192.0.2.2"},
+    "none_healthy": "192.0.2.0",
+    "ttl_seconds": 2,
+    "mark": {"pk": "control", "sk": "serving-{region}"},
+}
+"""The output of an environment with manual failback."""
+
 
 class Canned:
     """An AWS client: each operation gives a value, raises an exception, or calls a function."""

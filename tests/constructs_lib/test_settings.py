@@ -213,6 +213,18 @@ ERRORS = {
         {"top": VALID[""] + "\nweights = { us-east-1 = 1, us-west-2 = 1 }"},
         ['weights: is set, and routing_policy is "failover"', 'set routing_policy = "weighted"'],
     ),
+    "manual failback with latency": (
+        {"top": VALID[""] + '\nrouting_policy = "latency"\nfailback = "manual"'},
+        [
+            'failback: got "manual", and routing_policy is "latency"',
+            'with routing_policy = "failover" only',
+            'set failback = "automatic"',
+        ],
+    ),
+    "unknown failback": (
+        {"top": VALID[""] + '\nfailback = "never"'},
+        ['failback: got "never"', '"automatic" or "manual"'],
+    ),
     "weight of another region": (
         {"top": WEIGHTED + "weights = { us-east-1 = 1, us-west-2 = 1, eu-west-1 = 1 }"},
         ["weights.eu-west-1: got a weight of eu-west-1", "none of regions", "remove it"],

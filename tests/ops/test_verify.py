@@ -4,7 +4,7 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from fake_environment import EAST, WEST, environment
+from fake_environment import EAST, FAILBACK, WEST, environment
 from rich.console import Console
 
 from ops.__main__ import main
@@ -133,6 +133,9 @@ def test_the_ids_of_the_checks_are_a_contract():
         "dns.answer",
         "zone.recovery",
         "zone.query_log",
+        "failback.records",
+        "failback.answer",
+        "failback.mark",
         "health_check.target",
         "health_check.evacuation",
         "health_check.record",
@@ -173,7 +176,8 @@ def test_a_total_outage_of_aws_shows_no_traceback(monkeypatch):
             (service, region): EndpointConnectionError(endpoint_url=f"https://{service}.example")
             for service in ("acm", "apigateway", "cloudwatch", "dynamodb", "lambda", "route53")
             for region in (EAST, WEST)
-        }
+        },
+        outputs={"failback": FAILBACK},
     )
 
     def unreachable(*_, **__):
