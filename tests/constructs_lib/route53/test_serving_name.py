@@ -91,14 +91,14 @@ def test_it_says_which_region_is_answered_or_that_none_is_healthy(count):
         answerer = Answerer(
             [zone],
             lambda check, healthy=healthy: healthy[region_of(check)],
-            lambda _: Endpoint(("203.0.113.1",), ()),
+            lambda _: Endpoint(("127.0.0.1",), ()),
         )
         (said,) = answerer.answer(dns.serving_names[0], "A", regions[0]).records
         answered = answerer.answer(NAME, "A", regions[0]).endpoint
         expected = next((region for region in regions if healthy[region]), None)
         assert said.values == (addresses[expected] if expected else NONE,)
         assert said.ttl_seconds == TTL_SECONDS
-        assert answered == f"d-{expected or regions[0]}.example"
+        assert answered == f"d-{expected or regions[0]}.example."
 
 
 def test_a_region_at_the_end_replaces_nothing():
@@ -124,15 +124,13 @@ def test_names_are_those_of_the_records_in_order():
     stack, dns = build(REGIONS[:3])
     dns.name_serving_region()
 
-    names = [
-        record["name"] for record in Synthesized(stack).resources("aws_route53_record").values()
-    ]
+    records = Synthesized(stack).resources("aws_route53_record").values()
     assert dns.serving_names == (
         f"serving.{NAME}",
         f"failover-2.serving.{NAME}",
         f"failover-3.serving.{NAME}",
     )
-    assert set(dns.serving_names) <= set(names)
+    assert set(dns.serving_names) <= {record["name"] for record in records}
 
 
 def test_without_an_order_nothing_says_who_is_answered():
