@@ -37,7 +37,7 @@ class Latch:
     """How a Region that failed over is kept out of service: the evacuating item, from a function.
 
     The operation that reports evacuations writes it. It finds the Regions in order in
-    `FAILOVER_ORDER`, and in `SERVING_NAME` the name whose A record is `192.0.2.` and the place of
+    `REGION_ORDER`, and in `SERVING_NAME` the name whose A record is `192.0.2.` and the place of
     the Region that Route 53 answers, from 1, or `192.0.2.0` while none is healthy.
 
     Attributes:
@@ -205,7 +205,7 @@ class FailoverApiStack(TerraformStack):
             ),
             environment={
                 **operation.environment,
-                "FAILOVER_ORDER": " ".join(self._settings.regions),
+                "REGION_ORDER": " ".join(self._settings.regions),
                 "SERVING_NAME": serving_name(self._settings.domain.record_name),
             },
         )

@@ -135,6 +135,20 @@ _TOP = (
         after={"weights": {"us-east-1": 90, "us-west-2": 10}},
     ),
     Change(
+        setting="failback", change="`manual` without failover routing",
+        outcome=REFUSED_BY_SETTINGS,
+        after={"routing_policy": "latency", "failback": "manual"},
+    ),
+    Change(
+        setting="failback", change="`automatic` to `manual`", after={"failback": "manual"},
+        steps="../how-to/failover-and-failback.md#manual-failback",
+    ),
+    Change(
+        setting="failback", change="`manual` to `automatic`",
+        after={"failback": "automatic"}, before={"failback": "manual"},
+        note="A Region that has failed over stays out of service until it is restored.",
+    ),
+    Change(
         setting="allowed_account_ids", change="another account added",
         after={"allowed_account_ids": ["000000000000", "111122223333"]},
     ),

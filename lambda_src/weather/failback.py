@@ -15,7 +15,7 @@ the observer also looks up which Region Route 53 answers, and takes one step:
 While a Region is evacuated, by whomever, the mark is deleted. One that is restored can thus fail
 over only after it has served. Every step may be repeated, and none needs the one before it.
 
-Reads the environment variables `FAILOVER_ORDER` (the Regions, separated by spaces), `SERVING_NAME`
+Reads the environment variables `REGION_ORDER` (the Regions, separated by spaces), `SERVING_NAME`
 and `AWS_REGION`. Without the first two, failback is automatic.
 """
 
@@ -203,7 +203,7 @@ def latch(client: replica.DynamoDbClient) -> Latch | None:
     Args:
         client: A client of the local replica that gives up soon.
     """
-    name, regions = (os.environ.get(each, "") for each in ("SERVING_NAME", "FAILOVER_ORDER"))
+    name, regions = (os.environ.get(each, "") for each in ("SERVING_NAME", "REGION_ORDER"))
     if not (name and regions):
         return None
     order = regions.split()

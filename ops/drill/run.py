@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ops.drill import journal as journals
+from ops.drill.aws_faults import SwitchFault
 from ops.drill.durability import LOST_AFTER_SECONDS, Reading, acknowledged, assess, settled_at
 from ops.drill.durations import (
     BASELINE_SECONDS,
@@ -213,7 +214,8 @@ class Drill:
 
     def _stay_failed_over(self, outcome: Outcome) -> None:
         """With manual failback, clear the fault, and see that customers stay where they are."""
-        if self.environment.outputs.failback is None:
+        if self.environment.outputs.failback is None or isinstance(self.fault, SwitchFault):
+            # An evacuation of the drill's own is no failover: to clear it is to restore the Region.
             return
         primary = self.environment.primary
         if not self._undo(outcome, clearing(self.environment, self.fault)):

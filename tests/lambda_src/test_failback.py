@@ -444,7 +444,7 @@ def test_without_its_variables_failback_is_automatic(monkeypatch):
     assert failback.latch(None) is None
     monkeypatch.setenv("SERVING_NAME", "serving.api.example.com")
     assert failback.latch(None) is None
-    monkeypatch.setenv("FAILOVER_ORDER", f"{FIRST} {SECOND}")
+    monkeypatch.setenv("REGION_ORDER", f"{FIRST} {SECOND}")
     assert isinstance(failback.latch(None), failback.Latch)
 
 

@@ -3,9 +3,10 @@
 import errno
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from fake_drill import EAST, WEST, FakeLocks, Silent, sandbox_environment
+from fake_drill import EAST, WEST, FakeLocks, FakeSwitch, Silent, sandbox_environment
 
 from ops.drill import durability, steps
 from ops.drill import journal as journals
@@ -19,6 +20,7 @@ from ops.drill.run import Drill
 from ops.drill.sandbox_faults import ErrorFault
 from ops.drill.speed import Latencies, at_followed_speed, speed_for
 from ops.errors import OpsError
+from ops.evacuation_item import Evacuation
 from ops.fault_injection import Fault
 from ops.processes import Program
 
@@ -486,3 +488,73 @@ def test_a_speed_that_a_killed_drill_left_is_set_back(environment, status, monke
 
     with at_followed_speed(environment, print) as followed:
         assert followed.speed == status.speed == 20
+
+
+class Latched(FakeSwitch):
+    """A switch that the loss of the primary makes evacuate it, as with manual failback."""
+
+    def fail_over(self):
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.state = Evacuation(
+            EAST, evacuated=True, evacuated_at=at, kind="failover", writer="failover-1"
+        )
+
+
+@pytest.fixture
+def latching(location, locks, tmp_path, monkeypatch):
+    """A drill with manual failback, the switch, and whether the primary serves too soon."""
+    switch = Latched.instead(monkeypatch)
+    environment = sandbox_environment(tmp_path, manual_failback=True)
+    too_soon = []
+
+    def serves(drill, region, *, since):
+        if region == WEST:
+            switch.fail_over()
+            return True
+        return bool(too_soon) or not switch.state.evacuated
+
+    monkeypatch.setattr(Drill, "_serves", serves)
+    monkeypatch.setattr(running, "stay_seconds", lambda *_: 0)
+    fault = ErrorFault(id="drill-1", region=EAST)
+    lock = locks.held("drill-1", environment)
+    drill = Drill(environment, fault, EXPECTATION, Limits(1000), lock, Interrupts())
+    return drill, switch, too_soon
+
+
+def test_with_manual_failback_the_primary_is_restored_after_the_fault_is_cleared(latching):
+    drill, switch, _ = latching
+
+    outcome = drill.run()
+
+    assert outcome.passed, outcome.findings
+    assert outcome.restored[0] == "cleared the fault error in us-east-1"
+    assert outcome.restored[1].startswith("restored us-east-1, which failed over at ")
+    assert not switch.state.evacuated
+
+
+def test_a_primary_that_serves_before_it_is_restored_fails_a_drill_with_manual_failback(latching):
+    drill, switch, too_soon = latching
+    too_soon.append(True)
+
+    outcome = drill.run()
+
+    assert "us-east-1 served again before it was restored, and failback is manual" in (
+        outcome.findings
+    )
+    assert not switch.state.evacuated
+
+
+def test_a_drill_that_is_interrupted_restores_what_failed_over(latching, monkeypatch):
+    drill, switch, _ = latching
+
+    def interrupted(*_, **__):
+        switch.fail_over()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Drill, "_stay_failed_over", interrupted)
+
+    outcome = drill.run()
+
+    assert outcome.interrupted
+    assert not switch.state.evacuated
+    assert not outcome.left

@@ -1,0 +1,197 @@
+"""Manual failback in a sandbox that enforces IAM: a lost primary stays out until it is restored."""
+
+import json
+import time
+
+import pytest
+from callers import Callers
+from local_api import REGIONS, SPEED, Api, run_ops
+from repository_files import REPOSITORY
+
+from ops import switch
+from ops.evacuation_item import read_mark
+from ops.fault_injection import Fault
+from sandbox.workspace import Workspace
+
+pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
+
+FIRST, SECOND = REGIONS
+PATIENCE_SECONDS = 120
+AUTOMATIC = 'regions = ["us-east-1", "us-west-2"]\n'
+MANUAL = f'{AUTOMATIC}failback = "manual"\n'
+
+
+def local_toml(top):
+    text = (REPOSITORY / "environments" / "local.toml").read_text()
+    assert AUTOMATIC in text
+    return text.replace(AUTOMATIC, top)
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("environments")
+    (folder / "local.toml").write_text(local_toml(MANUAL))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def manual(tmp_path_factory, environments):
+    """A module's own sandbox."""
+    sandbox = Api(
+        Workspace(tmp_path_factory.mktemp("sandbox")),
+        ("--iam-enforced",),
+        {"FAILOVER_ENVIRONMENTS": str(environments)},
+    )
+    try:
+        sandbox.up()
+        yield sandbox
+    finally:
+        sandbox.down()
+
+
+@pytest.fixture
+def environment(manual):
+    """The environment, once the primary has served for long."""
+    manual.replace_unless_healthy()
+    manual.set_speed(SPEED)
+    await_mark(manual.local.environment)
+    return manual.local.environment
+
+
+def region_of_dns(environment):
+    """The Region that DNS answers; None without an answer."""
+    hosts, targets = environment.network.hosts, environment.outputs.domain_targets
+    regions = {hosts[target][0]: region for region, target in targets.items()}
+    answered = environment.network.resolve(environment.outputs.record_name).addresses
+    return regions[answered[0]] if answered else None
+
+
+def serving(environment):
+    """What the serving name says: the place of a Region, 0 for none."""
+    (address,) = environment.network.resolve(environment.outputs.failback.names[0]).addresses
+    return int(address.rpartition(".")[2])
+
+
+def awaited(condition, what):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def await_region(environment, region):
+    awaited(lambda: region_of_dns(environment) == region, f"DNS does not answer {region}")
+
+
+def await_mark(environment):
+    awaited(
+        lambda: "long_at" in read_mark(environment, FIRST, SECOND),
+        f"{FIRST} is not noted as serving for long",
+    )
+
+
+def stays(environment, region, intervals=12):
+    """Whether DNS answers a Region for some intervals of health checks on end."""
+    end = time.monotonic() + intervals * 10 / environment.speed
+    while time.monotonic() < end:
+        if region_of_dns(environment) != region:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_lost_primary_stays_out_until_it_is_restored(manual, environment):
+    at = ("--folder", str(manual.workspace.folder))
+    callers = Callers(environment)
+    await_region(environment, FIRST)
+    assert serving(environment) == 1
+    # WHEN the primary is lost, and comes back
+    with environment.fault_injection.injected(Fault(FIRST, "refuse")):
+        await_region(environment, SECOND)
+        awaited(lambda: switch.status(environment, FIRST).evacuated, "it is not latched")
+        # The evacuation's own health check follows, as that of the Region's return would.
+        time.sleep(60 / environment.speed)
+    with callers.call() as seen:
+        # THEN customers stay in the secondary
+        assert stays(environment, SECOND)
+        assert serving(environment) == 2
+        status = run_ops("switch", "status", *at)
+        assert f"{FIRST} of local is evacuated since" in status.stdout
+        assert "failed over; failback is manual" in status.stdout
+        assert f"python -m ops switch restore {FIRST}" in status.stdout
+        # UNTIL an operator restores it
+        restored = run_ops("switch", "restore", FIRST, "--yes", *at)
+        assert restored.returncode == 0, restored.stdout + restored.stderr
+        await_region(environment, FIRST)
+        # AND it is not latched again
+        assert stays(environment, FIRST)
+    assert not switch.status(environment, FIRST).evacuated
+    # AND the way back costs nobody anything
+    assert len(seen.of("read")) > 5
+    assert {request.region for request in seen.requests} <= set(REGIONS)
+    assert seen.failed == []
+    assert seen.missing == []
+
+
+def test_a_drill_restores_what_it_made_fail_over(manual, environment):
+    at = ("--folder", str(manual.workspace.folder))
+    # Other tests may take the processor from it.
+    for _ in range(2):
+        drilled = run_ops("drill", "--fault", "refuse", "--json", *at)
+        if drilled.returncode == 0:
+            break
+        await_mark(environment)
+
+    assert drilled.returncode == 0, drilled.stdout + drilled.stderr
+    report = json.loads(drilled.stdout)
+    assert any(
+        done.startswith(f"restored {FIRST}, which failed over") for done in report["restored"]
+    )
+    assert report["writes"]["lost"] == []
+    assert not switch.status(environment, FIRST).evacuated
+
+
+def test_an_operators_evacuation_ends_without_a_latch(environment):
+    await_region(environment, FIRST)
+    switch.evacuate(environment, FIRST, reason="a test", writer="switch-1")
+    await_region(environment, SECOND)
+    assert switch.status(environment, FIRST).writer == "switch-1"
+    assert switch.restore(environment, FIRST).changed
+    await_region(environment, FIRST)
+
+    assert stays(environment, FIRST)
+
+
+@pytest.mark.soak
+def test_the_setting_changes_while_the_environment_serves(manual, environments, environment):
+    file = environments / "local.toml"
+    callers = Callers(environment)
+    # GIVEN a Region that has failed over
+    with environment.fault_injection.injected(Fault(FIRST, "refuse")):
+        await_region(environment, SECOND)
+        awaited(lambda: switch.status(environment, FIRST).evacuated, "it is not latched")
+    try:
+        # WHEN failback becomes automatic
+        with callers.call() as seen:
+            file.write_text(local_toml(AUTOMATIC))
+            manual.up()
+            manual.set_speed(SPEED)
+        # THEN it still waits for an operator
+        automatic = manual.local.environment
+        assert automatic.outputs.failback is None
+        assert switch.status(automatic, FIRST).evacuated
+        assert stays(automatic, SECOND)
+        assert seen.failed == seen.missing == []
+        assert switch.restore(automatic, FIRST).changed
+        await_region(automatic, FIRST)
+    finally:
+        # AND WHEN it becomes manual again
+        file.write_text(local_toml(MANUAL))
+        with callers.call() as seen:
+            manual.up()
+            manual.set_speed(SPEED)
+    # THEN nobody is latched
+    assert stays(manual.local.environment, FIRST)
+    assert not switch.status(manual.local.environment, FIRST).evacuated
+    assert seen.failed == seen.missing == []
+    await_mark(manual.local.environment)
