@@ -352,10 +352,16 @@ def _status(options: argparse.Namespace) -> int:
                 "that does not respond evacuates no other.",
                 style="yellow",
             )
+    manual = environment.outputs.failback is not None
+    if manual:
+        console.print(
+            "Failback is manual: a Region that fails over stays out of service until it is restored."
+        )
     return Result(
         ExitCode.PASSED,
         environment=environment.name,
         identity=identity.to_json(),
+        failback="manual" if manual else "automatic",
         evacuations={region: asdict(state) for region, state in states.items()},
         unknown={region: explain(error) for region, error in errors.items()},
     )

@@ -58,8 +58,11 @@ def _from_customers(nodes: Sequence[Node]) -> Iterator[Edge]:
 def _references(resources: Resources) -> Iterator[tuple[Flow, str, str]]:
     """Flow, address of the tail and of the head."""
     yield from _answers(resources)
+    serving = serving_records(resources)
     for flow, type, tail, head in _RULES:
         for resource in resources.of(type):
+            if resource in serving:
+                continue
             for tail_address in _addresses(resources, resource, tail):
                 for head_address in _addresses(resources, resource, head):
                     yield flow, tail_address, head_address
@@ -79,6 +82,23 @@ def _answers(resources: Resources) -> Iterator[tuple[Flow, str, str]]:
         for record in records:
             if name == record.arguments["name"]:
                 yield Flow.REQUEST, alias, record.address
+
+
+def serving_records(resources: Resources) -> list[Resource]:
+    """The records that say which Region is answered, with manual failback; they route nobody.
+
+    Args:
+        resources: The resources of a stack.
+    """
+    by_policy = [r for r in resources.of(Type.RECORD) if "failover_routing_policy" in r.arguments]
+    addresses = [r for r in by_policy if r.arguments["type"] == "A" and "alias" not in r.arguments]
+    names = {r.arguments["name"] for r in addresses}
+    before: set[str] = set()
+    while names != before:
+        before = set(names)
+        aliases = [r for r in by_policy if r.arguments.get("alias", {}).get("name") in names]
+        names |= {r.arguments["name"] for r in aliases}
+    return [r for r in by_policy if r.arguments["name"] in names]
 
 
 def _checks_of_names(resources: Resources) -> Iterator[tuple[Flow, str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from constructs_lib.outputs import failover_role
-from ops.diagram.edges import edges_of
+from ops.diagram.edges import edges_of, serving_records
 from ops.diagram.model import ZONES, Kind, Model, Node, Region, Type
 from ops.diagram.resources import Resource, Resources
 
@@ -36,7 +36,8 @@ def read(stack: Mapping[str, Any]) -> Model:
 
 def _global_nodes(resources: Resources) -> Iterator[Node]:
     yield Node(Kind.CUSTOMERS, (), ("customers",))
-    records = resources.of(Type.RECORD)
+    serving = serving_records(resources)
+    records = [r for r in resources.of(Type.RECORD) if r not in serving]
     routing = [r for r in records if "alias" in r.arguments or _policy(r)]
     for zone in resources.of(*ZONES):
         validations = [
@@ -45,11 +46,12 @@ def _global_nodes(resources: Resources) -> Iterator[Node]:
         ]  # fmt: skip
         yield _global_node(
             Kind.ZONE,
-            [zone, *validations],
+            [zone, *validations, *serving],
             zone.arguments["name"],
             "hosted zone",
             *_count(validations, "validation record"),
             *_options(resources, zone),
+            *_count(serving, "serving record"),
         )
     for group in _grouped(routing, lambda r: _target_regions(resources, r)):
         by_name = _grouped(group, lambda r: (r.arguments["name"], _policy(r)))
@@ -129,8 +131,9 @@ def _options(resources: Resources, zone: Resource) -> Iterator[str]:
 def _roles(resources: Resources) -> dict[str, str]:
     """`{region: role}` in the order of failover, which follows aliases; empty without failover."""
     by_name: dict[str, dict[str, Resource]] = {}
+    serving = serving_records(resources)
     for record in resources.of(Type.RECORD):
-        if "failover_routing_policy" in record.arguments:
+        if "failover_routing_policy" in record.arguments and record not in serving:
             by_name.setdefault(record.arguments["name"], {})[_policy(record)] = record
     targets = {_alias_of(r) for pair in by_name.values() for r in pair.values()}
     order: list[str] = []

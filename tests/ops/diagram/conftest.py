@@ -52,6 +52,10 @@ def stacks(latency_file, tmp_path_factory):
         for policy in OTHER_POLICIES
     }
     others["cname"] = with_three_regions(tmp_path_factory.mktemp("cname"), "failover", 10)
+    manual = tmp_path_factory.mktemp("manual") / "manual.toml"
+    failover = with_three_regions(tmp_path_factory.mktemp("three"), "failover").read_text()
+    manual.write_text(failover.replace('failback = "automatic"', 'failback = "manual"'))
+    others |= {"manual": manual}
     built = {
         name: Synthesized(weather_api.stack.build_stack(App(), in_one_stack(path))).json
         for name, path in (FILES | {"latency": latency_file} | others).items()
@@ -59,7 +63,7 @@ def stacks(latency_file, tmp_path_factory):
     return built | {"orders": Synthesized(shop.build(App())).json}
 
 
-@pytest.fixture(params=[*FILES, "latency", *OTHER_POLICIES, "cname", "orders"])
+@pytest.fixture(params=[*FILES, "latency", *OTHER_POLICIES, "cname", "manual", "orders"])
 def stack(request, stacks):
     return stacks[request.param]
 

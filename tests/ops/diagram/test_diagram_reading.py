@@ -65,6 +65,16 @@ def test_every_node_but_alarms_is_connected(model):
     assert {n.id for n in model.nodes if n.kind is not Kind.ALARMS} == ends
 
 
+def test_records_that_say_which_region_is_answered_change_the_zone_only(stacks):
+    manual, automatic = read(stacks["manual"]), read(stacks["failover"])
+
+    (zone,) = nodes(manual, Kind.ZONE)
+    assert "6 serving records" in zone.lines
+    assert Counter(edges(manual, Flow.HEALTH)) == Counter(edges(automatic, Flow.HEALTH))
+    assert Counter(edges(manual, Flow.REQUEST)) == Counter(edges(automatic, Flow.REQUEST))
+    assert manual.regions == automatic.regions
+
+
 @pytest.mark.parametrize(
     ("name", "regions"),
     [
