@@ -355,7 +355,8 @@ def _status(options: argparse.Namespace) -> int:
     manual = environment.outputs.failback is not None
     if manual:
         console.print(
-            "Failback is manual: a Region that fails over stays out of service until it is restored."
+            "Failback is manual: a Region that fails over stays out of service until it is "
+            "restored."
         )
     return Result(
         ExitCode.PASSED,
