@@ -233,6 +233,11 @@ def describe(
         return Phase.HEALTHY, f"{serving} serves all customers{unable}."
     if first.faults:
         return Phase.FAILED_OVER, f"Failed over: {serving} serves{_after(figures.interruption)}."
+    if any(check.name == "evacuation" and check.healthy is False for check in first.checks):
+        return Phase.FAILED_OVER, (
+            f"{serving} serves. {first.name} is evacuated until it is restored: python -m ops "
+            f"switch restore {first.name}."
+        )
     return Phase.FAILED_OVER, (
         f"{serving} serves. DNS fails back to {first.name} once it is healthy."
     )

@@ -29,6 +29,11 @@ HEALTHY = {
         for id in ("east-record", "west-record", "east-endpoint", "west-endpoint", *ASKED, "other")
     ],
 }
+EVACUATED = HEALTHY | {
+    "health_checks": [
+        {**each, "healthy": each["id"] != "asked-east"} for each in HEALTHY["health_checks"]
+    ]
+}
 
 
 def seen(api, *, serving=EAST, error="", dns="127.0.1.1", faults=(), own=(), **options):
@@ -169,6 +174,12 @@ def test_a_fault_is_shown_with_its_origin(api):
             {"serving": WEST},
             Phase.FAILED_OVER,
             "us-west-2 serves. DNS fails back to us-east-1 once it is healthy.",
+        ),
+        (
+            {"serving": WEST, "report": EVACUATED},
+            Phase.FAILED_OVER,
+            "us-west-2 serves. us-east-1 is evacuated until it is restored: python -m ops switch "
+            "restore us-east-1.",
         ),
         (
             {"faults": [InjectedFault("f", "", Fault(WEST, "black_hole"))]},
