@@ -70,8 +70,12 @@ def settings(*, port: int, iam_enforced: bool, folder: Path) -> dict[str, str]:
     }
 
 
-def _of_functions(dns_port: int | None) -> dict[str, str]:
-    """Give what the processes of functions inherit, and this one has no use for."""
+def of_functions(dns_port: int | None) -> dict[str, str]:
+    """Give the variables that the processes of functions inherit, and this one has no use for.
+
+    Args:
+        dns_port: UDP port of the DNS that they ask first; None for this machine's resolver.
+    """
     if dns_port is None:
         return {}
     startup = Path(__file__).parent / "function_process"
@@ -97,5 +101,5 @@ def enter(*, port: int, iam_enforced: bool, folder: Path, dns_port: int | None =
     for name in _FOREIGN_VARIABLES:
         os.environ.pop(name, None)
     os.environ.update(settings(port=port, iam_enforced=iam_enforced, folder=folder))
-    os.environ.update(_of_functions(dns_port))
+    os.environ.update(of_functions(dns_port))
     tempfile.tempdir = str(folder)
