@@ -7,28 +7,26 @@ from dataclasses import replace
 import pytest
 from callers import Callers
 from cdktf import App
+from failback_sandbox import (
+    AUTOMATIC,
+    FIRST,
+    MANUAL,
+    SECOND,
+    await_mark,
+    await_region,
+    awaited,
+    local_toml,
+    region_of_dns,
+)
 from local_api import IDLE_SPEED, REGIONS, SPEED, Api, run_ops
-from repository_files import REPOSITORY
 
 import weather_api.stack
 from constructs_lib.settings import load
 from ops import switch
-from ops.evacuation_item import read_mark
 from ops.fault_injection import Fault
 from sandbox.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
-
-FIRST, SECOND = REGIONS
-PATIENCE_SECONDS = 120
-AUTOMATIC = 'regions = ["us-east-1", "us-west-2"]\n'
-MANUAL = f'{AUTOMATIC}failback = "manual"\n'
-
-
-def local_toml(top):
-    text = (REPOSITORY / "environments" / "local.toml").read_text()
-    assert AUTOMATIC in text
-    return text.replace(AUTOMATIC, top)
 
 
 @pytest.fixture(scope="module")
@@ -62,36 +60,10 @@ def environment(manual):
     return manual.local.environment
 
 
-def region_of_dns(environment):
-    """The Region that DNS answers; None without an answer."""
-    hosts, targets = environment.network.hosts, environment.outputs.domain_targets
-    regions = {hosts[target][0]: region for region, target in targets.items()}
-    answered = environment.network.resolve(environment.outputs.record_name).addresses
-    return regions[answered[0]] if answered else None
-
-
 def serving(environment):
     """What the serving name says: the place of a Region, 0 for none."""
     (address,) = environment.network.resolve(environment.outputs.failback.names[0]).addresses
     return int(address.rpartition(".")[2])
-
-
-def awaited(condition, what):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
-def await_region(environment, region):
-    awaited(lambda: region_of_dns(environment) == region, f"DNS does not answer {region}")
-
-
-def await_mark(environment):
-    awaited(
-        lambda: "long_at" in read_mark(environment, FIRST, SECOND),
-        f"{FIRST} is not noted as serving for long",
-    )
 
 
 def stays(environment, region, intervals=12):

@@ -9,8 +9,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from local_api import Api
-from test_failback import (
+from failback_sandbox import (
     AUTOMATIC,
     FIRST,
     MANUAL,
@@ -20,6 +19,7 @@ from test_failback import (
     awaited,
     local_toml,
 )
+from local_api import Api
 
 from ops import switch
 from ops.drill.durability import LOST_AFTER_SECONDS, acknowledged, assess
