@@ -31,6 +31,7 @@ DRILLS = ("test_drill", "test_drill_killed", "test_two_operators", "test_on_call
 LONGEST = (
     *("e2e/test_deploy_from_a_bucket", "plan/test_changes", "e2e/test_deploy", "drills"),
     *("plan/test_layout", "e2e/test_layout", "e2e/test_three_regions", "e2e/test_readme"),
+    "e2e/test_failback",
     *("api", "hardened"),
 )
 """Groups that share a sandbox, or take minutes."""

@@ -10,15 +10,17 @@ import boto3
 from cdktf import App
 from repository_files import REPOSITORY
 
-from constructs_lib import Evacuation, FailoverApiStack, Hints, Key
+from constructs_lib import Evacuation, FailoverApiStack, Hints, Key, Latch
 from constructs_lib.settings import load
 from ops.key_values import VARIABLE
 from weather_api.operations import (
     EVACUATION_ITEM,
     EVACUATION_OPERATION,
+    FAILBACK_ACTIONS,
     FUNCTIONS,
     HEALTH_OPERATION,
     OPERATIONS,
+    SERVING_ITEM,
 )
 
 REGIONS = ("us-east-1", "us-west-2")
@@ -66,7 +68,9 @@ class Deployment:
             # Few, because a plan takes as long as there are functions.
             operations=[o for o in OPERATIONS if o.name in operations],
             health_operation=HEALTH_OPERATION,
-            evacuation=Evacuation(EVACUATION_OPERATION, EVACUATION_ITEM),
+            evacuation=Evacuation(
+                EVACUATION_OPERATION, EVACUATION_ITEM, Latch(FAILBACK_ACTIONS, SERVING_ITEM)
+            ),
             functions=FUNCTIONS,
             partition_key=Key("pk"),
             sort_key=Key("sk"),
