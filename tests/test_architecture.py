@@ -175,7 +175,7 @@ ALLOWED = {
     "telemetry": {"errors"},
     "http": {"documents", "errors", "telemetry"},
     "deadline": {"errors"},
-    "failback": {"replica", "deadline", "model", "errors"},
+    "failback": {"replica", "model", "errors"},
 }
 
 

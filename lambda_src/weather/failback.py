@@ -25,10 +25,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Final
 
 from weather import replica
-from weather.deadline import BoundedCheck
 from weather.errors import Unavailable
 from weather.model import Key, evacuation_key, serving_key
 
@@ -44,6 +44,8 @@ change at the same time: two observers may get different answers. Without this, 
 the answer from before a failback, or from before an evacuation that has ended, would take the
 Region out of service again.
 """
+FRESH_SECONDS: Final = 1.5
+"""How long an answer counts, from when it was asked for."""
 NAMED_BY: Final = "192.0.2."
 """Addresses that name a Region by its place in the order, from 1; 0 for that none is healthy.
 
@@ -54,10 +56,14 @@ They are for documentation, so nobody has them: https://www.rfc-editor.org/rfc/r
 class Serving:
     """Which Region Route 53 answers.
 
+    It is looked up in a thread, as nothing limits how long a lookup takes. One that comes too late
+    for a call is there for the next.
+
     Args:
         name: The name whose addresses say so.
         regions: The Regions in order.
         resolve: Gives the IPv4 address of a name, or raises.
+        clock: Seconds of a clock that never goes back.
     """
 
     def __init__(
@@ -65,6 +71,7 @@ class Serving:
         name: str,
         regions: Sequence[str],
         resolve: Callable[[str], str] = socket.gethostbyname,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._regions = {
             f"{NAMED_BY}{place}": region for place, region in enumerate(regions, start=1)
@@ -72,17 +79,28 @@ class Serving:
         # With its root: no search domain is tried.
         self._name = f"{name}."
         self._resolve = resolve
-        self._address = ""
-        self._lookup = BoundedCheck(self._run)
+        self._clock = clock
+        self._thread = Thread()
+        self._found = float("-inf"), ""
 
     def __call__(self) -> str | None:
         """Look it up; None if no Region is healthy, or nothing is known in time."""
-        if not self._lookup.passes_within(LOOKUP_SECONDS):
-            return None
-        return self._regions.get(self._address)
+        address = self._fresh()
+        if address is None:
+            if not self._thread.is_alive():
+                self._thread = Thread(target=self._look, args=(self._clock(),), daemon=True)
+                self._thread.start()
+            self._thread.join(LOOKUP_SECONDS)
+            address = self._fresh()
+        return self._regions.get(address or "")
 
-    def _run(self) -> None:
-        self._address = self._resolve(self._name)
+    def _fresh(self) -> str | None:
+        begun, address = self._found
+        return address if self._clock() < begun + FRESH_SECONDS else None
+
+    def _look(self, begun: float) -> None:
+        with suppress(OSError):
+            self._found = begun, self._resolve(self._name)
 
 
 class Latch:

@@ -11,6 +11,7 @@ import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import boto3
 import pytest
@@ -392,20 +393,6 @@ def test_whatever_happens_only_who_served_and_failed_is_latched_and_all_ends_wel
     assert not is_out(world.item(SECOND))
 
 
-@pytest.fixture
-def lookups(monkeypatch):
-    """What the name resolves to, `{name: address or error}`."""
-    found = {}
-
-    def resolve(name):
-        if isinstance(found[name], Exception):
-            raise found[name]
-        return found[name]
-
-    found["resolve"] = resolve
-    return found
-
-
 @pytest.mark.parametrize(
     ("address", "region"),
     [
@@ -417,27 +404,69 @@ def lookups(monkeypatch):
         (socket.gaierror("no address"), None),
     ],
 )
-def test_the_address_names_the_region(lookups, address, region):
-    lookups["serving.api.example.com."] = address
-    serving = failback.Serving("serving.api.example.com", (FIRST, SECOND), lookups["resolve"])
+def test_the_address_names_the_region(monkeypatch, address, region):
+    # A busy machine takes its time for a thread.
+    monkeypatch.setattr(failback, "LOOKUP_SECONDS", 60)
 
-    assert serving() == region
+    def resolve(name):
+        assert name == "serving.api.example.com."
+        if isinstance(address, Exception):
+            raise address
+        return address
+
+    assert failback.Serving("serving.api.example.com", (FIRST, SECOND), resolve)() == region
 
 
-def test_a_lookup_that_hangs_is_given_up_and_its_answer_is_not_used(monkeypatch):
-    from threading import Event
+class Slow:
+    """DNS that answers when it is told to, and a clock."""
 
+    def __init__(self):
+        self.now, self.asked, self.answer, self.answers = 0.0, 0, "192.0.2.1", Event()
+
+    def resolve(self, _name):
+        self.asked += 1
+        answer = self.answer
+        assert self.answers.wait(60)
+        return answer
+
+    def serving(self):
+        return failback.Serving("serving", (FIRST, SECOND), self.resolve, lambda: self.now)
+
+
+def test_a_lookup_that_takes_too_long_is_there_for_the_next_call(monkeypatch):
     monkeypatch.setattr(failback, "LOOKUP_SECONDS", 0.05)
-    resume = Event()
-
-    def resolve(_name):
-        resume.wait()
-        return "192.0.2.1"
-
-    serving = failback.Serving("serving.api.example.com", (FIRST, SECOND), resolve)
+    dns = Slow()
+    serving = dns.serving()
+    # GIVEN a lookup that was given up
     assert serving() is None
+    assert dns.asked == 1
+    # WHEN it ends, THEN the next call has its answer
+    monkeypatch.setattr(failback, "LOOKUP_SECONDS", 60)
+    dns.answers.set()
+    dns.now += 1
+    assert serving() == FIRST
+    assert dns.asked == 1
+
+
+def test_an_old_answer_is_not_used(monkeypatch):
+    monkeypatch.setattr(failback, "LOOKUP_SECONDS", 0.05)
+    dns = Slow()
+    serving = dns.serving()
     assert serving() is None
-    resume.set()
+    # GIVEN an answer that comes minutes late, as to a function that has slept meanwhile
+    dns.now += 100
+    monkeypatch.setattr(failback, "LOOKUP_SECONDS", 60)
+    dns.answers.set()
+    assert serving() is None
+    # WHEN it is asked again, THEN it asks DNS again
+    dns.answer = "192.0.2.2"
+    assert serving() == SECOND
+    assert dns.asked == 2
+    # AND what it has found counts for a moment
+    dns.answer = "192.0.2.1"
+    assert serving() == SECOND
+    dns.now += failback.FRESH_SECONDS
+    assert serving() == FIRST
 
 
 def test_without_its_variables_failback_is_automatic(monkeypatch):
