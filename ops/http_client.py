@@ -112,17 +112,18 @@ class Network:
             return NameServers(lambda: given)
         return NameServers(cache(partial(servers_of, self.name_servers)), ask_system)
 
-    def resolve(self, name: str, kind: str = "A") -> DnsAnswer:
+    def resolve(self, name: str, kind: str = "A", client: str = "") -> DnsAnswer:
         """Ask the zone's servers, and if none of them knows, this machine's resolver.
 
         Args:
             name: Fully qualified name.
             kind: `A` or `AAAA`.
+            client: Address of the customer for whom they are asked; empty for this machine's.
 
         Returns:
             The answer of the first who knows.
         """
-        return self._name_servers.resolve(name, kind)
+        return self._name_servers.resolve(name, kind, client)
 
     def address_of(self, host: str) -> tuple[str, int]:
         """Find the address of a host name of AWS, which the zone's servers do not know.

@@ -32,9 +32,10 @@ class Identity:
         environment: Name of the environment.
         account_id: Account of these credentials, which is the environment's; None if unknown.
         caller: ARN of the caller; None if unknown.
-        regions: Its Regions, the primary first.
+        regions: Its Regions in order.
         unknown: Why something is unknown; empty if everything is known.
         ignored: Environment variables that are ignored, because they belong to a sandbox.
+        primary: The Region that serves while it is healthy; None where none is before the others.
     """
 
     environment: str
@@ -43,14 +44,14 @@ class Identity:
     regions: tuple[str, ...]
     unknown: str = ""
     ignored: tuple[str, ...] = ()
+    primary: str | None = None
 
     def __str__(self) -> str:
-        primary, *others = self.regions
         parts = (
             f"environment {self.environment}",
             f"account {self.account_id or 'unknown'}",
             f"caller {self.caller or 'unknown'}",
-            f"Regions {', '.join([f'{primary} (primary)', *others])}",
+            f"Regions {', '.join(map(self._named, self.regions))}",
         )
         return " · ".join(parts)
 
@@ -63,9 +64,21 @@ class Identity:
             *([f"{ignored}. Unset what a sandbox's shell has set."] if self.ignored else []),
         )
 
+    def _named(self, region: str) -> str:
+        return f"{region} (primary)" if region == self.primary else region
+
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
+
+
+def primary_of(environment: "Environment") -> str | None:
+    """The Region that serves while it is healthy; None where none is before the others.
+
+    Args:
+        environment: The environment.
+    """
+    return environment.primary if environment.outputs.roles else None
 
 
 def identify(environment: "Environment") -> Identity:
@@ -111,6 +124,7 @@ def identify(environment: "Environment") -> Identity:
         environment.regions,
         "; ".join(unknown),
         tuple(ignored_variables(os.environ)) if is_on_aws else (),
+        primary_of(environment),
     )
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import dns.edns
 import dns.exception
 import dns.flags
 import dns.message
@@ -23,6 +24,8 @@ from ops.deadline import started, within
 DNS_PORT = 53
 DNS_TIMEOUT_SECONDS = 2.0
 SYSTEM_TIMEOUT_SECONDS = 3.0
+ADDRESS_BITS = 32
+"""Of a customer's IPv4 address, all are sent: it is of a Region, not of a person."""
 SILENCE_SECONDS = 30.0
 """So long, servers that have not answered are not asked again, if there is somebody else to ask."""
 SYSTEM = "this machine's resolver, which may cache"
@@ -72,25 +75,30 @@ class NameServers:
     clock: Callable[[], float] = time.monotonic
     _silent_until: float = field(default=float("-inf"), init=False)
 
-    def resolve(self, name: str, kind: str) -> DnsAnswer:
+    def resolve(self, name: str, kind: str, client: str = "") -> DnsAnswer:
         """Ask the first server, then all others, then this machine's resolver.
 
         Args:
             name: Fully qualified name.
             kind: `A` or `AAAA`.
+            client: Address of the customer for whom it is asked; empty for this machine's, which
+                is all that its resolver can ask for.
 
         Returns:
             The answer of the first who knows. The addresses of a host outside of the zone that a
             CNAME record points to are those that this machine's resolver gives.
         """
         if self.ask_system is None:
-            return self._followed(self._ask_servers(name, kind), kind)
+            return self._followed(self._ask_servers(name, kind, client), kind)
         errors = []
         if self.clock() >= self._silent_until:
-            answer = self._ask_servers(name, kind)
+            answer = self._ask_servers(name, kind, client)
             if answer.is_known:
                 return self._followed(answer, kind)
             errors.append(answer.error)
+        if client:
+            errors.append(f"{SYSTEM}, cannot ask for a customer at {client}")
+            return DnsAnswer(error="; ".join(errors), is_known=False)
         found = self.ask_system(name, kind)
         if found.is_known:
             return found
@@ -105,12 +113,14 @@ class NameServers:
         error = f"{answer.target}: {found.error}" if found.error else ""
         return replace(answer, addresses=found.addresses, error=error, is_known=found.is_known)
 
-    def _ask_servers(self, name: str, kind: str, *, recursion_desired: bool = False) -> DnsAnswer:
+    def _ask_servers(
+        self, name: str, kind: str, client: str = "", *, recursion_desired: bool = False
+    ) -> DnsAnswer:
         servers = self.find()
         answer, error = None, "no name server is known"
         for group in (servers[:1], servers[1:]):
             asked = [
-                started(partial(ask, server, name, kind, recursion_desired=recursion_desired))
+                started(partial(ask, server, name, kind, client, recursion_desired))
                 for server in group
             ]
             for future in as_completed(asked):
@@ -126,25 +136,31 @@ class NameServers:
         return answer or DnsAnswer(error=error, is_known=False)
 
 
-def ask(server: Server, name: str, kind: str, *, recursion_desired: bool = False) -> DnsAnswer:
+def ask(
+    server: Server, name: str, kind: str, client: str = "", recursion_desired: bool = False
+) -> DnsAnswer:
     """Ask one server, without a cache.
 
     Args:
         server: Its address and port.
         name: Fully qualified name.
         kind: `A` or `AAAA`.
+        client: Address of the customer for whom it is asked; empty for this machine's. Route 53
+            answers by it, as for a resolver that sends its customers' subnets.
         recursion_desired: Ask it as a resolver, not as a server of its own zones.
 
     Raises:
         SilentServerError: It does not answer in time.
+
+    Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/routing-policy-edns0.html
     """
     address, port = server
+    options: list[dns.edns.Option] = [dns.edns.ECSOption(client, ADDRESS_BITS)] if client else []
+    flags = dns.flags.RD if recursion_desired else 0
+    query = dns.message.make_query(name, kind, flags=flags, options=options or None)
     try:
         response, _ = dns.query.udp_with_fallback(
-            dns.message.make_query(name, kind, flags=dns.flags.RD if recursion_desired else 0),
-            address,
-            timeout=DNS_TIMEOUT_SECONDS,
-            port=port,
+            query, address, timeout=DNS_TIMEOUT_SECONDS, port=port
         )
     except (OSError, dns.exception.DNSException) as failure:
         reason = failure or type(failure).__name__

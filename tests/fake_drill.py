@@ -101,7 +101,7 @@ class FakeSwitch:
 class Silent:
     """In the place of the customers and of the watch: nothing is sent or seen."""
 
-    def __init__(self, *_):
+    def __init__(self, *_, **__):
         pass
 
     def start(self):

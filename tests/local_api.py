@@ -195,6 +195,32 @@ class Api:
         )  # fmt: skip
 
 
+def variant(folder, *, regions=REGIONS, domain=None, **keys):
+    """Variables of `up` that make the environment `local` another one.
+
+    Args:
+        folder: Where its file is written.
+        regions: Its Regions.
+        domain: Further keys of `[domain]`.
+        keys: Top-level keys of the file.
+    """
+    text = (REPOSITORY / "environments" / "local.toml").read_text()
+    usual = f"regions = {json.dumps(REGIONS)}"
+    assert usual in text
+    lines = [f"regions = {json.dumps(regions)}"]
+    lines += [f"{name} = {_toml(value)}" for name, value in keys.items()]
+    text = text.replace(usual, "\n".join(lines))
+    further = "\n".join(f"{name} = {_toml(value)}" for name, value in (domain or {}).items())
+    (folder / "local.toml").write_text(text.replace("[domain]\n", f"[domain]\n{further}\n"))
+    return {"FAILOVER_ENVIRONMENTS": str(folder), "FAILOVER_ENVIRONMENT": "local"}
+
+
+def _toml(value):
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}"
+    return json.dumps(value)
+
+
 def left_of(workspace):
     """Processes and files of a sandbox; reports of drills are the operator's."""
     files = [file for file in workspace.folder.rglob("*") if file.is_file()]

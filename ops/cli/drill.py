@@ -1,8 +1,8 @@
-"""`python -m ops drill`: inject a fault into the primary Region, and measure the failover."""
+"""`python -m ops drill`: inject a fault into one or more Regions, and measure the failover."""
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -28,6 +28,7 @@ from ops.drill.journal import refuse_if_any
 from ops.drill.outcome import Limits, Outcome
 from ops.drill.probe_location import is_probe_location
 from ops.drill.run import Drill
+from ops.drill.scenario import scenario_of
 from ops.drill.speed import at_followed_speed
 from ops.drill.spending import Spending
 from ops.drill.steps import longest_restore_seconds
@@ -52,10 +53,11 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     on_aws = ", ".join(fault.name for fault in FAULTS.values() if fault.works_on_aws)
     parser = commands.add_parser(
         "drill",
-        help="inject a fault into the primary Region, and measure the failover",
+        help="inject a fault into one or more Regions, and measure the failover",
         description="Verifies the environment, sends customers' reads and writes by DNS, injects a "
-        "fault into the primary Region, waits until the secondary serves, clears the fault, waits "
-        "until the primary serves again, and looks for every acknowledged write in every Region. "
+        "fault into the primary Region, or those of --region, waits until the others serve, clears "
+        "the fault, waits until they serve again, and looks for every acknowledged write in every "
+        "Region. "
         "Leaves a report and a picture. In a sandbox it lowers the speed to one that this machine "
         "can follow.",
         epilog=f"On AWS the faults {on_aws} work, and nothing is done without --execute. Exit "
@@ -66,6 +68,14 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     add_customer_option(parser)
     faults = "; ".join(f"{name}: {fault.help}" for name, fault in FAULTS.items())
     parser.add_argument("--fault", choices=FAULTS, help=f"fault to inject. {faults}")
+    parser.add_argument(
+        "--region",
+        dest="regions",
+        metavar="REGION",
+        action="append",
+        help="Region to inject it into; repeat it for more than one at once (default: the primary, "
+        "with failover routing)",
+    )
     parser.add_argument(
         "--share",
         type=_share,
@@ -132,6 +142,8 @@ def _drill(options: argparse.Namespace) -> int:
             "--restore injects nothing" if options.restore else "nothing to do",
             next_step="give either --fault or --restore",
         )
+    if options.regions and options.restore:
+        raise UsageError("--restore takes no --region", next_step="leave out --region")
     if options.location and not options.restore:
         raise UsageError("--location requires --restore", next_step="leave out --location")
     environment = environment_from(options)
@@ -142,10 +154,11 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
     refuse_if_any(environment.journal_file, environment)
     identity = identified(environment)
     run = new_run("drill")
-    fault, expectation = _chosen(environment, options, run)
-    console.print(f"In {environment.name}, this will {fault.describe()}, until cleared at the end.")
-    judged = "RTO" if fault.fails_requests else "cut-over, as no request fails"
-    console.print(f"Expected {judged}: at most {expectation}.", markup=False)
+    faults, expectation = _chosen(environment, options, run)
+    what = ", and ".join(each.describe() for each in faults)
+    console.print(f"In {environment.name}, this will {what}, until cleared at the end.")
+    for line in _expected(environment, faults, expectation):
+        console.print(line, markup=False)
     spending = quota.require(environment, quota.most_requests(environment, expectation))
     console.print(str(spending), markup=False)
     if not environment.descriptor.sandbox and not options.execute:
@@ -154,7 +167,7 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
             "drill and deleted at the end. To do it, give --execute."
         )
         return ExitCode.PASSED
-    effect = f"this drill will {fault.describe()}"
+    effect = f"this drill will {what}"
     confirm(environment, options, effect=effect, identity=identity)
     with (
         Interrupts(console.print) as interrupts,
@@ -169,17 +182,66 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
 
 def _chosen(
     environment: Environment, options: argparse.Namespace, run: str
-) -> tuple[DrillFault, Expectation]:
-    if environment.outputs.routing_policy != "failover":
-        raise UsageError(
-            f"the routing policy of {environment.name} is {environment.outputs.routing_policy}: no "
-            "Region takes over from the primary, which is what a drill measures",
-            next_step='drill in an environment with routing_policy = "failover"; verify this one: '
-            f"python -m ops verify {environment.selector}",
-        )
+) -> tuple[tuple[DrillFault, ...], Expectation]:
     given = {name: getattr(options, name) for name in FAULT_OPTIONS}
-    fault = choose(environment, options.fault, run, given)
-    return fault, expectation_of(environment, fault)
+    regions = _regions(environment, options)
+    faults = tuple(
+        choose(
+            environment, options.fault, f"{run}-{region}" if place else run, given, region=region
+        )
+        for place, region in enumerate(regions)
+    )
+    if len(regions) == len(environment.regions) and not faults[0].fails_requests:
+        raise UsageError(
+            f"--fault {options.fault} in all Regions of {environment.name} takes none out of "
+            "service: while no Region is healthy, Route 53 answers as if all were",
+            next_step="leave out a --region, or choose a fault that makes requests fail",
+        )
+    return faults, expectation_of(environment, faults[0])
+
+
+def _regions(environment: Environment, options: argparse.Namespace) -> tuple[str, ...]:
+    """The Regions into which the fault is injected, in the environment's order."""
+    given, known = options.regions or [], ", ".join(environment.regions)
+    if not given:
+        if environment.outputs.routing_policy != "failover":
+            raise UsageError(
+                f"{environment.name} has no primary Region: its routing policy is "
+                f"{environment.outputs.routing_policy}",
+                next_step=f"name the Region to lose: --region REGION, one or more of {known}",
+            )
+        return environment.regions[:1]
+    if unknown := [region for region in given if region not in environment.regions]:
+        raise UsageError(
+            f"{', '.join(unknown)} is not a Region of {environment.name}",
+            next_step=f"give --region with one of {known}",
+        )
+    if len(given) > len({*given}):
+        raise UsageError("duplicate --region", next_step="name each Region once")
+    return tuple(region for region in environment.regions if region in given)
+
+
+def _expected(
+    environment: Environment, faults: Sequence[DrillFault], expectation: Expectation
+) -> Iterator[str]:
+    """Say what the drill will measure, and against what."""
+    outputs, lost = environment.outputs, [fault.region for fault in faults]
+    scenario = scenario_of(outputs.routing_policy, outputs.regions, lost, outputs.weights)
+    if not scenario.moving:
+        yield (
+            f"{' and '.join(lost)} should serve no customers now: nobody is to notice. The loss is "
+            f"detected within {expectation}."
+        )
+    elif not scenario.left:
+        yield (
+            "No Region is left: requests fail until the fault is cleared. Expected until a Region "
+            f"serves again: at most {expectation}."
+        )
+    else:
+        judged = "RTO" if faults[0].fails_requests else "cut-over, as no request fails"
+        yield f"Expected {judged}: at most {expectation}."
+    for each in scenario.others if scenario.moving else ():
+        yield f"Not to notice: {each}."
 
 
 def _at_speed(
@@ -189,7 +251,7 @@ def _at_speed(
     interrupts: Interrupts,
     spending: Spending,
 ) -> int:
-    fault, expectation = _chosen(environment, options, lock.run)
+    (fault, *further), expectation = _chosen(environment, options, lock.run)
     limit = options.max_rto_seconds
     limits = Limits(expectation.seconds if limit is None else limit, options.max_lost_writes)
     folder = options.report_folder or environment.drills_folder
@@ -207,6 +269,7 @@ def _at_speed(
             interrupts,
             notify=notifier(status),
             tick=lambda events: show(status, environment, events),
+            further=tuple(further),
         )
         with _space_for_a_report(folder):
             outcome = drill.run()

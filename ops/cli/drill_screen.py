@@ -73,7 +73,7 @@ def print_outcome(outcome: Outcome, reported: str) -> None:
             console.print(f"{kind}s: {count.sent} sent, {count.failed} failed")
     console.print(f"writes: {figures.writes_in_words(outcome)}")
     retries = figures.retrying_in_words(outcome)
-    console.print(f"client that retries in the other Region: {retries}", markup=False)
+    console.print(f"client that retries in another Region: {retries}", markup=False)
     for line in basis(outcome):
         console.print(line, markup=False)
     for finding in outcome.findings:

@@ -13,7 +13,7 @@ from ops.descriptor import Descriptor, descriptor_file, read
 from ops.environment import Environment
 from ops.errors import OpsError, UsageError
 from ops.folders import DEFAULT_FOLDER, OUTPUT_FOLDER
-from ops.identity import Identity
+from ops.identity import Identity, primary_of
 from ops.stacks import stacks_of
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -220,7 +220,8 @@ def identified(
             else environment.identify()
         )
     except TimeoutError as error:
-        identity = Identity(environment.name, None, None, environment.regions, str(error))
+        regions, primary = environment.regions, primary_of(environment)
+        identity = Identity(environment.name, None, None, regions, str(error), primary=primary)
     print(identity, flush=True)
     for note in identity.notes:
         print(note, file=sys.stderr, flush=True)

@@ -13,24 +13,25 @@ from ops.errors import OpsError, explain
 
 @dataclass(frozen=True, kw_only=True)
 class SwitchFault(DrillFault):
-    """The primary Region is evacuated."""
+    """The Region is evacuated."""
 
     name = "switch"
-    help = "evacuate the primary Region"
+    help = "evacuate the Region"
     works_on_aws = True
     fails_requests = False
 
     @classmethod
-    def choose(cls, environment: Environment, id: str, options: Mapping[str, Any]) -> Self:
-        """Choose it for an environment."""
-        switch.require_primary(environment)
-        return super().choose(environment, id, options)
+    def choose(
+        cls, environment: Environment, id: str, region: str, options: Mapping[str, Any]
+    ) -> Self:
+        """Choose it for a Region."""
+        switch.require(environment, region)
+        return super().choose(environment, id, region, options)
 
-    @classmethod
-    def health_check_id(cls, environment: Environment) -> str:
-        """Return a health check that asks whether the primary is evacuated."""
-        primary = environment.primary
-        return next(iter(switch.require(environment, primary).health_check_ids[primary].values()))
+    def health_check_id(self, environment: Environment) -> str:
+        """Return a health check that asks whether the Region is evacuated."""
+        ids = switch.require(environment, self.region).health_check_ids[self.region]
+        return next(iter(ids.values()))
 
     def inject(self, environment: Environment) -> None:
         """Inject it."""
@@ -77,7 +78,7 @@ class HealthConcurrencyFault(DrillFault):
     """
 
     name = "health-concurrency"
-    help = "set the concurrency of the primary's health function to 0"
+    help = "set the concurrency of the Region's health function to 0"
     works_on_aws = True
     fails_requests = False
 
@@ -86,11 +87,13 @@ class HealthConcurrencyFault(DrillFault):
     is_prepared: bool = False
 
     @classmethod
-    def choose(cls, environment: Environment, id: str, options: Mapping[str, Any]) -> Self:
-        """Choose it for an environment."""
+    def choose(
+        cls, environment: Environment, id: str, region: str, options: Mapping[str, Any]
+    ) -> Self:
+        """Choose it for a Region."""
         assert not options
-        function = environment.outputs.health_functions[environment.primary]
-        return super().choose(environment, id, {"function": function})
+        function = environment.outputs.health_functions[region]
+        return super().choose(environment, id, region, {"function": function})
 
     def prepared(self, environment: Environment) -> Self:
         """Read the concurrency to restore."""

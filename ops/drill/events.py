@@ -27,6 +27,7 @@ class Request:
         key: For a write: `observed_at` of the observation.
         value: For a write: what the observation says.
         latency_seconds: How long the Region took for it: part of the time until `answered_at`.
+        near: The Region that the customer is next to; empty if that does not matter.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class Request:
     key: str = ""
     value: float | None = None
     latency_seconds: float = 0.0
+    near: str = ""
 
     @property
     def ok(self) -> bool:
@@ -68,6 +70,8 @@ class DnsSeen:
         ttl_seconds: Time to live of the answer.
         error: Why there is no address.
         source: Who answered, if not a name server of the zone: a resolver, which may cache.
+        near: The Region next to which they were asked; empty if that does not matter.
+        is_known: Whether somebody who knows has answered: if not, nothing follows from it.
     """
 
     at: float
@@ -76,6 +80,8 @@ class DnsSeen:
     ttl_seconds: int = 0
     error: str = ""
     source: str = ""
+    near: str = ""
+    is_known: bool = True
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,24 @@ class Pace:
     timeout_seconds: float
 
     @classmethod
-    def at_speed(cls, speed: float) -> "Pace":
+    def at_speed(cls, speed: float, customers: int = 1) -> "Pace":
         """A round a second and a time-out of five seconds, on AWS.
 
         Args:
             speed: How much faster than on AWS the environment runs; the requests themselves do not,
                 hence the floors.
+            customers: How many kinds of customers send a round each: one machine has to follow.
         """
-        return cls(max(0.2, 1 / speed), max(1.0, 5 / speed))
+        return cls(max(0.2 * customers, 1 / speed), max(1.0, 5 / speed))
+
+    @classmethod
+    def of(cls, environment: Environment) -> "Pace":
+        """The pace of an environment: with latency routing, each Region has customers.
+
+        Args:
+            environment: The environment at the speed of the drill.
+        """
+        return cls.at_speed(environment.speed, kinds_of_customers(environment))
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,15 @@ class Expectation:
             f"{self.seconds:g} s = {self.interval_seconds:g} s interval x {self.failures} checks + "
             f"{self.ttl_seconds:g} s time to live + {self.probe_seconds:g} s for one probe"
         )
+
+
+def kinds_of_customers(environment: Environment) -> int:
+    """Count the places of customers whom DNS answers differently.
+
+    Args:
+        environment: The environment.
+    """
+    return len(environment.regions) if environment.outputs.routing_policy == "latency" else 1
 
 
 def checks_until_detected(failure_threshold: int, share: float = 1.0) -> int:
@@ -128,7 +147,7 @@ def expectation_of(environment: Environment, fault: DrillFault) -> Expectation:
             f"Route 53 does not describe the health check {check_id}: {explain(error)}",
             next_step=f"check the credentials: python -m ops verify {environment.selector}",
         ) from error
-    pace = Pace.at_speed(environment.speed)
+    pace = Pace.of(environment)
     return expect(
         interval_seconds=config.get("RequestInterval", DEFAULT_INTERVAL_SECONDS),
         failure_threshold=config.get("FailureThreshold", DEFAULT_FAILURE_THRESHOLD),

@@ -12,7 +12,7 @@ class DrillFault:
     """A fault of one Region.
 
     Attributes:
-        id: Id of the run that injects it.
+        id: Its own: the id of the run that injects it, for each further Region with its name.
         region: The Region that fails.
         share: Share of the requests that fail.
     """
@@ -32,27 +32,30 @@ class DrillFault:
     share: float = 1.0
 
     @classmethod
-    def choose(cls, environment: Environment, id: str, options: Mapping[str, Any]) -> Self:
-        """Choose the fault for an environment's primary Region; nothing is injected.
+    def choose(
+        cls, environment: Environment, id: str, region: str, options: Mapping[str, Any]
+    ) -> Self:
+        """Choose the fault for a Region of an environment; nothing is injected.
 
         Args:
             environment: The environment.
             id: Id of the fault.
+            region: The Region.
             options: `{name: value}` of the options that were given.
 
         Raises:
             OpsError: The environment does not have what fails.
         """
-        return cls(id=id, region=environment.primary, **options)
+        del environment
+        return cls(id=id, region=region, **options)
 
-    @classmethod
-    def health_check_id(cls, environment: Environment) -> str:
+    def health_check_id(self, environment: Environment) -> str:
         """The Route 53 health check that detects it.
 
         Args:
             environment: The environment.
         """
-        return environment.outputs.endpoint_health_check_ids[environment.primary]
+        return environment.outputs.endpoint_health_check_ids[self.region]
 
     def prepared(self, environment: Environment) -> Self:
         """Read what clearing it will need, right before it is injected; nothing is changed.

@@ -31,7 +31,14 @@ FAULTS: Mapping[str, type[DrillFault]] = {
 """Values of `--fault`."""
 
 
-def choose(environment: Environment, name: str, id: str, options: Mapping[str, Any]) -> DrillFault:
+def choose(
+    environment: Environment,
+    name: str,
+    id: str,
+    options: Mapping[str, Any],
+    *,
+    region: str | None = None,
+) -> DrillFault:
     """Choose a fault; nothing is injected.
 
     Args:
@@ -39,6 +46,8 @@ def choose(environment: Environment, name: str, id: str, options: Mapping[str, A
         name: One of `FAULTS`.
         id: Id of the fault.
         options: `{name: value}` of the options of the command line; None for those not given.
+
+        region: The Region that fails; the primary by default.
 
     Raises:
         OpsError: The environment does not support it, or an option does not belong to it.
@@ -54,7 +63,7 @@ def choose(environment: Environment, name: str, id: str, options: Mapping[str, A
             next_step="leave it out, or choose another fault",
             exit_code=ExitCode.USAGE,
         )
-    return fault.choose(environment, id, given)
+    return fault.choose(environment, id, region or environment.primary, given)
 
 
 def from_json(document: Mapping[str, Any]) -> DrillFault:

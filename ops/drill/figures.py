@@ -1,5 +1,6 @@
 """What a drill found, as figures and words that report, screen and picture share."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ops.drill.durability import STATES
@@ -10,12 +11,13 @@ from ops.drill.retrying import longest_wait
 
 MEANINGS = {
     "detection": "Time to detection: fault to {detection}",
-    "dns_change": "DNS change: fault to the first answer that resolves to the secondary",
-    "cut_over": "Cut-over: fault to the first of several successes from the secondary",
-    "rto": "RTO: first failed request to the first of several successes from the secondary",
+    "dns_change": "DNS change: fault to the first answer that resolves to a Region that is left",
+    "cut_over": "Cut-over: fault to the first of several successes from a Region that is left",
+    "rto": "RTO: first failed request to the first of several successes from a Region that is left",
     "worst_rto": "RTO of a customer whose resolver had asked just before DNS changed",
     "error_window": "Error window: first failed request to the end of the last one",
-    "failback": "Failback: restore to the first of several successes from the primary",
+    "failback": "Failback: restore to the first of several successes from whoever served before",
+    "served_again": "Served again: restore to the first of several successes, if none was left",
 }
 assert tuple(MEANINGS) == DURATIONS
 _DETECTION = {
@@ -36,6 +38,8 @@ def durations(outcome: Outcome) -> dict[str, dict[str, Any]]:
     """
     measured, found = outcome.measurements, {}
     for name in DURATIONS:
+        if name == "served_again" and outcome.scenario.left:
+            continue
         duration = getattr(measured.durations, name) if measured else None
         seconds: list[float | None] = [None] * 4
         state = "not exercised" if measured and name in measured.not_exercised else "never"
@@ -102,7 +106,7 @@ def writes_in_words(outcome: Outcome) -> str:
 
 
 def retrying(outcome: Outcome) -> dict[str, Any] | None:
-    """What the customer saw whose client retries in the other Region.
+    """What the customer saw whose client retries in another Region.
 
     Args:
         outcome: What was found.
@@ -153,19 +157,40 @@ def course(outcome: Outcome) -> list[tuple[float, str]]:
     zero = events.when("injecting") or events.when("started") or 0.0
     found = [(mark.at, f"drill: {mark.name}") for mark in events.marks]
     found += [(seen.at, _health(seen)) for seen in events.health if seen.at >= zero]
-    before: str | None = None
-    for seen in events.dns:
-        leads = seen.region or ", ".join(seen.addresses) or seen.error
-        if leads != before:
-            found.append((seen.at, f"DNS resolves to {leads}"))
-        before = leads
-    measured = outcome.measurements
+    found += _answers(outcome)
+    measured, scenario = outcome.measurements, outcome.scenario
     if measured and measured.cut_over_at:
-        found.append((measured.cut_over_at, f"{outcome.secondary} serves"))
+        serving = {r for each in measured.customers for r in each.moved.served}
+        regions = [region for region in scenario.taking_over if region in serving]
+        found.append((measured.cut_over_at, f"{_serve(regions or scenario.taking_over)}"))
     if measured and measured.failback_at:
-        found.append((measured.failback_at, f"{outcome.primary} serves again"))
+        found.append((measured.failback_at, f"{_serve(scenario.coming_back)} again"))
     found.sort(key=lambda each: each[0])
     return [((at - zero) * outcome.speed, what) for at, what in found]
+
+
+def _answers(outcome: Outcome) -> Iterator[tuple[float, str]]:
+    """When DNS resolved to something else; where answers vary, the first and the last of each."""
+    for customers in outcome.scenario.customers:
+        seen = [each for each in outcome.events.dns if each.near == customers.near]
+        who = f" for {customers}" if customers.near else ""
+        if customers.varies:
+            measured = outcome.measurements
+            if measured and measured.durations.dns_change:
+                begin = outcome.events.when("injecting") or 0.0
+                at = begin + measured.durations.dns_change.waited_seconds
+                yield at, f"DNS no longer resolves to {' or '.join(customers.leaves)}"
+            continue
+        before: str | None = None
+        for each in seen:
+            leads = each.region or ", ".join(each.addresses) or each.error
+            if leads != before:
+                yield each.at, f"DNS resolves to {leads}{who}"
+            before = leads
+
+
+def _serve(regions: Sequence[str]) -> str:
+    return f"{' and '.join(regions)} {'serve' if len(regions) > 1 else 'serves'}"
 
 
 def _health(seen: HealthSeen) -> str:

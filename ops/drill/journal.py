@@ -33,6 +33,7 @@ class Journal:
         program: The process that runs it there.
         location_id: Location that it writes observations for.
         fault: The fault that it injects; its id is that of the run.
+        further: The same in further Regions.
     """
 
     environment: str
@@ -41,6 +42,12 @@ class Journal:
     program: Program
     location_id: str
     fault: DrillFault
+    further: tuple[DrillFault, ...] = ()
+
+    @property
+    def faults(self) -> tuple[DrillFault, ...]:
+        """The faults, of a Region each."""
+        return (self.fault, *self.further)
 
     @property
     def run(self) -> str:
@@ -54,7 +61,8 @@ class Journal:
 
     def to_text(self) -> str:
         """As `from_text` reads it."""
-        members = {**asdict(self), "fault": self.fault.to_json()}
+        further = [fault.to_json() for fault in self.further]
+        members = {**asdict(self), "fault": self.fault.to_json(), "further": further}
         return json.dumps({"version": VERSION, **members}, indent=2)
 
     @classmethod
@@ -79,6 +87,7 @@ class Journal:
                 program=Program(int(process["pid"]), float(process["started_at"])),
                 location_id=str(note["location_id"]),
                 fault=from_json(note["fault"]),
+                further=tuple(map(from_json, note.get("further", ()))),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidJournalError(f"{type(error).__name__}: {error}") from error

@@ -1,6 +1,6 @@
 """What a drill found, and whether that is good enough: pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from ops.drill.events import Events, Request
 from ops.drill.expectation import Expectation, Pace
 from ops.drill.measure import CONSECUTIVE_SUCCESSES, Duration, Measurements
 from ops.drill.retrying import ATTEMPT_SECONDS
+from ops.drill.scenario import Scenario
 from ops.drill.spending import Spending
 
 LAST_REQUESTS = 40
@@ -34,8 +35,7 @@ class Outcome:
 
     Attributes:
         environment: Name of the environment.
-        primary: The Region into which the fault was injected.
-        secondary: The Region that should take over.
+        scenario: The Regions into which the fault was injected, and whom that concerns.
         speed: How much faster than AWS the environment runs.
         fault: Name of the fault.
         description: What injecting it does, in words.
@@ -61,8 +61,7 @@ class Outcome:
     """
 
     environment: str
-    primary: str
-    secondary: str
+    scenario: Scenario
     speed: float
     fault: str
     description: str
@@ -110,12 +109,18 @@ def deciding_time(outcome: Outcome) -> tuple[str, Duration | None]:
         outcome: What was found.
 
     Returns:
-        Its name, `rto` or `cut_over`, and the time; None if it did not happen.
+        Its name, `rto`, `cut_over`, `served_again` if no Region was left, or `nothing` if nobody
+        was to move, and the time; None if it did not happen.
     """
-    if outcome.measurements is None:
-        return "cut_over", None
-    durations = outcome.measurements.durations
-    return ("rto", durations.rto) if durations.rto else ("cut_over", durations.cut_over)
+    measured = outcome.measurements
+    durations = measured.durations if measured else None
+    if not outcome.scenario.left:
+        return "served_again", durations.served_again if durations else None
+    if not outcome.scenario.moving:
+        return "nothing", None
+    if durations and durations.rto:
+        return "rto", durations.rto
+    return "cut_over", durations.cut_over if durations else None
 
 
 def dns_source(outcome: Outcome) -> str:
@@ -149,16 +154,32 @@ def not_exercised(outcome: Outcome) -> dict[str, str]:
     """
     measured, durability = outcome.measurements, outcome.durability
     names = sorted(measured.not_exercised) if measured else ()
-    found = dict.fromkeys(names, "no request failed because of the fault")
+    found = {name: _why_not_exercised(outcome, name) for name in names}
     if not durability.keys("lost"):
         if not outcome.fails_requests:
             found["lost_writes"] = (
-                "the primary kept serving and replicating: no write could be lost"
+                f"{_listed(outcome.scenario.lost)} kept serving and replicating: no write could "
+                "be lost"
             )
         elif not durability.counted:
             found["lost_writes"] = "no acknowledged write could be counted"
     found["replication_lag"] = "the fault does not stop replication, as the loss of a Region does"
     return found
+
+
+def _why_not_exercised(outcome: Outcome, name: str) -> str:
+    scenario = outcome.scenario
+    if name == "detection":
+        return "nobody was to move, and the states of health checks cannot be seen here"
+    if not scenario.moving:
+        return f"{_listed(scenario.lost)} served no customers"
+    if not scenario.left and name in ("dns_change", "cut_over", "rto", "worst_rto"):
+        return "no Region was left"
+    return "no request failed because of the fault"
+
+
+def _listed(regions: Sequence[str]) -> str:
+    return " and ".join(regions)
 
 
 def basis(outcome: Outcome) -> list[str]:
@@ -169,22 +190,35 @@ def basis(outcome: Outcome) -> list[str]:
     """
     name, time = deciding_time(outcome)
     durability, limit = outcome.durability, outcome.limits.max_rto_seconds
-    what = "RTO" if name == "rto" else "cut-over, as no request failed because of the fault"
-    if time is None:
-        found = ["Time: the secondary never served."]
+    scenario, measured = outcome.scenario, outcome.measurements
+    what = {
+        "rto": "RTO",
+        "cut_over": "cut-over, as no request failed because of the fault",
+        "served_again": "from the restore until a Region served again, as none was left",
+    }.get(name, "")
+    if name == "nothing":
+        found = [
+            f"Time: none: {_listed(scenario.lost)} served no customers, and nobody was to notice."
+        ]
+    elif time is None:
+        found = [
+            f"Time: {_listed(scenario.taking_over or scenario.lost)} never served"
+            f"{'' if scenario.left else ' again'}."
+        ]
     else:
         found = [f"Time: {what}: {seconds_on_aws(time, outcome.speed)}, {limit:g} s allowed."]
-        if abs(time.at_speed(outcome.speed) - limit) <= time.error_at_speed(outcome.speed):
-            found.append(
-                "The limit is within the error of the time: either verdict may be chance."
-                + (" A lower speed is more precise." if outcome.speed != 1 else "")
-            )
+    if time and abs(time.at_speed(outcome.speed) - limit) <= time.error_at_speed(outcome.speed):
+        found.append(
+            "The limit is within the error of the time: either verdict may be chance."
+            + (" A lower speed is more precise." if outcome.speed != 1 else "")
+        )
     if source := dns_source(outcome):
         found.append(
             f"DNS: as {source} answers: port 53 of the zone's name servers is closed here. "
             f"What follows DNS is seen up to {outcome.expectation.ttl_seconds:g} s late, the "
             "time to live, which is part of each error."
         )
+    found += _customers_in_words(outcome) if measured else []
     found.append(
         f"Writes: {durability.counted} of {durability.acknowledged} acknowledged ones, read in "
         "every Region, with their values."
@@ -193,7 +227,12 @@ def basis(outcome: Outcome) -> list[str]:
         found.append(
             "Client that retries: reads by the common name, and what fails, by the other Region's "
             f"own name; {ATTEMPT_SECONDS:g} s for each attempt, on this machine's clock: not "
-            "scaled. It has called both Regions before. It is not judged."
+            "scaled. It has called every Region before. It is not judged."
+        )
+    if not scenario.left and outcome.fails_requests:
+        found.append(
+            "No Region was left: requests failed until one was restored. DNS answered all the "
+            "while, as if all were healthy."
         )
     reasons: dict[str, list[str]] = {}
     for name, why in not_exercised(outcome).items():
@@ -215,11 +254,16 @@ def judge(outcome: Outcome) -> list[str]:
     limits, durability = outcome.limits, outcome.durability
     name, time = deciding_time(outcome)
     if time and time.at_speed(outcome.speed) > limits.max_rto_seconds:
-        what = "RTO is" if name == "rto" else "cut-over took"
+        what = {
+            "rto": "the RTO is",
+            "cut_over": "the cut-over took",
+            "served_again": "a Region served again only after",
+        }[name]
         findings.append(
-            f"the {what} {seconds_on_aws(time, outcome.speed)}, more than the "
+            f"{what} {seconds_on_aws(time, outcome.speed)}, more than the "
             f"{limits.max_rto_seconds:g} s allowed"
         )
+    findings += _noticed(outcome)
     corrupt: tuple[tuple[State, int, str], ...] = (
         ("lost", limits.max_lost_writes, "not there: replication does not carry them"),
         ("wrong value", 0, "there with another value"),
@@ -244,14 +288,57 @@ def judge(outcome: Outcome) -> list[str]:
     return findings
 
 
+def _customers_in_words(outcome: Outcome) -> Iterator[str]:
+    """Who served customers of each place, and how many of their requests failed."""
+    for each in outcome.measurements.customers if outcome.measurements else ():
+        who = each.customers
+        leaves, share = who.leaves, ""
+        if who.varies:
+            shares = (phase.share(leaves or outcome.scenario.lost)
+                      for phase in (each.before, each.moved, each.after))  # fmt: skip
+            share = "; answers with {}: {}".format(
+                _listed(outcome.scenario.lost),
+                ", ".join("-" if s is None else f"{s:.0%}" for s in shares),
+            )
+        yield (
+            f"{str(who)[0].upper()}{str(who)[1:]}: served by {_served(each.before.served)} before, "
+            f"{_served(each.moved.served)} while lost, {_served(each.after.served)} after; "
+            f"{each.during.failed} of {each.during.sent} requests failed in between{share}."
+        )
+
+
+def _served(served: Mapping[str, int]) -> str:
+    return _listed(sorted(served)) or "nobody"
+
+
+def _noticed(outcome: Outcome) -> Iterator[str]:
+    """Say what customers saw who were not to notice, and that DNS has answered nothing."""
+    measured, lost = outcome.measurements, _listed(outcome.scenario.lost)
+    for each in measured.customers if measured else ():
+        if each.customers.leaves:
+            continue
+        if each.elsewhere:
+            yield (
+                f"{each.elsewhere} requests of {each.customers} were served by another Region than "
+                f"{_listed(each.customers.after)}: the loss of {lost} must not move them"
+            )
+    if measured and measured.failed_others:
+        yield (
+            f"{measured.failed_others} requests failed of customers whom no lost Region served: "
+            f"the loss of {lost} must not reach them"
+        )
+    if measured and measured.empty_answers:
+        yield f"DNS answered {measured.empty_answers} times without an address"
+
+
 def not_served(
     requests: Sequence[Request], region: str, seconds: float, speed: float, when: str
 ) -> str:
     """Say that a Region did not begin to serve, and what was seen instead.
 
     Args:
-        requests: All requests.
-        region: The Region.
+        requests: The requests of those whom it should serve.
+        region: The Region, or several in words.
         seconds: How long it was waited for.
         speed: How much faster than AWS the environment runs.
         when: At which step of the drill, in words.

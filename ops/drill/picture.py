@@ -7,6 +7,7 @@ Source: https://jfly.uni-koeln.de/color/
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from ops.drill.events import Events, Request
 from ops.drill.figures import writes_in_words
 from ops.drill.outcome import Outcome, deciding_time, seconds_on_aws
 
-PRIMARY, SECONDARY, FAILURE, QUIET = "#0072B2", "#009E73", "#D55E00", "#BBBBBB"
+REGIONS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+FAILURE, QUIET = "#D55E00", "#BBBBBB"
 INK = "#333333"
 _KIND_OFFSETS = {"read": 0.16, "write": -0.16}
 
@@ -34,11 +36,10 @@ def draw(outcome: Outcome, path: Path) -> None:
     events = outcome.events
     zero = events.when("injecting") or events.when("started") or 0.0
     checks = _checks(events)
-    figure = Figure(figsize=(13, 4.6 + 0.34 * len(checks)), dpi=120, layout="constrained")
+    rows = len(checks) + 2 * len(outcome.scenario.customers)
+    figure = Figure(figsize=(13, 4 + 0.34 * rows), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    upper, lower = figure.subplots(
-        2, 1, sharex=True, height_ratios=(3.4, 2 + len(checks)), squeeze=True
-    )
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, rows), squeeze=True)
 
     def on_aws(at: float) -> float:
         return (at - zero) * outcome.speed
@@ -64,8 +65,13 @@ def _title(outcome: Outcome) -> str:
     words = f"Failover drill “{outcome.fault}” of {outcome.environment}"
     name, time = deciding_time(outcome)
     if outcome.measurements:
-        what = "RTO" if name == "rto" else "RTO not exercised, cut-over"
-        words += f": {what} {seconds_on_aws(time, outcome.speed)}" if time else ": never cut over"
+        what = {
+            "rto": "RTO",
+            "cut_over": "RTO not exercised, cut-over",
+            "served_again": "no Region was left; restored, and served again after",
+        }.get(name, "")
+        never = ": nobody was to move" if name == "nothing" else ": never cut over"
+        words += f": {what} {seconds_on_aws(time, outcome.speed)}" if time else never
         words += f"\n{writes_in_words(outcome)}"
     return words
 
@@ -74,16 +80,17 @@ def _draw_requests(axes: Any, outcome: Outcome, on_aws: Any) -> None:
     groups: dict[tuple[str, bool], list[Request]] = {}
     for request in outcome.events.requests:
         groups.setdefault((request.region or "", request.ok), []).append(request)
-    others = {region for region, _ in groups} - {outcome.primary, outcome.secondary, ""}
+    scenario = outcome.scenario
+    others = {region for region, _ in groups} - {*scenario.regions, ""}
     top_down = {
-        outcome.primary: f"{outcome.primary}\n(primary)",
-        outcome.secondary: f"{outcome.secondary}\n(secondary)",
+        **{r: f"{r}\n(lost)" if r in scenario.lost else r for r in scenario.regions},
         **{region: region for region in sorted(others)},
         "": "no Region\nresponded",
     }
+    colours = _colours(outcome)
     lanes = {region: lane for lane, region in enumerate(reversed(top_down))}
     for (region, ok), requests in groups.items():
-        colour = {outcome.primary: PRIMARY, outcome.secondary: SECONDARY}.get(region, INK)
+        colour = colours.get(region, INK)
         axes.scatter(
             [on_aws(r.sent_at) for r in requests],
             [lanes[region] + _KIND_OFFSETS[r.kind] for r in requests],
@@ -101,15 +108,26 @@ def _draw_requests(axes: Any, outcome: Outcome, on_aws: Any) -> None:
 
 def _draw_bars(axes: Any, outcome: Outcome, checks: Sequence[str], on_aws: Any, end: float) -> None:
     events = outcome.events
-    names = ["DNS: the zone answers", "DNS: customers call", *[f"check: {c}" for c in checks]]
+    dns, calling = "DNS: the zone answers", "DNS: customers call"
+    places = [each.near for each in outcome.scenario.customers]
+    lines = [(f"{name}{f' ({near})' if near else ''}", near) for near in places
+             for name in (dns, calling)]  # fmt: skip
+    names = [*(name for name, _ in lines), *[f"check: {c}" for c in checks]]
     rows = {name: len(names) - 1 - index for index, name in enumerate(names)}
     region_of = {a: seen.region for seen in events.dns for a in seen.addresses[:1]}
-    answers = [(on_aws(seen.at), seen.region or "") for seen in events.dns]
-    calls = [(on_aws(r.sent_at), region_of.get(r.address) or r.region or "")
-             for r in events.requests]  # fmt: skip
-    for row, states in ((names[0], answers), (names[1], calls)):
+    colours = _colours(outcome)
+    for row, near in lines:
+        states = (
+            [(on_aws(seen.at), seen.region or "") for seen in events.dns if seen.near == near]
+            if row.startswith(dns)
+            else [
+                (on_aws(r.sent_at), region_of.get(r.address) or r.region or "")
+                for r in events.requests
+                if r.near == near
+            ]
+        )
         for start, stop, region in _stretches(states, end):
-            colour = {outcome.primary: PRIMARY, outcome.secondary: SECONDARY}.get(region, QUIET)
+            colour = colours.get(region, QUIET)
             axes.broken_barh([(start, stop - start)], (rows[row] - 0.32, 0.64), color=colour)
     for check in checks:
         seen = [(on_aws(h.at), h.healthy) for h in events.health if h.check == check]
@@ -157,15 +175,20 @@ def _legend(outcome: Outcome) -> list[Any]:
     def dot(colour: str, marker: str, label: str) -> Line2D:
         return Line2D([], [], color=colour, marker=marker, linestyle="", label=label)
 
+    colours = _colours(outcome)
+
     return [
-        dot(PRIMARY, "o", f"served by {outcome.primary}"),
-        dot(SECONDARY, "o", f"served by {outcome.secondary}"),
+        *(dot(colour, "o", f"served by {region}") for region, colour in colours.items()),
         dot(FAILURE, "x", "failed request"),
-        Patch(color=PRIMARY, label=f"DNS: {outcome.primary}"),
-        Patch(color=SECONDARY, label=f"DNS: {outcome.secondary}"),
+        *(Patch(color=colour, label=f"DNS: {region}") for region, colour in colours.items()),
         Patch(color=QUIET, label="healthy"),
         Patch(facecolor=FAILURE, hatch="////", edgecolor="white", label="unhealthy"),
     ]
+
+
+def _colours(outcome: Outcome) -> dict[str, str]:
+    """`{Region: colour}`."""
+    return dict(zip(outcome.scenario.regions, cycle(REGIONS), strict=False))
 
 
 def _checks(events: Events) -> list[str]:

@@ -6,7 +6,7 @@ other: a Region that hangs is seen by as many of them as call meanwhile.
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -137,16 +137,22 @@ class Probe:
     """Sends rounds until it is stopped.
 
     Attributes:
-        customer: Sends them.
+        customers: Send them, a round each in turn.
         log: Takes what became of them.
         interval_seconds: Time between two rounds.
         stop_seconds: How long stopping waits for requests under way.
+        near: The Region that the customers are next to; empty if that does not matter.
+        first: Number of its first write.
+        step: What is added for the next one: no two probes write for the same time.
     """
 
-    customer: Customer
+    customers: Sequence[Customer]
     log: Log
     interval_seconds: float
     stop_seconds: float = STOP_SECONDS
+    near: str = ""
+    first: int = 0
+    step: int = 1
     _stop: threading.Event = field(default_factory=threading.Event)
     _under_way: dict[threading.Thread, Request] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -173,22 +179,28 @@ class Probe:
         sequence = 0
         while not self._stop.is_set():
             at = self.log.clock()
-            self._begin(Request("read", at, at))
-            write = Request("write", at, at, key=key_of(sequence), value=value_of(sequence))
-            self._begin(write)
+            customer = self.customers[sequence % len(self.customers)]
+            self._begin(customer, Request("read", at, at, near=self.near))
+            number = self.first + sequence * self.step
+            write = Request(
+                "write", at, at, key=key_of(number), value=value_of(number), near=self.near
+            )
+            self._begin(customer, write)
             sequence += 1
             due = begun + sequence * self.interval_seconds
             self._stop.wait(max(0.0, due - time.monotonic()))
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, customer: Customer, request: Request) -> None:
         # A thread each: none waits in a queue, and none that hangs keeps the program from ending.
-        thread = threading.Thread(target=self._send, args=(request,), name="customer", daemon=True)
+        thread = threading.Thread(
+            target=self._send, args=(customer, request), name="customer", daemon=True
+        )
         self._under_way[thread] = request
         thread.start()
 
-    def _send(self, request: Request) -> None:
+    def _send(self, customer: Customer, request: Request) -> None:
         try:
-            done = self.customer.send(request)
+            done = customer.send(request)
         except Exception as error:  # a probe that dies in silence would look like a success
             done = replace(request, error=f"{type(error).__name__}: {error}")
         self._ended(threading.current_thread(), done)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from ops.drill.durability import LOST_AFTER_SECONDS
 from ops.drill.durations import CUT_OVER_SECONDS, longest_seconds
-from ops.drill.expectation import Expectation, Pace
+from ops.drill.expectation import Expectation, Pace, kinds_of_customers
 from ops.drill.probe_location import READING_SECONDS
 from ops.drill.region_api import PAGE
 from ops.drill.retrying import ATTEMPTS, own_urls
@@ -31,7 +31,9 @@ def most_requests(environment: Environment, expectation: Expectation) -> int:
         expectation: What the failover may take.
     """
     seconds = longest_seconds(environment, expectation)
-    reads = math.ceil(seconds / Pace.at_speed(environment.speed).interval_seconds)
+    # With latency routing, the customers of all Regions may come to one.
+    kinds = kinds_of_customers(environment)
+    reads = kinds * math.ceil(seconds / Pace.of(environment).interval_seconds)
     readings = math.ceil((CUT_OVER_SECONDS + LOST_AFTER_SECONDS) / READING_SECONDS) + 2
     # A customer who retries shares out the attempts of a read among the Regions.
     retries = reads * ATTEMPTS // len(environment.regions) if own_urls(environment) else 0

@@ -1,6 +1,7 @@
 """The report of a drill: JSON for machines, Markdown for people, and a picture."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ops.drill.outcome import Outcome, basis, deciding_time, dns_source, not_exe
 
 VERSION = 3
 PICTURE = "timeline.png"
+PHASES = ("before", "during", "moved", "after")
 
 
 def report_folder(folder: Path, outcome: Outcome) -> Path:
@@ -62,7 +64,8 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
         with_events: Whether all events are in it.
 
     Returns:
-        `{version, environment, primary, secondary, fault, description, customer, started, speed,
+        `{version, environment, primary, secondary, routing_policy, regions, lost, fault,
+        description, customers, customer, started, speed,
         is_scaled, passed, interrupted, judged_by, basis, not_exercised, dns_source, findings,
         restored, left, finish, expectation, limits, pace, measurements, requests, retrying_client,
         spending, writes}` and `events`.
@@ -73,8 +76,9 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
     report: dict[str, Any] = {
         "version": VERSION,
         "environment": outcome.environment,
-        "primary": outcome.primary,
-        "secondary": outcome.secondary,
+        "primary": outcome.scenario.regions[0],
+        "secondary": outcome.scenario.regions[1],
+        **outcome.scenario.to_json(),
         "fault": outcome.fault,
         "description": outcome.description,
         "customer": outcome.customer,
@@ -96,6 +100,7 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
         "pace": asdict(outcome.pace),
         "measurements": durations(outcome),
         "requests": _requests(outcome),
+        "customers": _customers(outcome),
         "retrying_client": retrying(outcome),
         "spending": outcome.spending and outcome.spending.to_json(outcome.sent),
         "writes": {
@@ -136,6 +141,19 @@ def _requests(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def _customers(outcome: Outcome) -> list[dict[str, Any]]:
+    """What customers of each place saw, a member for each part of the drill."""
+    return [
+        {
+            "near": each.customers.near or None,
+            "moves": bool(each.customers.leaves),
+            "elsewhere": each.elsewhere,
+            **{name: asdict(getattr(each, name)) for name in PHASES},
+        }
+        for each in (outcome.measurements.customers if outcome.measurements else ())
+    ]
+
+
 def to_markdown(outcome: Outcome) -> str:
     """The report as Markdown, the picture beside it.
 
@@ -146,7 +164,8 @@ def to_markdown(outcome: Outcome) -> str:
         f"# Failover drill: {outcome.fault}, {outcome.verdict}",
         "",
         f"Environment **{outcome.environment}**, begun {outcome.started:%Y-%m-%d %H:%M:%S} UTC. "
-        f"Primary {outcome.primary}, secondary {outcome.secondary}.",
+        f"Regions {', '.join(outcome.scenario.regions)}, {outcome.scenario.routing_policy} "
+        "routing.",
         "",
         f"What was done: {outcome.description}.",
         "",
@@ -162,12 +181,13 @@ def to_markdown(outcome: Outcome) -> str:
         "",
         f"Expected at most: {outcome.expectation}. Allowed: {outcome.limits.max_rto_seconds:g} s.",
         "",
-        f"Client that retries in the other Region: {retrying_in_words(outcome)}.",
+        f"Client that retries in another Region: {retrying_in_words(outcome)}.",
         "",
         "## What the verdict is based on",
         "",
         *[f"- {line}" for line in basis(outcome)],
         "",
+        *_customer_lines(outcome),
         *_request_lines(outcome),
         *_write_lines(outcome),
         "## Course",
@@ -184,6 +204,32 @@ def to_markdown(outcome: Outcome) -> str:
         lines += [f"Finish with `{line}`." for line in (outcome.finish, *outcome.by_hand)]
         lines += [""]
     return "\n".join(lines)
+
+
+def _customer_lines(outcome: Outcome) -> list[str]:
+    measured = outcome.measurements
+    if measured is None:
+        return []
+    rows = [
+        [
+            str(each.customers),
+            *(_served(getattr(each, name).served) for name in ("before", "moved", "after")),
+            f"{each.during.failed} of {each.during.sent}",
+        ]
+        for each in measured.customers
+    ]
+    return [
+        "## Who served whom",
+        "",
+        "| | Before | While lost | After | Failed in between |",
+        "|---|---|---|---|--:|",
+        *[f"| {' | '.join(row)} |" for row in rows],
+        "",
+    ]
+
+
+def _served(served: Mapping[str, int]) -> str:
+    return ", ".join(f"{region} {count}" for region, count in sorted(served.items())) or "nobody"
 
 
 def _request_lines(outcome: Outcome) -> list[str]:

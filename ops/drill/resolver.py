@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import dns.exception
 import dns.resolver
 
 from ops.environment import Environment
+from ops.errors import ExitCode, OpsError
 from ops.http_client import DnsAnswer
 
 REFRESH_SECONDS = 10.0
@@ -105,6 +106,31 @@ class RegionMap:
             with self._lock:
                 self._known = {**targets, **self._known}
         return self._known.get(address)
+
+
+def addresses_next_to(environment: Environment, regions: Sequence[str]) -> dict[str, str]:
+    """Find the addresses of customers next to Regions: those of the Regions' own endpoints.
+
+    Args:
+        environment: The environment.
+        regions: The Regions; empty for customers whose place does not matter.
+
+    Returns:
+        `{Region or empty: address}`; the address is empty for an empty one.
+
+    Raises:
+        OpsError: The address of a Region is not known on this machine.
+    """
+    known = {region: address for address, region in target_addresses(environment).items()}
+    if missing := [region for region in regions if region and region not in known]:
+        hosts = ", ".join(environment.outputs.domain_targets[region] for region in missing)
+        raise OpsError(
+            f"customers next to {' and '.join(missing)} cannot be played: {hosts} does not resolve "
+            "on this machine",
+            next_step="check this machine's resolver",
+            exit_code=ExitCode.PREREQUISITE,
+        )
+    return {region: known.get(region, "") for region in regions}
 
 
 def target_addresses(environment: Environment) -> dict[str, str]:

@@ -16,9 +16,9 @@ from ops.drill.steps import (
     Step,
     clearing,
     deletion,
+    failing_back,
     is_failover_since,
     persistently,
-    restoring,
 )
 from ops.environment import Environment
 from ops.errors import OpsError, explain
@@ -137,16 +137,16 @@ def restore(environment: Environment, lock: Lock, plan: Plan) -> Restored:
 
 def _needed(environment: Environment, journal: Journal) -> Iterator[Step]:
     """The steps of one drill that there is anything to do for, as far as that can be read."""
-    step = clearing(environment, journal.fault)
-    try:
-        if journal.fault.is_injected(environment):
-            yield step
-    except Exception as error:  # what cannot be read now may be cleared in a moment
-        yield replace(step, what=f"{step.what}, if it is injected: {explain(error)}")
-    if environment.outputs.failback:
-        step = restoring(environment, journal.started)
+    for fault in journal.faults:
+        step = clearing(environment, fault)
         try:
-            if is_failover_since(switch.status(environment, environment.primary), journal.started):
+            if fault.is_injected(environment):
+                yield step
+        except Exception as error:  # what cannot be read now may be cleared in a moment
+            yield replace(step, what=f"{step.what}, if it is injected: {explain(error)}")
+    for region, step in failing_back(environment, journal.started).items():
+        try:
+            if is_failover_since(switch.status(environment, region), journal.started):
                 yield step
         except Exception as error:
             yield replace(step, what=f"{step.what}: {explain(error)}")
@@ -193,15 +193,15 @@ def _journals(environment: Environment, local: Journal | None) -> tuple[Journal,
 
 def _others(environment: Environment, found: Sequence[Journal]) -> Iterator[str]:
     """What looks like a drill's and is not of these; what cannot be read is left out."""
-    runs = {journal.run for journal in found}
+    ids = {fault.id for journal in found for fault in journal.faults}
     with suppress(Exception):
         for region, state in switch.statuses(environment)[0].items():
             is_failover = any(is_failover_since(state, journal.started) for journal in found)
-            if state.evacuated and state.writer not in runs and not is_failover:
+            if state.evacuated and state.writer not in ids and not is_failover:
                 yield f"{region} is {state}"
     with suppress(Exception):
         for injected in environment.fault_injection.faults() if environment.fault_injection else ():
-            if injected.id not in runs:
+            if injected.id not in ids:
                 yield f"the fault {injected.fault} is injected in {injected.fault.region}"
     for region in environment.regions:
         with suppress(Exception):

@@ -2,10 +2,11 @@
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property, partial
 
 from ops.drill import journal as journals
 from ops.drill.aws_faults import SwitchFault
@@ -23,19 +24,35 @@ from ops.drill.events import Events, Log
 from ops.drill.expectation import Expectation, Pace
 from ops.drill.fault import DrillFault
 from ops.drill.interrupts import Interrupts
-from ops.drill.measure import Measurements, first_of_successes, measure
+from ops.drill.measure import (
+    Measurements,
+    detection,
+    dns_changed,
+    first_of_successes,
+    measure,
+)
 from ops.drill.outcome import Limits, Outcome, judge, not_served
 from ops.drill.probe import Customer, Probe
 from ops.drill.probe_location import ProbeLocation, free_location
-from ops.drill.resolver import CachingResolver, RegionMap, target_addresses
+from ops.drill.resolver import (
+    CachingResolver,
+    RegionMap,
+    addresses_next_to,
+    target_addresses,
+)
 from ops.drill.retrying import RetryingCustomer
-from ops.drill.steps import Step, clearing, deletion, persistently, restoring
-from ops.drill.watch import Watch, record_check
+from ops.drill.scenario import Customers, Scenario, record_check, scenario_of
+from ops.drill.steps import Step, clearing, deletion, failing_back, persistently
+from ops.drill.watch import Watch
 from ops.environment import Environment
 from ops.errors import OpsError, explain
 from ops.lock import Lock, LockedError
 
 POLL_SECONDS = 0.1
+ANSWERS = 10
+"""How often DNS is asked in each look, where answers vary."""
+MOST_ANSWERS = 40
+"""So many answers in a row that name no lost Region are not by chance."""
 
 
 @dataclass
@@ -45,6 +62,7 @@ class Drill:
     Attributes:
         environment: The environment, verified, at the speed of the drill.
         fault: The fault.
+        further: The same in further Regions.
         expectation: What the failover may take.
         limits: What it must keep.
         lock: The environment's lock, in the hands of this drill.
@@ -61,9 +79,22 @@ class Drill:
     interrupts: Interrupts
     notify: Callable[[str], None] = lambda _: None
     tick: Callable[[Events], None] = lambda _: None
+    further: tuple[DrillFault, ...] = ()
     log: Log = field(default_factory=Log)
     _journal: journals.Journal | None = None
     _stop: Callable[[], None] = lambda: None
+
+    @property
+    def faults(self) -> tuple[DrillFault, ...]:
+        """The faults, of a Region each."""
+        return (self.fault, *self.further)
+
+    @cached_property
+    def scenario(self) -> Scenario:
+        """The Regions that are lost, and whom that concerns."""
+        outputs = self.environment.outputs
+        lost = [fault.region for fault in self.faults]
+        return scenario_of(outputs.routing_policy, outputs.regions, lost, outputs.weights)
 
     def run(self) -> Outcome:
         """Run it.
@@ -81,15 +112,14 @@ class Drill:
         started = datetime.now(UTC)
         outcome = Outcome(
             environment=environment.name,
-            primary=environment.primary,
-            secondary=environment.secondary,
+            scenario=self.scenario,
             speed=environment.speed,
             fault=self.fault.name,
-            description=self.fault.describe(),
+            description=", and ".join(fault.describe() for fault in self.faults),
             limits=self.limits,
             started=started,
             expectation=self.expectation,
-            pace=Pace.at_speed(environment.speed),
+            pace=Pace.of(environment),
             selector=environment.selector,
             finish=journals.restore_command(environment),
             fails_requests=self.fault.fails_requests,
@@ -122,6 +152,7 @@ class Drill:
             journals.this_program(),
             location.location_id,
             self.fault,
+            self.further,
         )
         try:
             journals.begin(self.environment.journal_file, self._journal, self.environment)
@@ -132,21 +163,27 @@ class Drill:
 
     def _measured(self, outcome: Outcome, location: ProbeLocation) -> None:
         regions = RegionMap(lambda: target_addresses(self.environment))
-        customer = Customer(
-            location,
-            CachingResolver(self.environment.network.resolve),
+        groups = self.scenario.customers
+        places = addresses_next_to(self.environment, [each.near for each in groups])
+        probes = [
+            self._probe(outcome, location, regions, places, customers) for customers in groups
+        ]
+        watch = Watch(
+            self.environment,
             regions,
-            outcome.pace.timeout_seconds,
+            self.log,
+            outcome.pace.interval_seconds,
+            places,
+            ANSWERS if any(each.varies for each in groups) else 1,
         )
-        probe = Probe(customer, self.log, outcome.pace.interval_seconds)
-        watch = Watch(self.environment, regions, self.log, outcome.pace.interval_seconds)
         retrying = RetryingCustomer(self.environment, self.log.clock, outcome.pace.interval_seconds)
+        running: list[Probe | Watch | RetryingCustomer] = [*probes, watch, retrying]
         readings: list[Reading] = []
 
         def stop() -> None:
             self._stop = lambda: None
             self.log.mark("ended")
-            for each in (probe, watch, retrying):
+            for each in running:
                 each.stop()
             outcome.retrying = retrying.attempts()
             outcome.events = self.log.events()
@@ -155,7 +192,7 @@ class Drill:
 
         self._stop = stop
         self.log.mark("started")
-        for each in (probe, watch, retrying):
+        for each in running:
             each.start()
         self._course(outcome, location, readings)
         self._stop()
@@ -167,6 +204,31 @@ class Drill:
             readings += location.readings(region, written, LOST_AFTER_SECONDS, self.log.clock)
         self._assess(outcome, readings)
 
+    def _probe(
+        self,
+        outcome: Outcome,
+        location: ProbeLocation,
+        regions: RegionMap,
+        places: Mapping[str, str],
+        customers: Customers,
+    ) -> Probe:
+        """The requests of customers of one place; no two write for the same time."""
+        network, pace = self.environment.network, outcome.pace
+        resolve = network.resolve
+        if address := places[customers.near]:
+            resolve = partial(network.resolve, client=address)
+        return Probe(
+            [
+                Customer(location, CachingResolver(resolve), regions, pace.timeout_seconds)
+                for _ in range(customers.resolvers)
+            ],
+            self.log,
+            pace.interval_seconds,
+            near=customers.near,
+            first=self.scenario.customers.index(customers),
+            step=len(self.scenario.customers),
+        )
+
     def _assess(self, outcome: Outcome, readings: list[Reading]) -> None:
         outcome.durability = assess(
             outcome.events.requests,
@@ -176,68 +238,97 @@ class Drill:
         )
 
     def _course(self, outcome: Outcome, location: ProbeLocation, readings: list[Reading]) -> None:
-        primary, secondary = self.environment.primary, self.environment.secondary
-        speed = self.environment.speed
+        scenario, speed = self.scenario, self.environment.speed
         patience = patience_seconds(self.environment, self.expectation)
-        self._notify(f"Sending customers' requests until {primary} serves them")
-        if not self._wait(lambda: self._serves(primary, since=0.0), BASELINE_SECONDS):
-            outcome.findings.append(self._not_served(primary, BASELINE_SECONDS, "to begin with"))
+        lost, first = _listed(scenario.lost), _listed(scenario.regions[:1])
+        serving = first if scenario.routing_policy == "failover" else "each Region"
+        self._notify(f"Sending customers' requests until {serving} serves them")
+        if not self._wait(lambda: not self._unserved(0.0, before=True), BASELINE_SECONDS):
+            outcome.findings += self._not_served(0.0, BASELINE_SECONDS, "to begin with")
             return
         self._wait(lambda: False, STEADY_SECONDS / speed)
         try:
-            self._notify(f"Injecting the fault {self.fault.name} into {primary}")
+            self._notify(f"Injecting the fault {self.fault.name} into {lost}")
             self._prepare()
             injected = self.log.mark("injecting")
-            self.fault.inject(self.environment)
+            for fault in self.faults:
+                fault.inject(self.environment)
             self.log.mark("injected")
-            self._notify(f"Waiting until {secondary} serves: {patience:.0f} s at most")
-            if self._wait(lambda: self._serves(secondary, since=injected), patience):
-                self._notify(f"{secondary} serves: looking for every acknowledged write there")
-                written = acknowledged(self.log.events().requests)
-                readings += location.readings(secondary, written, CUT_OVER_SECONDS, self.log.clock)
-                self._wait(lambda: False, HOLD_SECONDS / speed)
-                self._stay_failed_over(outcome)
-            else:
-                outcome.findings.append(self._not_served(secondary, patience, "after the fault"))
+            self._lost(outcome, location, readings, injected, patience)
         finally:
-            restored = self.log.mark("restoring")
-            is_cleared = self._undo(outcome, clearing(self.environment, self.fault))
-            is_cleared = self._fail_back(outcome) and is_cleared
+            restoring = self.log.mark("restoring")
+            steps = [clearing(self.environment, fault) for fault in self.faults]
+            are_cleared = [self._undo(outcome, step) for step in (*steps, *self._failing_back())]
             self.log.mark("restored")
-        if not is_cleared:
+        if not all(are_cleared):
             return
-        self._notify(f"Waiting until {primary} serves again: {patience:.0f} s at most")
-        if self._wait(lambda: self._serves(primary, since=restored), patience):
+        back = scenario.coming_back or scenario.lost
+        self._notify(f"Waiting until {_serve(back)} again: {patience:.0f} s at most")
+        if self._wait(lambda: self._is_back(restoring), patience):
             self._wait(lambda: False, SETTLE_SECONDS / speed)
         else:
-            outcome.findings.append(self._not_served(primary, patience, "after the restore"))
+            outcome.findings += self._not_served(
+                restoring, patience, "after the restore", before=True
+            )
+
+    def _lost(
+        self,
+        outcome: Outcome,
+        location: ProbeLocation,
+        readings: list[Reading],
+        injected: float,
+        patience: float,
+    ) -> None:
+        """Wait until whoever is to move has moved, and the loss was detected in any case."""
+        scenario = self.scenario
+        if scenario.taking_over:
+            what = f"{_serve(scenario.taking_over, ' or ')}"
+        else:
+            what = f"the loss of {_listed(scenario.lost)} is detected"
+        self._notify(f"Waiting until {what}: {patience:.0f} s at most")
+        if not self._wait(lambda: self._has_moved(injected), patience):
+            outcome.findings += self._not_served(injected, patience, "after the fault")
+            return
+        if scenario.taking_over:
+            self._notify(f"{what}: looking for every acknowledged write there")
+        written = acknowledged(self.log.events().requests)
+        for region in scenario.taking_over:
+            readings += location.readings(region, written, CUT_OVER_SECONDS, self.log.clock)
+        self._wait(lambda: False, HOLD_SECONDS / self.environment.speed)
+        self._stay_failed_over(outcome)
 
     def _stay_failed_over(self, outcome: Outcome) -> None:
-        """With manual failback, clear the fault, and see that customers stay where they are."""
-        if self.environment.outputs.failback is None or isinstance(self.fault, SwitchFault):
+        """With manual failback, clear the faults, and see that customers stay where they are."""
+        customers = self.scenario.customers[0]
+        if not (self._failing_back() and customers.leaves and customers.after):
+            return
+        if isinstance(self.fault, SwitchFault):
             # An evacuation of the drill's own is no failover: to clear it is to restore the Region.
             return
-        primary = self.environment.primary
-        if not self._undo(outcome, clearing(self.environment, self.fault)):
+        steps = [clearing(self.environment, fault) for fault in self.faults]
+        if not all([self._undo(outcome, step) for step in steps]):
             return
         cleared, seconds = self.log.clock(), stay_seconds(self.environment, self.expectation)
+        (primary,) = customers.before
         self._notify(f"Waiting for {seconds:.0f} s: {primary} must not serve until it is restored")
-        if self._wait(lambda: self._serves(primary, since=cleared), seconds):
+        if self._wait(
+            lambda: self._serves(self.log.events(), customers, cleared, before=True), seconds
+        ):
             outcome.findings.append(
                 f"{primary} served again before it was restored, and failback is manual"
             )
 
-    def _fail_back(self, outcome: Outcome) -> bool:
-        """With manual failback, restore the primary if the fault made it fail over."""
-        if self.environment.outputs.failback is None or self._journal is None:
-            return True
-        return self._undo(outcome, restoring(self.environment, self._journal.started))
+    def _failing_back(self) -> tuple[Step, ...]:
+        if self._journal is None:
+            return ()
+        return tuple(failing_back(self.environment, self._journal.started).values())
 
     def _prepare(self) -> None:
-        """Journal what clearing the fault needs, as it is now; only then it is injected."""
+        """Journal what clearing the faults needs, as it is now; only then they are injected."""
         assert self._journal is not None
-        self.fault = self.fault.prepared(self.environment)
-        self._journal = replace(self._journal, fault=self.fault)
+        self.fault, *further = (fault.prepared(self.environment) for fault in self.faults)
+        self.further = tuple(further)
+        self._journal = replace(self._journal, fault=self.fault, further=self.further)
         journals.replace(self.environment.journal_file, self._journal)
         self.lock.annotate(self._journal.to_text())
         self.lock.check()
@@ -247,7 +338,8 @@ class Drill:
         outcome.left.clear()
         outcome.by_hand.clear()
         # Once more if it was cleared: its injection may have been under way for longer.
-        self._undo(outcome, clearing(self.environment, self.fault))
+        for fault in self.faults:
+            self._undo(outcome, clearing(self.environment, fault))
         try:
             self._stop()
         except Exception as error:  # what was measured is lost, and the rest is restored
@@ -258,7 +350,8 @@ class Drill:
         for region in self.environment.regions:
             self._undo(outcome, deletion(location, region))
         # Once more, too: it may have failed over just when the drill was interrupted.
-        self._fail_back(outcome)
+        for step in self._failing_back():
+            self._undo(outcome, step)
         if not outcome.left:
             self._forget(outcome)
 
@@ -292,21 +385,75 @@ class Drill:
             self._notify(done[0].upper() + done[1:])
         return True
 
-    def _serves(self, region: str, *, since: float) -> bool:
-        requests = [r for r in self.log.events().requests if r.sent_at >= since]
-        return first_of_successes(requests, region) is not None
+    def _unserved(self, since: float, *, before: bool = False) -> list[Customers]:
+        """Customers whom those who should, before the loss or after it, do not serve yet."""
+        events = self.log.events()
+        return [
+            each
+            for each in self.scenario.customers
+            if (before or each.after) and not self._serves(events, each, since, before=before)
+        ]
 
-    def _not_served(self, region: str, seconds: float, when: str) -> str:
-        requests = self.log.events().requests
-        return not_served(requests, region, seconds, self.environment.speed, when)
+    def _serves(
+        self, events: Events, customers: Customers, since: float, *, before: bool = False
+    ) -> bool:
+        requests = [r for r in events.requests if r.near == customers.near and r.sent_at >= since]
+        regions = customers.before if before else customers.after
+        if before and customers.varies:
+            served = {r.region for r in requests if r.ok}
+            return served >= {*regions}
+        if not before and customers.varies and customers.leaves:
+            answers = [seen for seen in events.dns if seen.near == customers.near]
+            changed = dns_changed(answers, customers, since, float("inf"))
+            if changed is None or sum(seen.at >= changed.at for seen in answers) < MOST_ANSWERS:
+                return False
+            requests = [r for r in requests if r.sent_at >= changed.at]
+        return first_of_successes(requests, regions, consecutive=customers.consecutive) is not None
+
+    def _has_moved(self, injected: float) -> bool:
+        if self._unserved(injected):
+            return False
+        if self.scenario.taking_over and len(self.scenario.lost) == 1:
+            return True
+        watched, detected = detection(self.log.events(), self.scenario)
+        if watched:
+            return detected is not None
+        # Where health checks cannot be seen, so long Route 53 may take.
+        return self.log.clock() >= injected + self.expectation.seconds / self.environment.speed
+
+    def _is_back(self, restoring: float) -> bool:
+        if self._unserved(restoring, before=True):
+            return False
+        if self.scenario.coming_back == self.scenario.lost:
+            return True
+        states = {seen.check: seen.healthy for seen in self.log.events().health}
+        checks = [record_check(region) for region in self.scenario.lost]
+        if any(check in states for check in checks):
+            return all(states.get(check, False) for check in checks)
+        return self.log.clock() >= restoring + self.expectation.seconds / self.environment.speed
+
+    def _not_served(
+        self, since: float, seconds: float, when: str, *, before: bool | None = None
+    ) -> list[str]:
+        """Say what did not happen, a sentence for the customers of each place."""
+        before = since == 0.0 if before is None else before
+        speed, found = self.environment.speed, []
+        for each in self._unserved(since, before=before):
+            regions = each.before if before else each.after
+            requests = [r for r in self.log.events().requests if r.near == each.near]
+            who = f" ({each})" if each.near else ""
+            found.append(not_served(requests, _listed(regions, " or ") + who, seconds, speed, when))
+        return found or [
+            f"the health checks of {_listed(self.scenario.lost)} were not all "
+            f"{'healthy' if before else 'unhealthy'} within {seconds:.0f} s here "
+            f"({seconds * speed:.0f} s on AWS) {when}"
+        ]
 
     def _measure(self, events: Events) -> Measurements:
         return measure(
             events,
-            primary=self.environment.primary,
-            secondary=self.environment.secondary,
-            primary_check=record_check(self.environment.primary),
-            interval_seconds=Pace.at_speed(self.environment.speed).interval_seconds,
+            self.scenario,
+            interval_seconds=Pace.of(self.environment).interval_seconds,
             fails_requests=self.fault.fails_requests,
             ttl_seconds=self.expectation.ttl_seconds / self.environment.speed,
         )
@@ -327,3 +474,11 @@ class Drill:
         # Nothing that happens to the terminal may keep the drill from restoring.
         with suppress(Exception):
             self.notify(line)
+
+
+def _listed(regions: Sequence[str], word: str = " and ") -> str:
+    return word.join(regions)
+
+
+def _serve(regions: Sequence[str], word: str = " and ") -> str:
+    return f"{_listed(regions, word)} {'serve' if word == ' and ' and regions[1:] else 'serves'}"

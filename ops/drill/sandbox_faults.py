@@ -113,11 +113,13 @@ class SlowFault(SandboxFault):
     delay_seconds: float
 
     @classmethod
-    def choose(cls, environment: Environment, id: str, options: Mapping[str, Any]) -> Self:
-        """Choose it for an environment."""
+    def choose(
+        cls, environment: Environment, id: str, region: str, options: Mapping[str, Any]
+    ) -> Self:
+        """Choose it for a Region."""
         on_aws = options.get("delay_seconds", 12.0)
         delay = max(SLOW_FLOOR_SECONDS, on_aws / environment.speed)
-        return super().choose(environment, id, {"delay_seconds": delay})
+        return super().choose(environment, id, region, {"delay_seconds": delay})
 
     def describe(self) -> str:
         """Describe what injecting it does."""

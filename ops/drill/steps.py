@@ -49,26 +49,33 @@ def clearing(environment: Environment, fault: DrillFault) -> Step:
     return Step(f"clear {words} (run {fault.id})", clear, fault.by_hand(environment))
 
 
-def restoring(environment: Environment, since: str) -> Step:
-    """The step that restores the primary, if it has failed over in a drill with manual failback.
+def failing_back(environment: Environment, since: str) -> dict[str, Step]:
+    """The steps that restore Regions, if they have failed over in a drill with manual failback.
 
     Args:
-        environment: An environment with manual failback.
+        environment: The environment.
         since: When the drill began, ISO 8601 in UTC; it began while the primary served.
-    """
-    primary = environment.primary
 
+    Returns:
+        `{Region: step}` of each that another can take over from; empty with automatic failback.
+    """
+    if environment.outputs.failback is None:
+        return {}
+    return {each: _failing_back(environment, each, since) for each in environment.regions[:-1]}
+
+
+def _failing_back(environment: Environment, region: str, since: str) -> Step:
     def restore() -> str:
-        state = switch.status(environment, primary)
+        state = switch.status(environment, region)
         if not is_failover_since(state, since):
             return ""
-        switch.restore(environment, primary, writer=state.writer)
-        return f"restored {primary}, which failed over at {state.evacuated_at}"
+        switch.restore(environment, region, writer=state.writer)
+        return f"restored {region}, which failed over at {state.evacuated_at}"
 
     return Step(
-        f"restore {primary}, if it has failed over since {since}",
+        f"restore {region}, if it has failed over since {since}",
         restore,
-        switch.restore_by_hand(environment, primary, ""),
+        switch.restore_by_hand(environment, region, ""),
     )
 
 

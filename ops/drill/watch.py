@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,20 +10,13 @@ from datetime import UTC, datetime
 from constructs_lib.outputs import Outputs
 from ops.drill.events import DnsSeen, HealthSeen, Log
 from ops.drill.resolver import RegionMap
+from ops.drill.scenario import record_check
 from ops.environment import Environment
 from ops.errors import OpsError
+from ops.http_client import DnsAnswer
 
 STOP_SECONDS = 3.0
 """How long stopping waits for looks under way, which change nothing any more."""
-
-
-def record_check(region: str) -> str:
-    """Name of the health check of a Region's record.
-
-    Args:
-        region: The Region.
-    """
-    return f"{region} record"
 
 
 def check_names(outputs: Outputs) -> dict[str, str]:
@@ -52,12 +45,17 @@ class Watch:
         regions: Which Region an address belongs to.
         log: Takes what is seen.
         interval_seconds: Time between two looks.
+        places: `{Region or empty: address}` of the customers for whom DNS is asked; the address is
+            empty where their place does not matter.
+        answers: How often DNS is asked in each look: more than once where answers vary.
     """
 
     environment: Environment
     regions: RegionMap
     log: Log
     interval_seconds: float
+    places: Mapping[str, str] = field(default_factory=lambda: {"": ""})
+    answers: int = 1
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _seen: set[tuple[str, str]] | None = None
@@ -82,12 +80,27 @@ class Watch:
 
     def look_at_dns(self) -> None:
         """Ask DNS once: the zone's name servers, past every cache, if they can be asked."""
-        at = self.log.clock()
-        answer = self.environment.network.resolve(self.environment.outputs.record_name)
-        region = self.regions.region_of(answer.addresses[0]) if answer.addresses else None
-        self.log.add(
-            DnsSeen(at, answer.addresses, region, answer.ttl_seconds, answer.error, answer.source)
-        )
+        name = self.environment.outputs.record_name
+        for near, address in self.places.items():
+            for _ in range(self.answers):
+                at = self.log.clock()
+                answer = self._resolve(name, address)
+                region = self.regions.region_of(answer.addresses[0]) if answer.addresses else None
+                seen = DnsSeen(
+                    at,
+                    answer.addresses,
+                    region,
+                    answer.ttl_seconds,
+                    answer.error,
+                    answer.source,
+                    near,
+                    answer.is_known,
+                )
+                self.log.add(seen)
+
+    def _resolve(self, name: str, address: str) -> DnsAnswer:
+        network = self.environment.network
+        return network.resolve(name, client=address) if address else network.resolve(name)
 
     def look_at_health(self) -> None:
         """Read the data plane's states once: all at first, then every change since."""

@@ -22,7 +22,7 @@ def evacuation(environment: Environment, region: str) -> Iterator[Finding]:
     if environment.outputs.evacuation is None:
         return
     state = failover_switch.status(environment, region)
-    is_a_drills = state.writer in {journal.run for journal in known(environment)}
+    is_a_drills = state.writer in _ids(environment)
     yield passed_unless(
         region,
         [str(state)] if state.evacuated else [],
@@ -38,14 +38,14 @@ def faults(environment: Environment) -> Iterator[Finding]:
     """Check that no fault is injected into the sandbox."""
     if environment.fault_injection is None:
         return
-    runs = {journal.run for journal in known(environment)}
+    ids = _ids(environment)
     injected_faults = environment.fault_injection.faults()
     for injected in injected_faults:
         yield failed(
             injected.fault.region,
             f"since {injected.since}: the fault {injected.fault} is injected",
             restore_command(environment)
-            if injected.id in runs
+            if injected.id in ids
             else f"curl -X DELETE {environment.fault_injection.url}/faults/{injected.id}",
         )
     if not injected_faults:
@@ -103,8 +103,13 @@ def weight(environment: Environment, region: str) -> Iterator[Finding]:
     )
 
 
+def _ids(environment: Environment) -> set[str]:
+    """Ids of the faults of drills that have left a journal."""
+    return {fault.id for journal in known(environment) for fault in journal.faults}
+
+
 def _enable(environment: Environment, region: str) -> str:
-    faults = [journal.fault for journal in known(environment)]
+    faults = [fault for journal in known(environment) for fault in journal.faults]
     if any(isinstance(f, HealthConcurrencyFault) and f.region == region for f in faults):
         return restore_command(environment)
     name = environment.outputs.health_functions[region]

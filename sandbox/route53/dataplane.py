@@ -28,7 +28,7 @@ from sandbox.route53.wire import shortened
 EVENTS_KEPT = 1000
 REFRESH_SECONDS = 1.0
 CLIENT_REGION = "us-east-1"
-"""The Region next to the clients, for latency records: all clients are this machine."""
+"""The Region next to clients that no Region's address says to be elsewhere: to this machine."""
 
 log = logging.getLogger("sandbox.route53")
 
@@ -160,7 +160,9 @@ class DataPlane:
             if key in before and before[key] != members:
                 self._note("answer", " ".join(key), ", ".join(before[key]), ", ".join(members))
 
-    def resolve(self, name: str, kind: str, recursion_desired: bool = False) -> Answer:
+    def resolve(
+        self, name: str, kind: str, recursion_desired: bool = False, client: str = ""
+    ) -> Answer:
         """Answer one DNS question.
 
         Args:
@@ -168,9 +170,12 @@ class DataPlane:
             kind: The record type asked for.
             recursion_desired: Answer as a resolver, which a customer asks: with the addresses of
                 the endpoint that a CNAME record points to. Otherwise as Route 53's name servers.
+            client: Address of the client's subnet, if the query has one: that of a Region's
+                endpoint is next to that Region.
         """
         answer = self._answerer.resolve if recursion_desired else self._answerer.answer
-        return shortened(answer(name, kind, CLIENT_REGION), self.speed)
+        near = self.endpoints.current.region_at(client) or CLIENT_REGION
+        return shortened(answer(name, kind, near), self.speed)
 
     def target_of(self, check: HealthCheck) -> Target:
         """Find the loopback address a health check is aimed at."""

@@ -12,6 +12,7 @@ health check can reach the real network.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from ipaddress import ip_address
@@ -22,6 +23,8 @@ from pydantic.dataclasses import dataclass
 
 from sandbox.route53.record_names import canonical_name
 from sandbox.validation import LoopbackIpv4, LoopbackIpv6, Port, reasons
+
+_REGION = re.compile(r"\.([a-z]{2}-[a-z]+-\d)\.amazonaws\.com")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,15 @@ class EndpointsMap:
         """
         endpoints = TypeAdapter(dict[str, Endpoint]).validate_json(text)
         return cls({canonical_name(name): endpoint for name, endpoint in endpoints.items()})
+
+    def region_at(self, address: str) -> str | None:
+        """Find the Region of an address, by the host name in AWS that it belongs to.
+
+        Args:
+            address: An address.
+        """
+        names = (n for n, e in self.hosts.items() if address in (*e.addresses, *e.aaaa))
+        return next((found[1] for name in names if (found := _REGION.search(name))), None)
 
     def find(self, name: str) -> Endpoint | None:
         """Look up a host name: exactly, then by the longest `*.` pattern.

@@ -4,6 +4,7 @@ dnspython does the wire format: it is typed, maintained, follows the RFCs closel
 its own exceptions on malformed input.
 
 Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSBehavior.html
+Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/routing-policy-edns0.html
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import dns.edns
 import dns.exception
 import dns.flags
 import dns.message
@@ -32,8 +34,8 @@ Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSBehavior.ht
 
 HEADER_BYTES = 12
 
-Resolve = Callable[[str, str, bool], Answer]
-"""(name, type, whether recursion is desired) -> answer."""
+Resolve = Callable[[str, str, bool, str], Answer]
+"""(name, type, whether recursion is desired, client's subnet or "") -> answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def _content(query: dns.message.Message, resolve: Resolve) -> _Content:
         question.name.to_text(),
         dns.rdatatype.to_text(question.rdtype),
         bool(query.flags & dns.flags.RD),
+        next((subnet.address for subnet in _client_subnets(query)), ""),
     )
     code = dns.rcode.from_text(answer.code)
     return _Content(code, answer.records, answer.authority, answer.authoritative)
@@ -106,12 +109,24 @@ def _rendered(query_after_id: bytes, over_udp: bool, content: _Content) -> bytes
     """Render a response without its identifier; equal answers to equal queries are kept."""
     query = _parsed(query_after_id)
     response = dns.message.make_response(query, our_payload=EDNS_UDP_BYTES)
+    if subnets := _client_subnets(query):
+        response.use_edns(payload=EDNS_UDP_BYTES, options=[*map(_in_scope, subnets)])
     response.set_rcode(content.code)
     if content.authoritative:
         response.flags |= dns.flags.AA
     response.answer = [_rrset(records) for records in content.records]
     response.authority = [_rrset(records) for records in content.authority]
     return _fit(response, _room(query, over_udp))[2:]
+
+
+def _client_subnets(query: dns.message.Message) -> list[dns.edns.ECSOption]:
+    """Give the client subnet of a query (RFC 7871): one, or none."""
+    return [each for each in query.options if isinstance(each, dns.edns.ECSOption)][:1]
+
+
+def _in_scope(subnet: dns.edns.ECSOption) -> dns.edns.ECSOption:
+    """Say that an answer is for the whole subnet, and for no larger one."""
+    return dns.edns.ECSOption(subnet.address, subnet.srclen, subnet.srclen)
 
 
 def _room(query: dns.message.Message, over_udp: bool) -> int:

@@ -2,11 +2,12 @@
 
 import re
 import shutil
+from contextlib import ExitStack
 
 import pytest
 from botocore.credentials import Credentials
 from browser import Browser, driver
-from local_api import IDLE_SPEED, REGIONS, SPEED, Api, left_of, run_sandbox
+from local_api import IDLE_SPEED, REGIONS, SPEED, Api, left_of, run_sandbox, variant
 from prerequisites import require_chromium
 from repository_files import REPOSITORY
 from warm_ops import WarmOps
@@ -83,27 +84,38 @@ def credentials(hardened):
 
 
 @pytest.fixture(scope="module")
-def regional_variables(tmp_path_factory):
-    """What makes the environment `local` one of several stacks."""
-    environments = tmp_path_factory.mktemp("environments")
-    text = (REPOSITORY / "environments" / "local.toml").read_text()
-    # The log of the zone's queries is in the stack that has the zone.
-    text = text.replace("create_zone = true", "create_zone = true\nquery_logging = true")
-    (environments / "local.toml").write_text(f'layout = "regional"\n{text}')
-    return {"FAILOVER_ENVIRONMENTS": str(environments), "FAILOVER_ENVIRONMENT": "local"}
+def own_sandbox(tmp_path_factory):
+    """Brings up a module's own sandbox of another environment, in the place of the one before."""
+    with ExitStack() as stack:
+
+        def up(variables=None, **settings):
+            stack.close()
+            variables = variables or variant(tmp_path_factory.mktemp("environments"), **settings)
+            api = Api(Workspace(tmp_path_factory.mktemp("sandbox")), variables=variables)
+            # Also of one that did not come up.
+            stack.callback(lambda: api.down())
+            api.up()
+            return api
+
+        yield up
 
 
 @pytest.fixture(scope="module")
-def regional(tmp_path_factory, regional_variables):
+def regional_variables(tmp_path_factory):
+    """What makes the environment `local` one of several stacks."""
+    # The log of the zone's queries is in the stack that has the zone.
+    return variant(
+        tmp_path_factory.mktemp("environments"), layout="regional", domain={"query_logging": True}
+    )
+
+
+@pytest.fixture(scope="module")
+def regional(own_sandbox, regional_variables):
     """A module's own sandbox with the layout `regional`."""
-    api = Api(Workspace(tmp_path_factory.mktemp("sandbox")), variables=regional_variables)
-    try:
-        api.up()
-        # At full speed, a busy machine makes a healthy Region miss its checks: a failover.
-        api.set_speed(IDLE_SPEED)
-        yield api
-    finally:
-        api.down()
+    api = own_sandbox(regional_variables)
+    # At full speed, a busy machine makes a healthy Region miss its checks: a failover.
+    api.set_speed(IDLE_SPEED)
+    return api
 
 
 @pytest.fixture(autouse=True)

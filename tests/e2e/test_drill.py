@@ -9,52 +9,21 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from drills import FEW, drill, failed_without_reason, over_time
 from local_api import run_ops
 from repository_files import REPOSITORY
 
 from ops import switch
-from ops.drill.expectation import expectation_of
-from ops.drill.faults import FAULTS, choose
-from ops.drill.interrupts import Interrupts
-from ops.drill.outcome import Limits, deciding_time
+from ops.drill.faults import FAULTS
+from ops.drill.outcome import deciding_time
 from ops.drill.probe_location import probe_locations
 from ops.drill.report import to_markdown
-from ops.drill.run import Drill
-from ops.drill.speed import at_followed_speed
 from ops.fault_injection import REPLICATION, Fault
-from ops.lock import LockState, hold, new_run, read
+from ops.lock import LockState, read
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("full_speed")]
 
 PATIENCE_SECONDS = 120
-FEW = 0.1
-"""A busy machine lets the odd request time out."""
-
-
-def drill(environment, name, notify=print, max_rto_seconds=None):
-    """A drill at a speed that this machine can follow."""
-    with at_followed_speed(environment, print) as followed:
-        fault = choose(followed, name, new_run("drill"), {})
-        expectation = expectation_of(followed, fault)
-        limits = Limits(max_rto_seconds or expectation.seconds)
-        with Interrupts() as interrupts, hold(followed, kind="drill", run=fault.id) as lock:
-            return Drill(
-                followed, fault, expectation, limits, lock, interrupts, notify=notify
-            ).run()
-
-
-def over_time(outcome):
-    _, time = deciding_time(outcome)
-    return time is not None and time.at_speed(outcome.speed) > outcome.limits.max_rto_seconds
-
-
-def failed_without_reason(outcome):
-    """Share of the requests that failed while nothing was to fail them."""
-    measured = outcome.measurements
-    failed = measured.failed_before + measured.failed_after
-    if outcome.fails_requests:
-        return failed / len(outcome.events.requests)
-    return (failed + measured.failed_during) / len(outcome.events.requests)
 
 
 def nothing_is_left(environment):

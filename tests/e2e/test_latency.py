@@ -3,13 +3,11 @@
 import time
 
 import pytest
-from local_api import SPEED, Api, run_ops
-from repository_files import REPOSITORY
+from local_api import SPEED, run_ops
 
 from ops import switch
 from ops.errors import ExitCode
 from ops.verify.health_states import health_states
-from sandbox.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
@@ -18,23 +16,8 @@ PATIENCE_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def latency(tmp_path_factory):
-    """A module's own sandbox."""
-    environments = tmp_path_factory.mktemp("environments")
-    text = (REPOSITORY / "environments" / "local.toml").read_text()
-    regions = 'regions = ["us-east-1", "us-west-2"]'
-    assert regions in text
-    routed = text.replace(regions, f'{regions}\nrouting_policy = "latency"')
-    (environments / "local.toml").write_text(routed)
-    sandbox = Api(
-        Workspace(tmp_path_factory.mktemp("sandbox")),
-        variables={"FAILOVER_ENVIRONMENTS": str(environments)},
-    )
-    try:
-        sandbox.up()
-        yield sandbox
-    finally:
-        sandbox.down()
+def latency(own_sandbox):
+    return own_sandbox(routing_policy="latency")
 
 
 @pytest.fixture

@@ -4,15 +4,13 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from local_api import SPEED, Api, run_ops
-from repository_files import REPOSITORY
+from local_api import SPEED, run_ops
 
 from ops import switch
 from ops.fault_injection import Fault
 from ops.verify import CHECKS
 from ops.verify.finding import Outcome
 from ops.verify.health_states import health_states
-from sandbox.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
@@ -22,22 +20,8 @@ PATIENCE_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory):
-    """A module's own sandbox."""
-    environments = tmp_path_factory.mktemp("environments")
-    text = (REPOSITORY / "environments" / "local.toml").read_text()
-    two, three = (", ".join(f'"{r}"' for r in regions) for regions in (REGIONS[:2], REGIONS))
-    assert two in text
-    (environments / "local.toml").write_text(text.replace(two, three))
-    sandbox = Api(
-        Workspace(tmp_path_factory.mktemp("sandbox")),
-        variables={"FAILOVER_ENVIRONMENTS": str(environments)},
-    )
-    try:
-        sandbox.up()
-        yield sandbox
-    finally:
-        sandbox.down()
+def three(own_sandbox):
+    return own_sandbox(regions=REGIONS)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def on_aws(monkeypatch, tmp_path):
     expectation = expect(interval_seconds=30, failure_threshold=3, ttl_seconds=60, probe_seconds=6)
     monkeypatch.setattr(cli, "environment_from", lambda _: environment)
     monkeypatch.setattr(cli, "identified", lambda _: None)
-    monkeypatch.setattr(cli, "choose", lambda *_: SwitchFault(id="drill-1", region="us-east-1"))
+    monkeypatch.setattr(cli, "choose", lambda *_, region: SwitchFault(id="drill-1", region=region))
     monkeypatch.setattr(cli, "expectation_of", lambda *_: expectation)
     monkeypatch.setattr(cli.quota, "limits", lambda _: [QUOTA])
     monkeypatch.setattr(cli, "verify", lambda _: pytest.fail("it was touched"))
@@ -63,15 +63,94 @@ def test_without_execute_nothing_is_done_and_all_is_printed(parse, on_aws, capsy
     assert "--execute" in printed
 
 
-@pytest.mark.parametrize("routing_policy", ["latency", "weighted"])
-def test_a_drill_needs_a_region_that_takes_over(parse, on_aws, monkeypatch, routing_policy):
-    another = fake_environment.environment(outputs={"routing_policy": routing_policy})
-    monkeypatch.setattr(cli, "environment_from", lambda _: another)
-    options = parse(*on_aws)
+@pytest.fixture
+def planned(parse, on_aws, monkeypatch, capsys):
+    """What a drill would do in an environment of three Regions, or why it is refused."""
+    monkeypatch.undo()
+    three = ["us-east-1", "us-west-2", "eu-west-1"]
+    by_region = dict.fromkeys(three, "x")
+    ids = {region: {"observer": "x"} for region in three}
+    evacuation = {**fake_environment.OUTPUTS["evacuation"], "health_check_ids": ids}
+    expectation = expect(interval_seconds=30, failure_threshold=3, ttl_seconds=60, probe_seconds=6)
 
-    with pytest.raises(OpsError, match=f"is {routing_policy}: no Region takes over") as caught:
+    def plan(routing_policy, *arguments, weights=None):
+        environment = fake_environment.environment(
+            outputs={
+                "regions": three, "routing_policy": routing_policy, "weights": weights,
+                "endpoint_health_check_ids": by_region, "evacuation": evacuation,
+                "health_functions": by_region,
+            }
+        )  # fmt: skip
+        with monkeypatch.context() as patched:
+            patched.setattr(cli, "environment_from", lambda _: environment)
+            patched.setattr(cli, "identified", lambda _: None)
+            patched.setattr(cli, "expectation_of", lambda *_: expectation)
+            patched.setattr(cli.quota, "limits", lambda _: [QUOTA])
+            options = parse(*on_aws, *arguments)
+            assert options.run(options) == ExitCode.PASSED
+        return capsys.readouterr().out
+
+    return plan
+
+
+def lost(*regions):
+    return [word for region in regions for word in ("--region", region)]
+
+
+@pytest.mark.parametrize("routing_policy", ["latency", "weighted"])
+def test_where_no_region_is_the_primary_the_one_to_lose_is_named(planned, routing_policy):
+    with pytest.raises(
+        OpsError, match=f"no primary Region: its routing policy is {routing_policy}"
+    ):
+        planned(routing_policy)
+
+
+def test_the_plan_says_who_is_to_move_and_who_is_not_to_notice(planned):
+    assert "evacuate us-east-1, which takes it out of service, and evacuate eu-west-1" in planned(
+        "failover", *lost("eu-west-1", "us-east-1")
+    )
+    printed = planned("latency", *lost("us-west-2"))
+    assert "Expected cut-over, as no request fails: at most 156 s" in printed
+    assert "Not to notice: customers next to us-east-1." in printed
+    assert "Not to notice: customers next to eu-west-1." in printed
+    assert "next to us-west-2" not in printed
+
+
+@pytest.mark.parametrize(
+    ("routing_policy", "weights", "region"),
+    [
+        ("failover", None, "us-west-2"),
+        ("weighted", {"us-east-1": 1, "us-west-2": 1, "eu-west-1": 0}, "eu-west-1"),
+    ],
+)
+def test_the_plan_says_that_a_region_without_customers_moves_nobody(
+    planned, routing_policy, weights, region
+):
+    printed = planned(routing_policy, *lost(region), weights=weights)
+
+    assert f"{region} should serve no customers now: nobody is to notice" in printed
+    assert "RTO" not in printed
+
+
+@pytest.mark.parametrize(
+    ("regions", "reason"),
+    [
+        (["us-east-2"], "us-east-2 is not a Region of production"),
+        (["us-east-1", "us-east-1"], "duplicate --region"),
+        (["us-east-1", "us-west-2", "eu-west-1"], "takes none out of service"),
+    ],
+)
+def test_regions_that_cannot_be_lost_are_refused(planned, regions, reason):
+    with pytest.raises(OpsError, match=reason) as caught:
+        planned("failover", *lost(*regions))
+    assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_a_restore_takes_no_region(parse):
+    options = parse("--environment", "production", "--restore", "--region", "us-east-1")
+
+    with pytest.raises(OpsError, match="--restore takes no --region"):
         options.run(options)
-    assert 'routing_policy = "failover"' in caught.value.next_step
 
 
 def test_without_somebody_to_confirm_nothing_is_done(parse, on_aws):

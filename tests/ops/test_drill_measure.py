@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from ops.drill.events import DnsSeen, Events, HealthSeen, Log, Mark, Request
 from ops.drill.expectation import CHECKER_CONFIDENCE, checks_until_detected, expect
 from ops.drill.measure import DURATIONS, Duration, first_of_successes, measure
+from ops.drill.scenario import scenario_of
 
 pytestmark = pytest.mark.unit
 
 EAST, WEST = "us-east-1", "us-west-2"
 CHECK = "us-east-1 record"
+LOSS = scenario_of("failover", (EAST, WEST), [EAST])
 
 
 def request(at, region=EAST, status=200, kind="read", seconds=0.1, **more):
@@ -36,7 +38,7 @@ def measured(requests, dns=(), health=(), steps=None, consecutive=3, **more):
     steps = marks() if steps is None else steps
     return measure(
         Events(tuple(requests), tuple(dns), tuple(health), steps),
-        primary=EAST, secondary=WEST, primary_check=CHECK, interval_seconds=1.0,
+        more.pop("scenario", LOSS), interval_seconds=1.0,
         consecutive=consecutive, **more,
     )  # fmt: skip
 
@@ -85,7 +87,7 @@ def test_what_a_caching_resolver_says_may_be_a_time_to_live_old():
         measured(GOOD, dns, (), steps, ttl_seconds=60.0) for dns in (GOOD_DNS, by_cache)
     )
 
-    for name in DURATIONS:
+    for name in [name for name in DURATIONS if name != "served_again"]:
         before, after = (getattr(each.durations, name) for each in (plain, cached))
         assert after.error_seconds == pytest.approx(before.error_seconds + 60.0), name
     assert cached.durations.cut_over.waited_seconds == plain.durations.cut_over.waited_seconds
@@ -299,8 +301,8 @@ def test_the_order_in_which_threads_tell_does_not_matter():
 def test_first_of_successes_needs_so_many_in_a_row():
     requests = [request(float(at), WEST) for at in range(4)]
 
-    assert first_of_successes(requests, WEST, consecutive=4) is requests[0]
-    assert first_of_successes(requests, WEST, consecutive=5) is None
+    assert first_of_successes(requests, [WEST], consecutive=4) is requests[0]
+    assert first_of_successes(requests, [WEST], consecutive=5) is None
 
 
 def test_expectation_is_interval_times_threshold_and_time_to_live_and_one_probe():
@@ -331,3 +333,147 @@ def test_where_a_share_fails_nearly_every_checker_has_seen_a_run(threshold, shar
     assert sum(convinced() for _ in range(tries)) / tries == pytest.approx(
         CHECKER_CONFIDENCE, abs=0.001
     )
+
+
+# --- several kinds of customers --------------------------------------------------------------
+
+NEAR_EAST, NEAR_WEST = {"near": EAST}, {"near": WEST}
+LATENCY = scenario_of("latency", (EAST, WEST), [EAST])
+SPARED = [request(float(at), WEST, **NEAR_WEST) for at in range(30)]
+MOVED = [replace(each, near=EAST) for each in GOOD]
+MOVED_DNS = [replace(seen, near=EAST) for seen in GOOD_DNS]
+
+
+def in_order(*requests):
+    return sorted((each for some in requests for each in some), key=lambda each: each.sent_at)
+
+
+def test_only_the_customers_of_the_lost_region_are_timed():
+    found = measured(
+        in_order(MOVED, SPARED), MOVED_DNS, GOOD_HEALTH, marks(restoring=20.0), scenario=LATENCY
+    )
+    plain = measured(GOOD, GOOD_DNS, GOOD_HEALTH, marks(restoring=20.0))
+
+    assert found.durations == plain.durations
+    moved, spared = found.customers
+    assert (moved.before.served, moved.moved.served, moved.after.served) == (
+        {EAST: 10}, {WEST: 4}, {EAST: 5}
+    )  # fmt: skip
+    assert (moved.during.sent, moved.during.failed) == (10, 6)
+    assert (spared.during.sent, spared.during.failed, spared.elsewhere) == (10, 0, 0)
+    assert set(vars(spared.durations).values()) == {None}
+    assert found.failed_others == 0
+
+
+def test_customers_who_were_not_to_notice_and_did_are_counted():
+    noticing = [
+        *SPARED[:12],
+        request(12.0, WEST, 503, **NEAR_WEST),
+        request(13.0, EAST, **NEAR_WEST),
+        *SPARED[14:26],
+        request(26.0, WEST, 503, **NEAR_WEST),
+    ]
+
+    found = measured(
+        in_order(MOVED, noticing), MOVED_DNS, GOOD_HEALTH, marks(restoring=20.0), scenario=LATENCY
+    )
+
+    assert found.failed_others == 2
+    assert found.customers[1].elsewhere == 1
+
+
+def test_of_several_places_those_who_waited_longest_count_and_all_must_move():
+    both = scenario_of("latency", (EAST, WEST, "eu-west-1"), [EAST, WEST])
+    later = [
+        *(request(float(at), WEST, **NEAR_WEST) for at in range(10)),
+        *(request(at + 0.5, WEST, 503, **NEAR_WEST) for at in range(10, 18)),
+    ]
+    served = [request(18.5 + at, "eu-west-1", **NEAR_WEST) for at in range(3)]
+    moved = [replace(r, region="eu-west-1" if r.region == WEST else r.region) for r in MOVED]
+
+    complete = measured(in_order(moved, later, served), scenario=both)
+    partly = measured(in_order(moved, later), scenario=both)
+
+    assert here(complete.durations, "rto") == 18.6 - 10.5
+    assert partly.durations.rto is None
+    assert partly.durations.cut_over is None
+
+
+WEIGHTED = scenario_of("weighted", (EAST, WEST), [EAST])
+
+
+def drawn(at):
+    """Answers before and after the fault: every other one each Region; none East from 14 on."""
+    return EAST if at % 2 == 0 and not 14 <= at < 20 else WEST
+
+
+def test_where_answers_vary_the_change_is_the_last_answer_with_a_lost_region():
+    dns = [DnsSeen(float(at), ("127.0.0.1",), drawn(at), 3) for at in range(30)]
+    requests = [
+        request(float(at), drawn(at), 503 if drawn(at) == EAST and 10 <= at < 20 else 200)
+        for at in range(30)
+    ]
+
+    found = measured(requests, dns, (), marks(restoring=20.0), scenario=WEIGHTED)
+
+    # WHEN 12 is the last one that resolves to the lost Region
+    assert here(found.durations, "dns_change") == 13 - 10
+    assert here(found.durations, "cut_over") == 13.1 - 10
+    assert here(found.durations, "rto") == 13.1 - 10
+    assert here(found.durations, "failback") == 0.1
+    (everybody,) = found.customers
+    shares = [phase.share([EAST]) for phase in (everybody.before, everybody.moved, everybody.after)]
+    assert shares == [0.5, 0.0, 0.5]
+
+
+def test_where_answers_vary_several_successes_by_chance_are_no_cut_over():
+    dns = [DnsSeen(float(at), ("127.0.0.1",), EAST if at == 19 else WEST, 3) for at in range(20)]
+    requests = [request(float(at), WEST) for at in range(20)]
+
+    found = measured(requests, dns, (), marks(restoring=20.0), scenario=WEIGHTED)
+
+    assert found.durations.dns_change is None
+    assert found.durations.cut_over is None
+
+
+def test_if_no_region_was_left_the_time_is_that_until_one_serves_again():
+    both = scenario_of("failover", (EAST, WEST), [EAST, WEST])
+    requests = [
+        *(request(float(at)) for at in range(10)),
+        *(request(float(at), status=None) for at in range(10, 20)),
+        *(request(20.5 + at, WEST) for at in range(3)),
+        *(request(24.0 + at) for at in range(3)),
+    ]
+    health = [*GOOD_HEALTH, HealthSeen(15.0, "us-west-2 record", False)]
+
+    found = measured(requests, GOOD_DNS, health, marks(restoring=20.0), scenario=both)
+
+    assert here(found.durations, "served_again") == 0.6
+    assert here(found.durations, "failback") == 4.1
+    # AND the loss is detected once both are
+    assert here(found.durations, "detection") == 5.0
+    assert found.not_exercised == {"dns_change", "cut_over", "rto", "worst_rto"}
+    assert found.failed_during == 10
+
+
+def test_if_nobody_was_to_move_there_is_no_time_but_that_of_the_detection():
+    second = scenario_of("failover", (EAST, WEST), [WEST])
+    health = [
+        HealthSeen(0.0, "us-west-2 record", True),
+        HealthSeen(13.0, "us-west-2 record", False),
+    ]
+
+    seen = measured([request(float(at)) for at in range(30)], GOOD_DNS, health, scenario=second)
+    unseen = measured([request(float(at)) for at in range(30)], scenario=second)
+
+    assert here(seen.durations, "detection") == 3.0
+    assert {"rto", "cut_over", "failback"} < seen.not_exercised
+    assert "detection" not in seen.not_exercised
+    assert "detection" in unseen.not_exercised
+
+
+def test_an_answer_without_an_address_is_counted_unless_nobody_knew():
+    dns = [DnsSeen(1.0, (), None, error="NOERROR, no A record"),
+           DnsSeen(2.0, (), None, error="silent", is_known=False)]  # fmt: skip
+
+    assert measured([], dns).empty_answers == 1

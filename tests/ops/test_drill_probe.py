@@ -358,7 +358,7 @@ def hanging():
 
 def test_a_region_that_hangs_is_called_on_time_by_others_and_no_failure_is_lost(hanging):
     log = Log()
-    probe = Probe(hanging, log, interval_seconds=0.001, stop_seconds=20)
+    probe = Probe([hanging], log, interval_seconds=0.001, stop_seconds=20)
 
     probe.start()
     hanging.wait_for(100)
@@ -375,7 +375,7 @@ def test_a_region_that_hangs_is_called_on_time_by_others_and_no_failure_is_lost(
 def test_stopping_does_not_wait_for_what_hangs_and_logs_it_as_unknown(hanging):
     # GIVEN requests that hang
     log = Log()
-    probe = Probe(hanging, log, interval_seconds=0.001, stop_seconds=0)
+    probe = Probe([hanging], log, interval_seconds=0.001, stop_seconds=0)
     probe.start()
     hanging.wait_for(6)
 
@@ -404,7 +404,7 @@ def test_a_request_is_stamped_when_it_was_wanted():
 
     now, done = [1.0], threading.Event()
     log = Log(clock=lambda: now[-1])
-    probe = Probe(Late(), log, interval_seconds=1000)
+    probe = Probe([Late()], log, interval_seconds=1000)
 
     probe.start()
     assert done.wait(20)

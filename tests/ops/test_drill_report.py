@@ -18,12 +18,14 @@ from ops.drill.figures import course
 from ops.drill.measure import measure
 from ops.drill.outcome import Limits, Outcome, basis, judge, not_exercised
 from ops.drill.report import to_markdown
+from ops.drill.scenario import scenario_of
 from ops.drill.spending import KeyLimits, Spending
 from ops.errors import ExitCode
 
 pytestmark = pytest.mark.unit
 
 EAST, WEST = "us-east-1", "us-west-2"
+LOSS = scenario_of("failover", (EAST, WEST), [EAST])
 
 
 def request(at, region, status=200, kind="read"):
@@ -54,8 +56,7 @@ EVENTS = Events(
 
 def measured(events, **more):
     return measure(
-        events, primary=EAST, secondary=WEST, primary_check="us-east-1 record",
-        interval_seconds=0.25, **more,
+        events, LOSS, interval_seconds=0.25, **more,
     )  # fmt: skip
 
 
@@ -63,8 +64,7 @@ def measured(events, **more):
 def outcome():
     return Outcome(
         environment="local",
-        primary=EAST,
-        secondary=WEST,
+        scenario=LOSS,
         speed=20,
         fault="refuse",
         description="let us-east-1 refuse connections",
@@ -167,7 +167,7 @@ def silent(outcome):
     outcome.speed, outcome.fault, outcome.fails_requests = 1, "switch", False
     outcome.events = SILENT
     outcome.measurements = measure(
-        SILENT, primary=EAST, secondary=WEST, primary_check="x", interval_seconds=1.0,
+        SILENT, LOSS, interval_seconds=1.0,
         fails_requests=False,
     )  # fmt: skip
     return outcome
@@ -192,11 +192,11 @@ def test_a_fault_that_makes_no_request_fail_shows_neither_rto_nor_lost_writes(si
     assert found["measurements"]["rto"]["aws_seconds"] is None
     text = to_markdown(silent)
     assert (
-        "| RTO: first failed request to the first of several successes from the secondary "
+        "| RTO: first failed request to the first of several successes from a Region that is left "
         "| not exercised |  |" in text
     )
     assert "8 acknowledged, loss not exercised, 0 late, 0 wrong value, 0 duplicated" in text
-    assert "- Not exercised: lost writes: the primary kept serving and replicating" in text
+    assert "- Not exercised: lost writes: us-east-1 kept serving and replicating" in text
     assert "- Time: cut-over, as no request failed because of the fault: 300.1 ± 1.0 s" in text
 
 
@@ -229,8 +229,12 @@ def test_a_verdict_names_its_basis_and_that_the_limit_is_within_the_error(outcom
 
     assert lines[0] == "Time: RTO: 42.1 ± 7.0 s (scaled), 40 s allowed."
     assert lines[1].startswith("The limit is within the error of the time")
-    assert lines[2].startswith("Writes: 8 of 8 acknowledged ones, read in every Region")
-    assert lines[3].startswith("Not exercised: replication lag")
+    assert lines[2] == (
+        "All customers: served by us-east-1 before, us-west-2 while lost, us-east-1 after; 8 of 16 "
+        "requests failed in between."
+    )
+    assert lines[3].startswith("Writes: 8 of 8 acknowledged ones, read in every Region")
+    assert lines[4].startswith("Not exercised: replication lag")
     outcome.limits = Limits(114)
     assert not any("within the error" in line for line in basis(outcome))
 
@@ -295,8 +299,8 @@ def test_what_never_came_is_never(outcome):
 
     rto = report.to_json(outcome)["measurements"]["rto"]
     assert (rto["state"], rto["aws_seconds"]) == ("never", None)
-    assert "successes from the secondary | never |  |" in to_markdown(outcome)
-    assert basis(outcome)[0] == "Time: the secondary never served."
+    assert "successes from a Region that is left | never |  |" in to_markdown(outcome)
+    assert basis(outcome)[0] == "Time: us-west-2 never served."
 
 
 def test_markdown_tells_people(outcome):
@@ -308,7 +312,7 @@ def test_markdown_tells_people(outcome):
     assert "- **something is wrong**" in text
     assert "(timeline.png)" in text
     assert "| Measured | On AWS (estimate, scaled 20 times) | Here |" in text
-    assert "successes from the secondary | 42.1 ± 7.0 s | 2.20 ± 0.35 s |" in text
+    assert "successes from a Region that is left | 42.1 ± 7.0 s | 2.20 ± 0.35 s |" in text
     assert "limits of the customer operator" in text
     assert "- 8 times ConnectionRefusedError, no Region named" in text
     assert (
@@ -377,7 +381,7 @@ def test_an_outcome_is_printed_though_its_report_cannot_be_written(
         raise PermissionError(13, "Permission denied")
 
     for name, value in {
-        "_chosen": lambda *_: (None, SimpleNamespace(seconds=1)),
+        "_chosen": lambda *_: ((None,), SimpleNamespace(seconds=1)),
         "_verified": lambda _: True,
         "require_lifetime": lambda *_: None,
         "longest_seconds": lambda *_: 0,

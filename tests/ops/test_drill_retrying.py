@@ -15,6 +15,7 @@ from ops.drill.expectation import Pace, expect
 from ops.drill.outcome import Limits, Outcome, basis
 from ops.drill.quota import most_requests
 from ops.drill.retrying import RetryingCustomer, longest_wait, own_urls
+from ops.drill.scenario import scenario_of
 from ops.drill.spending import KeyLimits, Spending
 from ops.http_client import DnsAnswer, Response
 
@@ -204,7 +205,8 @@ def test_the_longest_time_without_a_successful_response(attempts, longest):
 @pytest.fixture
 def outcome():
     return Outcome(
-        environment="local", primary=EAST, secondary=WEST, speed=20, fault="refuse",
+        environment="local", scenario=scenario_of("failover", (EAST, WEST), [EAST]), speed=20,
+        fault="refuse",
         description="let us-east-1 refuse connections", limits=Limits(114, 0),
         started=datetime(2026, 1, 2, tzinfo=UTC), expectation=EXPECTATION, pace=Pace.at_speed(20),
         selector="--environment local", finish="restore",
@@ -226,7 +228,7 @@ def test_the_report_has_the_time_which_is_not_scaled_and_its_basis(outcome, caps
     }  # fmt: skip
     assert len(found["events"]["retrying_client"]) == 3
     words = "at most 2.20 s without a successful response; 1 of 3 attempts failed"
-    assert f"Client that retries in the other Region: {words}." in report.to_markdown(outcome)
+    assert f"Client that retries in another Region: {words}." in report.to_markdown(outcome)
     assert words in printed(outcome, capsys)
     [line] = [line for line in basis(outcome) if line.startswith("Client that retries")]
     assert "1 s for each attempt" in line
