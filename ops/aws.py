@@ -8,7 +8,7 @@ own that everybody knows.
 import json
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,11 +24,14 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from ops.deadline import within
 from ops.errors import THROTTLING, WRITE_CONFLICT
 from ops.http_client import is_loopback
 
 CONNECT_TIMEOUT_SECONDS = 2
 READ_TIMEOUT_SECONDS = 5.0
+STS_SECONDS = 2.5
+"""How long STS of one Region may take, if there is another one."""
 MAX_ATTEMPTS = 3
 MAX_ATTEMPTS_AFTER_TIMEOUT = 2
 MAX_ATTEMPTS_THROTTLED = 8
@@ -39,21 +42,26 @@ SANDBOX_CREDENTIALS = ("test", "test")
 """Known to everybody: a sandbox is reached from this machine only."""
 
 
-def session_for(endpoint_url: str | None, region: str) -> boto3.Session:
+def session_for(
+    endpoint_url: str | None, region: str, *, otherwise: Sequence[str] = ()
+) -> boto3.Session:
     """Open an AWS session.
 
     Args:
         endpoint_url: URL of every AWS service of a sandbox; None for AWS.
-        region: Default Region.
+        region: Default Region, whose STS gives the credentials of a role.
+        otherwise: The Regions to take in its place, in order, if STS does not respond there.
 
     Raises:
         BotoCoreError: The profile does not exist, or AWS's configuration cannot be read.
     """
     if endpoint_url is None:
-        session = botocore.session.Session()
-        # For the clients, too, that credentials are fetched with: STS and SSO.
-        session.set_config_variable("ignore_configured_endpoint_urls", True)
-        return made_robust(boto3.Session(botocore_session=session, region_name=region))
+        *regions, last = (region, *otherwise)
+        for each in regions:
+            session = _on_aws(each)
+            if _has_credentials(session):
+                return session
+        return _on_aws(last)
     nowhere: dict[str, Any] = {
         "profile": (None, None, None, None),
         "config_file": (None, None, os.devnull, None),
@@ -63,6 +71,36 @@ def session_for(endpoint_url: str | None, region: str) -> boto3.Session:
     return made_robust(
         boto3.Session(*SANDBOX_CREDENTIALS, botocore_session=session, region_name=region)
     )
+
+
+def _on_aws(region: str) -> boto3.Session:
+    session = botocore.session.Session()
+    # For the clients, too, that credentials are fetched with: STS and SSO.
+    session.set_config_variable("ignore_configured_endpoint_urls", True)
+    # The global endpoint is in one Region, which may be the one that is lost.
+    session.set_config_variable("sts_regional_endpoints", "regional")
+    return made_robust(boto3.Session(botocore_session=session, region_name=region))
+
+
+def _has_credentials(session: boto3.Session) -> bool:
+    """Whether the credentials of a session are there, or would not be in another Region either."""
+    profile = session._session.get_scoped_config()
+    by_role = "role_arn" in profile or "AWS_ROLE_ARN" in os.environ
+    # A person who is asked for a code is not asked twice.
+    if not by_role or "mfa_serial" in profile:
+        return True
+
+    def fetch() -> None:
+        if found := session.get_credentials():
+            found.get_frozen_credentials()
+
+    try:
+        within(STS_SECONDS, fetch)
+    except (TimeoutError, ConnectionError, HTTPClientError):
+        return False
+    except Exception:  # whoever needs the credentials reports it
+        return True
+    return True
 
 
 def made_robust(session: boto3.Session) -> boto3.Session:

@@ -111,8 +111,9 @@ class Environment:
 
     @cached_property
     def session(self) -> boto3.Session:
-        """AWS session of the operator."""
-        return session_for(self.descriptor.endpoint_url, self.primary)
+        """AWS session of the operator; the primary, which may be lost, gives credentials last."""
+        first, *others = (*self.regions[1:], self.primary)
+        return session_for(self.descriptor.endpoint_url, first, otherwise=others)
 
     def identify(self) -> Identity:
         """Find out whose credentials these are, and that they are of this environment's account.

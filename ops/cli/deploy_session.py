@@ -12,6 +12,7 @@ from rich.status import Status
 
 from constructs_lib.outputs import Outputs
 from ops import lock as locks
+from ops.cli.break_glass import as_text, break_glass
 from ops.cli.deploy_summary import history_json, print_deployment, print_summary
 from ops.cli.options import environment_from, identified, known_descriptor
 from ops.cli.program import Result
@@ -24,7 +25,7 @@ from ops.deploy.run import Deployer
 from ops.deploy.serving import serving
 from ops.deploy.stack_terraform import StackTerraform
 from ops.deploy.workplace import Workplace
-from ops.descriptor import descriptor_file, write
+from ops.descriptor import Descriptor, descriptor_file, write
 from ops.drill.interrupts import Interrupts
 from ops.environment import Environment
 from ops.errors import ExitCode, OpsError, UsageError, explain
@@ -72,24 +73,31 @@ class DeploySession:
     def ended(self, record: Record) -> Result:
         """Report how a deployment ended, and write the descriptor if there are new outputs.
 
+        With it, print the lines that evacuate and restore Regions without this tool.
+
         Args:
             record: The deployment.
         """
         name = self.environment.name
         # Of a release that was resumed or rolled back, nothing need be synthesized here.
         last = next(reversed(record.targets), "")
+        by_hand = {}
         if record.outcome is Outcome.DEPLOYED and last in (name, f"{name}{ROUTING_SUFFIX}"):
-            self._write_descriptor(self.place.terraform(last))
+            descriptor = self._write_descriptor(self.place.terraform(last))
+            by_hand = break_glass(descriptor.outputs, descriptor.endpoint_url)
         print_deployment(self.console, self.environment.name, record)
+        for line in as_text(by_hand):
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
         passed = record.outcome is Outcome.DEPLOYED
         code = ExitCode.PASSED if passed else ExitCode.CHECK_FAILED
-        return Result(code, **history_json(self.deployer.history))
+        return Result(code, **history_json(self.deployer.history), by_hand=by_hand)
 
-    def _write_descriptor(self, last: StackTerraform) -> None:
+    def _write_descriptor(self, last: StackTerraform) -> Descriptor:
         outputs = Outputs.from_json({"environment": self.environment.name} | last.outputs())
         descriptor = replace(self.environment.descriptor, outputs=outputs)
         path = descriptor_file(self.options.folder.resolve(), self.environment.name)
         write(path, descriptor)
+        return descriptor
 
 
 @contextmanager

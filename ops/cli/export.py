@@ -4,13 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from constructs_lib.outputs import Outputs
+from ops.cli.break_glass import as_text, break_glass
 from ops.cli.options import Commands, add_json_option, terraform_folder
 from ops.cli.program import Result
 from ops.deployment import deployed_outputs
 from ops.descriptor import Descriptor, descriptor_file, write
 from ops.errors import ExitCode
-from ops.evacuation_item import evacuate_by_hand, restore_by_hand
 from ops.folders import DEFAULT_FOLDER
 
 
@@ -55,24 +54,7 @@ def _export(options: argparse.Namespace) -> int:
     path = options.output or descriptor_file(DEFAULT_FOLDER, name)
     write(path, Descriptor.on_aws(outputs))
     print(path)
-    by_hand = _by_hand(outputs)
-    if by_hand:
-        print("Keep these lines beside it, for a machine without this tool:", file=sys.stderr)
-    for region, lines in by_hand.items():
-        for what, line in lines.items():
-            print(f"# {what} {region}\n{line}", file=sys.stderr)
+    by_hand = break_glass(outputs)
+    for line in as_text(by_hand):
+        print(line, file=sys.stderr)
     return Result(ExitCode.PASSED, file=str(path.absolute()), by_hand=by_hand)
-
-
-def _by_hand(outputs: Outputs) -> dict[str, dict[str, str]]:
-    """`{region: the lines of the AWS CLI}` for the first other Region; the table replicates."""
-    if outputs.evacuation is None:
-        return {}
-    return {
-        region: {
-            "evacuate": evacuate_by_hand(outputs, region, other),
-            "restore": restore_by_hand(outputs, region, other),
-        }
-        for region in outputs.regions
-        for other in [next(each for each in outputs.regions if each != region)]
-    }

@@ -306,7 +306,8 @@ class Drill:
             # An evacuation of the drill's own is no failover: to clear it is to restore the Region.
             return
         steps = [clearing(self.environment, fault) for fault in self.faults]
-        if not all([self._undo(outcome, step) for step in steps]):
+        are_cleared = [self._undo(outcome, step) for step in steps]
+        if not all(are_cleared):
             return
         cleared, seconds = self.log.clock(), stay_seconds(self.environment, self.expectation)
         (primary,) = customers.before

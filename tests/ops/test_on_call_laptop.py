@@ -1,6 +1,7 @@
 """The switch on a laptop that has a descriptor and the packages of the tool, and nothing else."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +10,9 @@ from importlib.metadata import packages_distributions
 from threading import Thread
 
 import pytest
+import trustme
 from fake_environment import OUTPUTS, outputs
+from loopback_aws import AwsByName
 from repository_files import REPOSITORY
 
 from ops.descriptor import Descriptor, write
@@ -31,6 +34,15 @@ sys.meta_path.insert(0, Refusing())
 sys.argv[0] = "ops"
 runpy.run_module("ops", run_name="__main__", alter_sys=True)
 """
+SEVERAL = PROGRAM.replace(
+    'runpy.run_module("ops", run_name="__main__", alter_sys=True)',
+    """
+import json, ops.__main__
+for words in json.loads(sys.argv[1]):
+    print("RESULT", ops.__main__.main(words), flush=True)
+""",
+)
+"""Several commands in one process, which starts once."""
 
 
 def not_installed():
@@ -139,3 +151,137 @@ def test_what_is_refused_is_what_a_laptop_lacks():
 
     assert {"sandbox", "cryptography", "moto", "pytest"} <= refused
     assert not {"boto3", "botocore", "dns", "rich", "psutil", "urllib3"} & refused
+
+
+# --- three Regions, and what is unreachable by its name --------------------------------------
+
+REGIONS = PRIMARY, SECONDARY, THIRD = ("us-east-1", "us-west-2", "eu-west-1")
+UNREACHABLE = {
+    "everything in the primary Region": r".*\.us-east-1\.amazonaws\.com",
+    "STS of us-east-1, and the global one": r"sts\.(us-east-1\.)?amazonaws\.com",
+    "IAM": r"iam\.amazonaws\.com",
+    "Route 53's control plane": r"route53\.amazonaws\.com",
+    "the bucket of the state": r"(.*\.)?s3[.-].*amazonaws\.com",
+    "CloudWatch in us-east-1": r"monitoring\.us-east-1\.amazonaws\.com",
+    "all of these": r"(.*\.us-east-1|sts|iam|route53|(.*\.)?s3[.-].*)\.amazonaws\.com",
+}
+"""`{what: pattern of its host names}`."""
+
+
+def three_regions():
+    """Outputs of an environment with three Regions."""
+    others = {region: [r for r in REGIONS if r != region][:2] for region in REGIONS}
+    return outputs(
+        regions=[*REGIONS],
+        table_arns={r: f"arn:aws:dynamodb:{r}:123456789012:table/weather" for r in REGIONS},
+        health_check_ids={region: f"record-{region}" for region in REGIONS},
+        endpoint_health_check_ids={region: f"endpoint-{region}" for region in REGIONS},
+        evacuation={
+            **OUTPUTS["evacuation"],
+            "health_check_ids": {r: {o: f"{r}-in-{o}" for o in others[r]} for r in REGIONS},
+        },
+    )
+
+
+@pytest.fixture(params=["refused", "black hole"])
+def by_name(request, tmp_path):
+    """Runs `ops` commands where AWS is reached by its own names, and some are unreachable."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    write(tmp_path / "production.json", Descriptor.on_aws(three_regions()))
+    # Credentials of a role, as people have: STS gives them.
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws" / "config").write_text(
+        "[default]\nregion = us-east-1\nrole_arn = arn:aws:iam::123456789012:role/on-call\n"
+        "source_profile = ada\n[profile ada]\n"
+        "aws_access_key_id = AKIAADA\naws_secret_access_key = secret\n"
+    )
+    refused = ",".join(not_installed() - {"trustme"})
+    started = []
+
+    def run(pattern, *commands):
+        aws = AwsByName(
+            authority, REGIONS, re.compile(pattern), is_black_hole=request.param == "black hole"
+        )
+        started.append(aws)
+        at = ["--descriptor", "production.json"]
+        done = subprocess.run(
+            [sys.executable, "-c", SEVERAL, refused, json.dumps([[*c, *at] for c in commands])],
+            cwd=tmp_path,
+            env={
+                "PYTHONPATH": str(REPOSITORY), "PATH": "/nowhere", "HOME": str(tmp_path),
+                "HTTPS_PROXY": aws.url, "AWS_CA_BUNDLE": str(tmp_path / "authority.pem"),
+                "FAILOVER_ENVIRONMENTS": "/nowhere", "COLUMNS": "200",
+            },
+            capture_output=True,
+            text=True,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        codes = re.findall(r"^RESULT (\d+)$", done.stdout, re.MULTILINE)
+        return [int(code) for code in codes], done.stdout + done.stderr, aws
+
+    yield run
+    for aws in started:
+        aws.close()
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(what, marks=[] if what == "all of these" else pytest.mark.exhaustive)
+        for what in UNREACHABLE
+    ],
+)
+def test_a_region_is_evacuated_and_restored_whatever_of_these_is_unreachable(by_name, what):
+    codes, printed, aws = by_name(
+        UNREACHABLE[what],
+        ["switch", "evacuate", PRIMARY, "--yes", "--reason", "it is down"],
+        ["switch", "status"],
+        ["switch", "restore", PRIMARY, "--yes"],
+        ["switch", "status"],
+    )
+
+    assert codes == [0, 0, 0, 0], printed
+    # Credentials are those of the role, from STS of a Region that is not the primary.
+    who = "account 123456789012 · caller arn:aws:sts::123456789012:assumed-role/on-call/ada"
+    assert printed.count(who) == 4, printed
+    assert f"{PRIMARY} of production is evacuated since" in printed
+    assert "reason: it is down (in " in printed
+    assert f"{PRIMARY} of production is restored" in printed
+    assert f"{PRIMARY} of production is not evacuated." in printed
+    # AND what was given up, the command's own time limits gave up, and its output says so
+    for host in aws.unreachable:
+        assert re.fullmatch(UNREACHABLE[what], host)
+    assert not any(host.startswith(("iam.", "s3.", "sts.amazonaws")) for host in aws.called)
+
+
+def test_what_does_not_respond_is_named_and_not_waited_for(by_name, request):
+    codes, printed, aws = by_name(
+        UNREACHABLE["all of these"],
+        ["switch", "evacuate", THIRD, "--yes"],
+        ["switch", "status"],
+        ["switch", "restore", THIRD, "--yes"],
+    )
+
+    assert codes == [0, 0, 0], printed
+    assert f"dynamodb.{PRIMARY}.amazonaws.com" in aws.unreachable
+    assert f"The replica in {PRIMARY} has not responded: " in printed
+    assert "Route 53's API, which the switch does not need, did not respond" in printed
+    if request.node.callspec.params["by_name"] == "black hole":
+        # The limits of `switch`, in its own words: no test waits for them by the clock.
+        assert (
+            f"The replica in {PRIMARY} has not responded: TimeoutError: no response within 2 s"
+            in printed
+        )
+        assert "did not respond: TimeoutError: no result within 3 s" in printed
+
+
+def test_credentials_come_from_another_region_where_sts_of_the_next_one_is_lost(by_name):
+    codes, printed, aws = by_name(
+        rf"sts\.({SECONDARY}\.)?amazonaws\.com", ["switch", "evacuate", PRIMARY, "--yes"]
+    )
+
+    assert codes == [0], printed
+    assert f"sts.{SECONDARY}.amazonaws.com" in aws.unreachable
+    assert f"sts.{THIRD}.amazonaws.com" in aws.called
+    assert f"sts.{PRIMARY}.amazonaws.com" not in aws.called
