@@ -185,6 +185,14 @@ def test_export_writes_a_descriptor_of_what_terraform_knows(tmp_path, state, cap
         assert "put-item" in lines[0]
         assert "delete-item" in lines[2]
         assert all(f"evacuation-{region}" in line for line in (lines[0], lines[2]))
+        # Nothing of the Region that is lost is called, and no global STS.
+        other = next(each for each in ON_AWS.outputs.regions if each != region)
+        setup = printed.err.partition(f"for {region}:\n")[2].splitlines()[0]
+        assert setup == (
+            f"export AWS_REGION={other} AWS_DEFAULT_REGION={other} "
+            "AWS_STS_REGIONAL_ENDPOINTS=regional"
+        )
+        assert f"--region {other} " in lines[0]
 
 
 def test_the_stack_of_another_environment_is_refused(tmp_path, state, capsys):

@@ -113,6 +113,43 @@ def test_a_journal_is_read_as_it_was_written(environment, path, journal):
     assert [file.name for file in path.parent.iterdir()] == ["local.journal.json"]
 
 
+@pytest.fixture
+def of_both(environment, journal):
+    """The journal of a drill that lost both Regions and was killed."""
+    second = ErrorFault(id=f"drill-1-{WEST}", region=WEST)
+    for fault in (ERROR, second):
+        fault.inject(environment)
+    return replace(journal, further=(second,))
+
+
+def test_faults_of_further_regions_are_in_the_journal(environment, path, of_both):
+    begin(path, of_both, environment)
+
+    assert read(path) == of_both
+
+
+def test_a_restore_clears_the_faults_of_all_regions(environment, path, of_both):
+    begin(path, of_both, environment)
+    planned = restoring.plan(environment)
+
+    assert [step.what for step in planned.steps[:2]] == [
+        f"clear the fault error in {fault.region} (run {fault.id})" for fault in of_both.faults
+    ]
+    assert planned.others == ()
+    for step in planned.steps[:2]:
+        step.do()
+    assert environment.fault_injection.faults() == ()
+
+
+def test_verify_takes_the_faults_of_all_regions_for_the_drills(environment, path, of_both):
+    begin(path, of_both, environment)
+
+    found = [*leftovers.faults.run(environment)]
+
+    assert len(found) == 2
+    assert all("drill" in each.fix and "--restore" in each.fix for each in found)
+
+
 def test_no_journal_is_none(environment, path):
     assert read(path) is None
     refuse_if_any(path, environment)

@@ -12,7 +12,7 @@ from ops.drill import durability, steps
 from ops.drill import journal as journals
 from ops.drill import run as running
 from ops.drill.durability import Reading
-from ops.drill.events import Request
+from ops.drill.events import HealthSeen, Request
 from ops.drill.expectation import expect
 from ops.drill.interrupts import Interrupts
 from ops.drill.outcome import Limits
@@ -109,6 +109,99 @@ def test_a_fault_is_journalled_with_its_id_before_it_is_injected(drill, environm
     drill.run()
 
     assert seen == [("drill-1", "drill-1")]
+
+
+@pytest.fixture
+def both(environment, locks, monkeypatch):
+    """A drill that loses both Regions, of which nobody is left to serve."""
+    monkeypatch.setattr(Drill, "_serves", lambda *_, **__: True)
+    monkeypatch.setattr(Drill, "_has_moved", lambda *_: True)
+    monkeypatch.setattr(Drill, "_is_back", lambda *_: True)
+    first, second = (ErrorFault(id=id, region=region) for id, region in BOTH.items())
+    lock = locks.held("drill-1", environment)
+    return Drill(
+        environment, first, EXPECTATION, Limits(1000), lock, Interrupts(), further=(second,)
+    )
+
+
+BOTH = {"drill-1": EAST, f"drill-1-{WEST}": WEST}
+
+
+def test_faults_in_several_regions_are_journalled_together_before_the_first_is_injected(
+    both, environment, location, monkeypatch
+):
+    seen = []
+    inject = environment.fault_injection.inject
+
+    def noted(fault, *, id):
+        noted_faults = journals.Journal.from_text(both.lock.note).faults
+        filed = journals.read(environment.journal_file).faults
+        seen.append((id, fault.region, [each.id for each in filed]))
+        assert filed == noted_faults
+        return inject(fault, id=id)
+
+    monkeypatch.setattr(environment.fault_injection, "inject", noted)
+
+    outcome = both.run()
+
+    assert seen == [(id, region, [*BOTH]) for id, region in BOTH.items()]
+    assert outcome.restored[:2] == [
+        f"cleared the fault error in {region}" for region in BOTH.values()
+    ]
+    assert is_restored(environment, location)
+
+
+def test_a_fault_that_cannot_be_injected_leaves_none_of_those_before(
+    both, environment, location, monkeypatch
+):
+    inject = environment.fault_injection.inject
+
+    def refuse(fault, *, id):
+        if fault.region == WEST:
+            raise OpsError("the sandbox is full", next_step="wait")
+        return inject(fault, id=id)
+
+    monkeypatch.setattr(environment.fault_injection, "inject", refuse)
+
+    assert both.run().findings[0] == "the drill could not continue: the sandbox is full"
+    assert is_restored(environment, location)
+
+
+def test_what_one_region_does_not_clear_keeps_no_other_one_from_being_cleared(
+    both, environment, monkeypatch
+):
+    monkeypatch.setattr(steps, "RETRY_SECONDS", 0)
+    clear = environment.fault_injection.clear
+
+    def stuck(id):
+        if id == "drill-1":
+            raise BUSY
+        return clear(id)
+
+    monkeypatch.setattr(environment.fault_injection, "clear", stuck)
+
+    outcome = both.run()
+
+    assert outcome.left == [f"clear the fault error in {EAST} (run drill-1): 503"]
+    assert [each.id for each in environment.fault_injection.faults()] == ["drill-1"]
+    assert [f.id for f in journals.read(environment.journal_file).faults] == [*BOTH]
+
+
+def test_a_loss_that_moves_nobody_and_is_not_detected_fails(environment, locks, monkeypatch):
+    """Otherwise a drill that injected nothing would pass."""
+    monkeypatch.setattr(Drill, "_serves", lambda *_, **__: True)
+    monkeypatch.setattr(running, "patience_seconds", lambda *_: 0.1)
+    fault = ErrorFault(id="drill-1", region=WEST)
+    lock = locks.held("drill-1", environment)
+    drill = Drill(environment, fault, EXPECTATION, Limits(1000), lock, Interrupts())
+    drill.log.add(HealthSeen(0.0, f"{WEST} record", True))
+
+    outcome = drill.run()
+
+    assert not outcome.passed
+    assert outcome.findings[0].startswith(
+        f"the health checks of {WEST} were not all unhealthy within 0 s here"
+    )
 
 
 def test_a_busy_region_is_asked_again_until_everything_is_restored(drill, environment, location):

@@ -29,7 +29,7 @@ def servers(monkeypatch):
     asked = []
 
     def servers(*answers, system=None, clock=lambda: 0.0):
-        def instead(server, name, kind, **_):
+        def instead(server, name, kind, *_):
             asked.append(server[1])
             answer = answers[server[1]]
             if isinstance(answer, Exception):
@@ -110,7 +110,7 @@ def server():
 
         def answer():
             data, sender = listening.recvfrom(4096)
-            query = dns.message.from_wire(data)
+            codes.query = query = dns.message.from_wire(data)
             response = dns.message.make_response(query)
             response.set_rcode(codes.result())
             if codes.result() == dns.rcode.NOERROR:
@@ -140,6 +140,25 @@ def test_an_answer_has_addresses_and_a_time_to_live(server):
     codes.set_result(dns.rcode.NOERROR)
 
     assert ask(address, NAME, "A") == FOUND
+
+
+@pytest.mark.parametrize(("client", "subnets"), [("127.0.1.2", [("127.0.1.2", 32)]), ("", [])])
+def test_a_question_for_a_customer_elsewhere_has_the_whole_address(server, client, subnets):
+    address, codes = server
+    codes.set_result(dns.rcode.NOERROR)
+
+    assert ask(address, NAME, "A", client) == FOUND
+    assert [(each.address, each.srclen) for each in codes.query.options] == subnets
+
+
+def test_this_machines_resolver_is_not_asked_for_a_customer_elsewhere(servers):
+    """It would answer for this machine: nothing follows from that."""
+    found, _ = servers(SILENT, system=FOUND)
+
+    answer = found.resolve(NAME, "A", "127.0.1.2")
+
+    assert not answer.is_known
+    assert "cannot ask for a customer at 127.0.1.2" in answer.error
 
 
 def test_a_look_up_that_hangs_is_not_waited_for(monkeypatch):

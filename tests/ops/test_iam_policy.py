@@ -5,6 +5,7 @@
 
 import json
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import pytest
@@ -343,6 +344,41 @@ def test_without_a_state_bucket_no_bucket_is_named():
     assert not any(
         action.startswith("s3:") for e in statements("plan", of) for action in e["Action"]
     )
+
+
+def test_the_switch_reaches_every_replica_of_three_regions_and_no_item_of_the_api():
+    regions = (EAST, "us-west-2", "eu-west-1")
+    arn = "arn:aws:dynamodb:{}:123456789012:table/weather".format
+    three = replace(
+        DEPLOYED,
+        regions=regions,
+        table_name="weather",
+        table_arns={region: arn(region) for region in regions},
+        endpoint_health_check_ids={region: f"endpoint-{region}" for region in regions},
+        evacuation=replace(
+            DEPLOYED.evacuation,
+            health_check_ids={r: {o: f"{r}-{o}" for o in regions if o != r} for r in regions},
+        ),
+    )
+
+    found = [
+        statement
+        for document in documents(OPERATOR["switch"], names.names_of_outputs(three))
+        for statement in document["Statement"]
+    ]
+
+    [writing] = [s for s in found if "dynamodb:PutItem" in s["Action"]]
+    assert {*writing["Resource"]} == {arn(region) for region in regions}
+    assert "dynamodb:LeadingKeys" in str(writing["Condition"])
+    checks = {r.rpartition("/")[2] for s in found for r in s["Resource"] if "healthcheck" in r}
+    assert checks == {
+        *three.endpoint_health_check_ids.values(),
+        *(f"{r}-{o}" for r in regions for o in regions if o != r),
+    }
+    # No resource is open but where IAM has none.
+    assert {a for s in found if s["Resource"] == ["*"] for a in s["Action"]} == {
+        "sts:GetCallerIdentity"
+    }
 
 
 def test_what_does_not_fit_into_one_policy_is_split_and_complete(monkeypatch):

@@ -57,6 +57,13 @@ def test_the_line_names_environment_account_caller_and_regions():
     assert not identity.notes
 
 
+@pytest.mark.parametrize("routing_policy", ["latency", "weighted"])
+def test_the_line_names_no_primary_where_no_region_is_before_the_others(routing_policy):
+    routed = environment({STS: RIGHT}, outputs={"routing_policy": routing_policy})
+
+    assert str(routed.identify()).endswith(" · Regions us-east-1, us-west-2")
+
+
 def test_another_account_is_refused_with_the_fix():
     with pytest.raises(OpsError, match=f"of the account {OTHER}.*in the account {ACCOUNT}") as e:
         environment({STS: WRONG}).identify()

@@ -392,3 +392,33 @@ def test_a_wrong_command_line_is_explained_and_exits_2(
         main([*needed, *arguments])
     assert ended.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_client_at_the_address_of_a_region_is_answered_as_one_next_to_it(tmp_path: Path) -> None:
+    hosts = {region: f"d-1.execute-api.{region}.amazonaws.com" for region in REGIONS}
+    addresses = {region: f"127.0.1.{place}" for place, region in enumerate(REGIONS, 1)}
+    file = tmp_path / "endpoints.json"
+    file.write_text(
+        json.dumps({hosts[region]: {"addresses": [addresses[region]]} for region in REGIONS})
+    )
+    records = [
+        RecordSet(
+            "api.example.com.",
+            "A",
+            policy="latency",
+            alias=AliasTarget(f"{hosts[region]}.", "AWS", True),
+            set_identifier=region,
+            region=region,
+        )
+        for region in REGIONS
+    ]
+    zone = replace(ZONE, records=(*ZONE.records[:2], *records))
+    plane = DataPlane(read=lambda: Configuration((zone,), {}), endpoints=EndpointsFile(file))
+    asyncio.run(plane.refresh())
+
+    for region in REGIONS:
+        answer = plane.resolve("api.example.com", "A", addresses[region])
+        assert [each.values for each in answer.records] == [(addresses[region],)]
+    here = plane.resolve("api.example.com", "A")
+    assert here == plane.resolve("api.example.com", "A", "127.0.0.1")
+    assert [each.values for each in here.records] == [(addresses["us-east-1"],)]

@@ -143,3 +143,11 @@ def test_a_check_never_reaches_the_real_network(check: HealthCheck, reason: str)
     target = find_target(check, world, "us-east-1")
     assert reason in (target.failure or "")
     assert not target.address
+
+
+@pytest.mark.parametrize(
+    ("address", "region"),
+    [("127.0.1.1", "us-east-1"), ("127.0.1.3", "us-east-1"), ("127.0.1.9", None), ("", None)],
+)
+def test_an_address_is_in_the_region_of_its_host_name(address: str, region: str | None) -> None:
+    assert EndpointsMap.from_json(TEXT).region_at(address) == region

@@ -296,3 +296,22 @@ def test_ttls_shrink_with_the_speed_but_not_below_one(
     answer = shortened(Answer("NOERROR", records, records), speed)
     assert answer.records[0].ttl_seconds == expected
     assert answer.authority[0].ttl_seconds == expected
+
+
+def test_a_client_subnet_is_answered_for_that_address_and_returned_as_the_scope() -> None:
+    asked = []
+
+    def located(*question: str) -> Answer:
+        asked.append(question)
+        return resolve(*question[:2])
+
+    subnet = dns.edns.ECSOption("127.0.1.2", 32)
+    query = dns.message.make_query("www.example.com", "A", options=[subnet])
+
+    response = respond(query.to_wire(), over_udp=True, resolve=located)
+
+    assert response is not None
+    assert asked == [("www.example.com.", "A", "127.0.1.2")]
+    [option] = dns.message.from_wire(response).options
+    assert isinstance(option, dns.edns.ECSOption)
+    assert (option.address, option.srclen, option.scopelen) == ("127.0.1.2", 32, 32)
