@@ -368,6 +368,8 @@ class _Measuring:
             min((r.sent_at for r in outage), default=None) if fails_requests else None
         )
         self._has_failed = bool(failed)
+        self._moved_at = cut_over.sent_at if cut_over else None
+        self._back_at = failback.sent_at if failback else None
         last_failed = max(failed, key=lambda r: r.answered_at, default=None)
 
         injecting = _between(events, "injecting", "injected")
@@ -414,12 +416,12 @@ class _Measuring:
 
     def figures(self) -> CustomerFigures:
         """What they saw, in figures."""
-        begin, end, durations = self._begin, self._end, self.durations
+        begin, end, moved, back = self._begin, self._end, self._begin, self._end
         moves = bool(self.customers.leaves)
-        moved = begin
         if moves and self.customers.after:
-            moved = begin + durations.cut_over.waited_seconds if durations.cut_over else end
-        back = end + durations.failback.waited_seconds if moves and durations.failback else end
+            moved = end if self._moved_at is None else self._moved_at
+        if moves and self._back_at is not None:
+            back = self._back_at
         # An evacuated Region serves until customers have moved; when it comes back, both do.
         since = [
             r
@@ -433,7 +435,7 @@ class _Measuring:
             during=self._phase(begin, end),
             moved=self._phase(moved, end),
             after=self._phase(back, float("inf")),
-            durations=durations if moves else Durations(**empty),
+            durations=self.durations if moves else Durations(**empty),
             elsewhere=sum(r.region not in self.customers.after for r in since),
         )
 

@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import dns.exception
 import fake_environment
 import pytest
 from botocore.credentials import Credentials
@@ -13,8 +14,14 @@ from botocore.credentials import Credentials
 from ops.drill.events import Log, Request
 from ops.drill.probe import Customer, Probe
 from ops.drill.probe_location import ProbeLocation, key_of, observation_of, value_of
-from ops.drill.resolver import REFRESH_SECONDS, CachingResolver, RegionMap
+from ops.drill.resolver import (
+    REFRESH_SECONDS,
+    CachingResolver,
+    RegionMap,
+    addresses_next_to,
+)
 from ops.drill.watch import Watch
+from ops.errors import ExitCode, OpsError
 from ops.http_client import DnsAnswer, Response
 
 pytestmark = pytest.mark.unit
@@ -469,3 +476,77 @@ def test_watching_stops_although_a_look_hangs(blocked, monkeypatch):
     looking.stop()
 
     assert not blocked.released.is_set()
+
+
+class Resolving:
+    """A network whose answer is that of the address for which it is asked."""
+
+    def __init__(self):
+        self.hosts = {"d-east": ("192.0.2.1", 443), "d-west": ("192.0.2.2", 443)}
+
+    def resolve(self, _name, client=""):
+        return DnsAnswer((client,), 60) if client else DnsAnswer(error="SERVFAIL", is_known=False)
+
+
+def asked_by(network):
+    outputs = SimpleNamespace(
+        record_name="api.example.com", domain_targets={EAST: "d-east", WEST: "d-west"}
+    )
+    return SimpleNamespace(
+        network=network, outputs=outputs, descriptor=SimpleNamespace(sandbox=None)
+    )
+
+
+def test_dns_is_asked_for_the_customers_next_to_each_region():
+    environment, log = asked_by(Resolving()), Log()
+    places = addresses_next_to(environment, [EAST, WEST])
+
+    Watch(environment, RegionMap(lambda: {"192.0.2.1": EAST, "192.0.2.2": WEST}), log, 1.0,
+          places).look_at_dns()  # fmt: skip
+
+    assert [(seen.near, seen.region) for seen in log.events().dns] == [(EAST, EAST), (WEST, WEST)]
+
+
+def test_dns_is_asked_often_where_answers_vary_and_an_unknown_one_is_marked():
+    log = Log()
+
+    Watch(asked_by(Resolving()), RegionMap(dict), log, 1.0, answers=10).look_at_dns()
+
+    assert [seen.is_known for seen in log.events().dns] == [False] * 10
+
+
+def test_a_region_whose_endpoint_is_not_found_has_no_customers_to_play(monkeypatch):
+    network = Resolving()
+    del network.hosts["d-west"]
+    monkeypatch.setattr(
+        "dns.resolver.resolve", lambda *_, **__: (_ for _ in ()).throw(dns.exception.Timeout)
+    )
+
+    assert addresses_next_to(asked_by(network), [""]) == {"": ""}
+    with pytest.raises(OpsError, match="next to us-west-2 cannot be played: d-west") as caught:
+        addresses_next_to(asked_by(network), [EAST, WEST])
+    assert caught.value.exit_code is ExitCode.PREREQUISITE
+
+
+def test_customers_take_turns_and_no_two_probes_write_for_the_same_time():
+    class Noted:
+        def __init__(self):
+            self.rounds, self.enough = set(), threading.Event()
+
+        def send(self, request):
+            self.rounds.add(request.key)
+            if len(self.rounds) > 3:
+                self.enough.set()
+            return request
+
+    log, keys = Log(), {}
+    for place, near in enumerate((EAST, WEST)):
+        customers = [Noted(), Noted()]
+        probe = Probe(customers, log, 0.001, near=near, first=place, step=2)
+        probe.start()
+        assert all(customer.enough.wait(20) for customer in customers)
+        probe.stop()
+        keys[near] = {key for customer in customers for key in customer.rounds} - {""}
+
+    assert not keys[EAST] & keys[WEST]
+    assert {request.near for request in log.events().requests} == {EAST, WEST}

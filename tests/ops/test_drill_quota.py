@@ -114,3 +114,9 @@ def test_a_drill_on_aws_needs_a_read_a_second_at_most_and_some_listings():
     longest = quota.longest_seconds(environment(), EXPECTATION)
     assert longest == pytest.approx(30 + 70 + 2 * 2 * EXPECTATION.seconds + 5)
     assert longest < needed < 3 * longest
+
+
+def test_with_latency_routing_customers_of_every_region_may_come_to_one():
+    by_latency = environment(outputs={"routing_policy": "latency"})
+
+    assert most_requests(by_latency, EXPECTATION) > 1.8 * most_requests(environment(), EXPECTATION)

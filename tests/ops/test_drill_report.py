@@ -139,6 +139,85 @@ def test_limits_that_cannot_be_read_are_unknown_in_the_report(outcome):
     assert "The customer's limits are unknown: AccessDenied" in to_markdown(outcome)
 
 
+LATENCY = scenario_of("latency", (EAST, WEST), [EAST])
+
+
+def of_two_places(outcome, *west):
+    """The same drill with latency routing, beside customers next to the other Region."""
+    near_east = {"near": EAST}
+    requests = (
+        *(replace(each, **near_east) for each in EVENTS.requests),
+        *(request(at / 2, WEST) for at in range(20)),
+        *west,
+    )
+    requests = tuple(r if r.near else replace(r, near=WEST) for r in requests)
+    dns = tuple(replace(seen, **near_east) for seen in EVENTS.dns)
+    outcome.scenario = LATENCY
+    outcome.events = replace(
+        EVENTS, requests=tuple(sorted(requests, key=lambda r: r.sent_at)), dns=dns
+    )
+    outcome.measurements = measure(outcome.events, LATENCY, interval_seconds=0.25)
+    return outcome
+
+
+def test_customers_of_each_place_are_reported_and_those_who_notice_fail_the_drill(outcome):
+    assert judge(of_two_places(outcome)) == []
+    found = report.to_json(outcome)
+    assert found["lost"] == [EAST]
+    assert [(each["near"], each["moves"]) for each in found["customers"]] == [
+        (EAST, True), (WEST, False)
+    ]  # fmt: skip
+    text = to_markdown(outcome)
+    assert f"| customers next to {EAST} | {EAST} 8 | {WEST} 8 | {EAST} 8 | 8 of 16 |" in text
+    assert f"| customers next to {WEST} | {WEST} 4 | {WEST} 8 | {WEST} 8 | 0 of 8 |" in text
+
+    elsewhere = request(5.1, EAST)
+    failed = request(5.2, WEST, 503)
+
+    assert judge(of_two_places(outcome, elsewhere, failed)) == [
+        f"1 requests of customers next to {WEST} were served by another Region than {WEST}: the "
+        f"loss of {EAST} must not move them",
+        f"1 requests failed of customers whom no lost Region served: the loss of {EAST} must not "
+        "reach them",
+    ]
+
+
+def test_dns_that_answers_nothing_fails_the_drill(outcome):
+    outcome.events = replace(
+        EVENTS, dns=(*EVENTS.dns, DnsSeen(5.0, (), None, error="NOERROR, no A record"))
+    )
+    outcome.measurements = measured(outcome.events)
+
+    assert judge(outcome) == ["DNS answered 1 times without an address"]
+
+
+def test_if_no_region_was_left_that_is_said_and_the_time_to_serve_again_is_judged(outcome):
+    outcome.scenario = scenario_of("failover", (EAST, WEST), [EAST, WEST])
+    outcome.measurements = measure(EVENTS, outcome.scenario, interval_seconds=0.25)
+
+    assert report.to_json(outcome)["judged_by"] == "served_again"
+    lines = basis(outcome)
+    assert lines[0].startswith(
+        "Time: from the restore until a Region served again, as none was left: "
+    )
+    assert any(line.startswith("No Region was left: requests failed until") for line in lines)
+    outcome.limits = Limits(0.1)
+    assert judge(outcome)[0].startswith("a Region served again only after ")
+
+
+def test_if_nobody_was_to_move_no_time_is_judged_and_that_is_said(outcome):
+    outcome.scenario = scenario_of("failover", (EAST, WEST), [WEST])
+    served = tuple(request(at / 4, EAST) for at in range(40))
+    outcome.events = replace(EVENTS, requests=served)
+    outcome.measurements = measure(outcome.events, outcome.scenario, interval_seconds=0.25)
+
+    assert judge(outcome) == []
+    assert report.to_json(outcome)["judged_by"] == "nothing"
+    lines = basis(outcome)
+    assert lines[0] == f"Time: none: {WEST} served no customers, and nobody was to notice."
+    assert any("RTO" in line and f"{WEST} served no customers." in line for line in lines)
+
+
 def test_within_its_limits_a_drill_passes(outcome):
     assert judge(outcome) == []
     assert outcome.passed
