@@ -81,14 +81,13 @@ class DeploySession:
         name = self.environment.name
         # Of a release that was resumed or rolled back, nothing need be synthesized here.
         last = next(reversed(record.targets), "")
-        by_hand = {}
-        if record.outcome is Outcome.DEPLOYED and last in (name, f"{name}{ROUTING_SUFFIX}"):
+        descriptor, passed = self.environment.descriptor, record.outcome is Outcome.DEPLOYED
+        if passed and last in (name, f"{name}{ROUTING_SUFFIX}"):
             descriptor = self._write_descriptor(self.place.terraform(last))
-            by_hand = break_glass(descriptor.outputs, descriptor.endpoint_url)
         print_deployment(self.console, self.environment.name, record)
+        by_hand = break_glass(descriptor.outputs, descriptor.endpoint_url) if passed else {}
         for line in as_text(by_hand):
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        passed = record.outcome is Outcome.DEPLOYED
         code = ExitCode.PASSED if passed else ExitCode.CHECK_FAILED
         return Result(code, **history_json(self.deployer.history), by_hand=by_hand)
 

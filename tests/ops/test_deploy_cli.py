@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -10,7 +11,7 @@ from fake_environment import WEST, environment
 from rich.console import Console
 
 from ops import __main__ as program
-from ops.cli.deploy_session import check_lock, chosen_stacks
+from ops.cli.deploy_session import DeploySession, check_lock, chosen_stacks
 from ops.cli.deploy_summary import print_deployment, print_history, print_summary
 from ops.deploy.changes import Action, Change, StackPlan
 from ops.deploy.record import History, Outcome, Record, Step
@@ -140,6 +141,28 @@ def test_history_and_status_say_how_long_a_fault_took(tmp_path):
     assert took in printed(print_history, history)
     del at["applied"]
     assert "3 of 3 failed (rolled back in 30 s)" in printed(print_deployment, "x", record)
+
+
+@pytest.mark.parametrize(("outcome", "prints"), [("deployed", True), ("rolled back", False)])
+def test_a_deployment_ends_with_the_lines_that_need_no_tool(tmp_path, outcome, prints):
+    written = io.StringIO()
+    history = History(FolderShelf.of(tmp_path, "x"), {}, [])
+    session = DeploySession(
+        options=None, console=Console(file=written, width=100), environment=environment(),
+        place=None, deployer=SimpleNamespace(history=history), run="deploy-1",
+    )  # fmt: skip
+
+    result = session.ended(replace(RECORD, outcome=Outcome(outcome)))
+
+    text = written.getvalue()
+    for region in environment().regions if prints else ():
+        lines = result.members["by_hand"][region]
+        # Unbroken: a line is copied as it is.
+        assert all(line in text.splitlines() for line in lines.values())
+        assert f"evacuation-{region}" in lines["evacuate"]
+        assert f"--region {region} " not in lines["evacuate"] + lines["restore"]
+    assert ("put-item" in text) == prints
+    assert bool(result.members["by_hand"]) == prints
 
 
 def test_the_summary_has_every_stack_and_names_what_is_replaced_or_destroyed():
