@@ -264,7 +264,8 @@ class Drill:
             return
         back = scenario.coming_back or scenario.lost
         self._notify(f"Waiting until {_serve(back)} again: {patience:.0f} s at most")
-        if self._wait(lambda: self._is_back(restoring), patience):
+        is_back = self._wait(lambda: self._is_back(restoring), patience)
+        if is_back or self._is_answered(restoring):
             self._wait(lambda: False, SETTLE_SECONDS / speed)
         else:
             outcome.findings += self._not_served(
@@ -400,9 +401,10 @@ class Drill:
     ) -> bool:
         requests = [r for r in events.requests if r.near == customers.near and r.sent_at >= since]
         regions = customers.before if before else customers.after
-        if before and customers.varies:
+        if before and since and customers.varies:
             served = {r.region for r in requests if r.ok}
-            return served >= {*regions}
+            if not served >= {*customers.leaves}:
+                return False
         if not before and customers.varies and customers.leaves:
             answers = [seen for seen in events.dns if seen.near == customers.near]
             changed = dns_changed(answers, customers, since, float("inf"))
@@ -432,6 +434,14 @@ class Drill:
         if any(check in states for check in checks):
             return all(states.get(check, False) for check in checks)
         return self.log.clock() >= restoring + self.expectation.seconds / self.environment.speed
+
+    def _is_answered(self, restoring: float) -> bool:
+        """Whether DNS names the lost Regions again, if it was by chance to no customer here."""
+        answers = [seen for seen in self.log.events().dns if seen.at >= restoring]
+        varying = [each for each in self.scenario.customers if each.varies]
+        return bool(varying) and all(
+            {seen.region for seen in answers} >= {*each.leaves} for each in varying
+        )
 
     def _not_served(
         self, since: float, seconds: float, when: str, *, before: bool | None = None

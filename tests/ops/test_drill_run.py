@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import fake_environment
 import pytest
 from fake_drill import EAST, WEST, FakeLocks, FakeSwitch, Silent, sandbox_environment
 
@@ -12,7 +13,7 @@ from ops.drill import durability, steps
 from ops.drill import journal as journals
 from ops.drill import run as running
 from ops.drill.durability import Reading
-from ops.drill.events import HealthSeen, Request
+from ops.drill.events import DnsSeen, HealthSeen, Request
 from ops.drill.expectation import expect
 from ops.drill.interrupts import Interrupts
 from ops.drill.outcome import Limits
@@ -202,6 +203,54 @@ def test_a_loss_that_moves_nobody_and_is_not_detected_fails(environment, locks, 
     assert outcome.findings[0].startswith(
         f"the health checks of {WEST} were not all unhealthy within 0 s here"
     )
+
+
+@pytest.fixture
+def weighted(locks, tmp_path):
+    """A drill with weighted routing that has lost the first of two Regions."""
+    environment = fake_environment.environment(
+        outputs={"routing_policy": "weighted", "weights": {EAST: 1, WEST: 1}}, folder=tmp_path
+    )
+    fault = ErrorFault(id="drill-1", region=EAST)
+    lock = locks.held("drill-1", environment)
+    return Drill(environment, fault, EXPECTATION, Limits(1000), lock, Interrupts())
+
+
+def served(log, since, *regions, count=20):
+    for at in range(count):
+        log.add(Request("read", since + at, since + at + 0.1, 200, regions[at % len(regions)]))
+
+
+def answered(log, since, *regions, count):
+    for at in range(count):
+        log.add(DnsSeen(since + at / 10, ("192.0.2.1",), regions[at % len(regions)], 60))
+
+
+def test_where_answers_vary_a_few_answers_without_a_lost_region_are_chance(weighted):
+    log = weighted.log
+    served(log, 10.0, WEST)
+    answered(log, 10.0, EAST, WEST, count=10)
+    answered(log, 11.0, WEST, count=running.MOST_ANSWERS - 2)
+    assert not weighted._has_moved(10.0)
+
+    answered(log, 15.0, WEST, count=2)
+
+    assert weighted._has_moved(10.0)
+
+
+def test_where_answers_vary_a_restored_region_serves_or_is_answered_again(weighted):
+    log = weighted.log
+    served(log, 10.0, WEST)
+    answered(log, 10.0, WEST, count=10)
+    assert not weighted._is_back(10.0)
+    assert not weighted._is_answered(10.0)
+
+    answered(log, 12.0, EAST, count=1)
+    assert not weighted._is_back(10.0)
+    assert weighted._is_answered(10.0)
+
+    served(log, 31.0, EAST, WEST)
+    assert weighted._is_back(10.0)
 
 
 def test_a_busy_region_is_asked_again_until_everything_is_restored(drill, environment, location):
