@@ -122,8 +122,9 @@ def page(results: Sequence[Result]) -> str:
         "sandbox, with the strict emulator, Terraform and the AWS provider: a drill each, with "
         "health checks every 10 s and three failures in a row. Times are estimates for AWS: what "
         "waits for health checks and DNS is scaled from a sandbox that ran "
-        f"{_range(speeds)} times as fast, with the error of that. Not tried on AWS. How to run a "
-        "drill: [Run a failover drill](../how-to/run-a-failover-drill.md).",
+        f"{_range(speeds)} times as fast, with the error of that. A time is shorter by up to the "
+        "TTL, 60 s, where resolvers had asked long before the fault. Not tried on AWS. How to run "
+        "a drill: [Run a failover drill](../how-to/run-a-failover-drill.md).",
         "",
         "| column | meaning |",
         "|---|---|",
@@ -182,7 +183,7 @@ def _time(result: Result) -> str:
 
 def _served(result: Result) -> str:
     words = f"{_places(result.before)}, then {_places(result.after) or 'nobody'}"
-    if result.share is not None:
+    if result.share is not None and result.after:
         words += f"; {', '.join(f'{share:.0%}' for share in result.share)}"
     return words
 
