@@ -128,7 +128,7 @@ def driller(schedule, *items, defect="", source="", patience_seconds=0.4):
             (report, "write", lambda folder, outcome: folder),
             # The process of the drill lives on, as the test's.
             (journal, "this_program", lambda: Program(2**22 - 3, 1.0)),
-            (Pace, "at_speed", lambda _: Pace(0.004, 1.0)),
+            (Pace, "at_speed", lambda *_: Pace(0.004, 1.0)),
             *((run, f"{name}_SECONDS", 0.0) for name in ("STEADY", "HOLD", "SETTLE")),
             *((run, f"{name}_SECONDS", late_seconds) for name in ("CUT_OVER", "LOST_AFTER")),
             *((run, "POLL_SECONDS", 0.004), (run, "BASELINE_SECONDS", patience_seconds)),
