@@ -8,6 +8,22 @@ from ops.drill.run import Drill
 from ops.drill.speed import at_followed_speed
 from ops.lock import hold, new_run
 
+LOSSES = {
+    2: [("refuse", (1,)), ("refuse", (2,)), ("refuse", (1, 2)), ("switch", (1,)), ("switch", (2,))],
+    3: [
+        *(("refuse", lost) for lost in ((1,), (2,), (1, 2), (1, 2, 3))),
+        *(("switch", (place,)) for place in (1, 2, 3)),
+    ],
+    4: [*(("refuse", lost) for lost in ((1,), (1, 2, 3), (1, 2, 3, 4))), ("switch", (4,))],
+}
+"""`{number of Regions: (fault, places of the Regions that are lost)}`."""
+DRILLS = [
+    (policy, count, fault, lost)
+    for count in LOSSES
+    for policy in ("failover", "latency", "weighted")
+    for fault, lost in LOSSES[count]
+]
+"""`(routing policy, number of Regions, fault, places of the lost ones)` of the table of drills."""
 FEW = 0.1
 """A busy machine lets the odd request time out."""
 

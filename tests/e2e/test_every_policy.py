@@ -7,7 +7,7 @@ import os
 from collections import Counter
 
 import pytest
-from drills import drill, over_time
+from drills import DRILLS, drill, over_time
 from local_api import SPEED
 
 from ops import switch
@@ -21,21 +21,6 @@ REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "ap-southeast-1")
 WEIGHTS = {2: (3, 1), 3: (2, 1, 1), 4: (2, 1, 1, 0)}
 WRITES_DOCS = os.environ.get("FAILOVER_WRITE_DOCS") == "1"
 ATTEMPTS = 3
-LOSSES = {
-    2: [("refuse", (1,)), ("refuse", (2,)), ("refuse", (1, 2)), ("switch", (1,)), ("switch", (2,))],
-    3: [
-        *(("refuse", lost) for lost in ((1,), (2,), (1, 2), (1, 2, 3))),
-        *(("switch", (place,)) for place in (1, 2, 3)),
-    ],
-    4: [*(("refuse", lost) for lost in ((1,), (1, 2, 3), (1, 2, 3, 4))), ("switch", (4,))],
-}
-"""`{number of Regions: (fault, places of the Regions that are lost)}`."""
-DRILLS = [
-    (policy, count, fault, lost)
-    for count in LOSSES
-    for policy in ("failover", "latency", "weighted")
-    for fault, lost in LOSSES[count]
-]
 
 
 @pytest.fixture(scope="module")
