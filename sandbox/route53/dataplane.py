@@ -161,17 +161,17 @@ class DataPlane:
                 self._note("answer", " ".join(key), ", ".join(before[key]), ", ".join(members))
 
     def resolve(
-        self, name: str, kind: str, recursion_desired: bool = False, client: str = ""
+        self, name: str, kind: str, client: str = "", recursion_desired: bool = False
     ) -> Answer:
         """Answer one DNS question.
 
         Args:
             name: The name asked for.
             kind: The record type asked for.
-            recursion_desired: Answer as a resolver, which a customer asks: with the addresses of
-                the endpoint that a CNAME record points to. Otherwise as Route 53's name servers.
             client: Address of the client's subnet, if the query has one: that of a Region's
                 endpoint is next to that Region.
+            recursion_desired: Answer as a resolver, which a customer asks: with the addresses of
+                the endpoint that a CNAME record points to. Otherwise as Route 53's name servers.
         """
         answer = self._answerer.resolve if recursion_desired else self._answerer.answer
         near = self.endpoints.current.region_at(client) or CLIENT_REGION

@@ -34,8 +34,8 @@ Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DNSBehavior.ht
 
 HEADER_BYTES = 12
 
-Resolve = Callable[[str, str, bool, str], Answer]
-"""(name, type, whether recursion is desired, client's subnet or "") -> answer."""
+Resolve = Callable[[str, str, str, bool], Answer]
+"""(name, type, address of the client's subnet or "", whether recursion is desired) -> answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ def _content(query: dns.message.Message, resolve: Resolve) -> _Content:
     answer = resolve(
         question.name.to_text(),
         dns.rdatatype.to_text(question.rdtype),
-        bool(query.flags & dns.flags.RD),
         next((subnet.address for subnet in _client_subnets(query)), ""),
+        bool(query.flags & dns.flags.RD),
     )
     code = dns.rcode.from_text(answer.code)
     return _Content(code, answer.records, answer.authority, answer.authoritative)

@@ -54,7 +54,7 @@ ENDPOINTS = {REGION: Endpoint(("127.0.1.1",))}
 ANSWERER = Answerer([ZONE], lambda _: True, ENDPOINTS.get)
 
 
-def resolve(name: str, kind: str, recursion_desired: bool) -> Answer:
+def resolve(name: str, kind: str, _: str, recursion_desired: bool) -> Answer:
     answer = ANSWERER.resolve if recursion_desired else ANSWERER.answer
     return answer(name, kind, "us-east-1")
 
@@ -301,9 +301,9 @@ def test_ttls_shrink_with_the_speed_but_not_below_one(
 def test_a_client_subnet_is_answered_for_that_address_and_returned_as_the_scope() -> None:
     asked = []
 
-    def located(*question: str) -> Answer:
-        asked.append(question)
-        return resolve(*question[:2])
+    def located(name: str, kind: str, client: str, recursion_desired: bool) -> Answer:
+        asked.append((name, kind, client))
+        return resolve(name, kind, client, recursion_desired)
 
     subnet = dns.edns.ECSOption("127.0.1.2", 32)
     query = dns.message.make_query("www.example.com", "A", options=[subnet])
