@@ -19,9 +19,14 @@ PATIENCE_SECONDS = 120
 (ANSWER,) = [check for check in CHECKS if check.id == "dns.answer"]
 
 
-@pytest.fixture(scope="module")
-def three(own_sandbox):
-    return own_sandbox(regions=REGIONS)
+@pytest.fixture(
+    scope="module",
+    params=[60, pytest.param(10, marks=pytest.mark.soak)],
+    ids=["alias records", "CNAME records"],
+)
+def three(request, own_sandbox):
+    """A module's own sandbox, with records of a time to live."""
+    return own_sandbox(regions=REGIONS, domain={"ttl_seconds": request.param})
 
 
 @pytest.fixture
