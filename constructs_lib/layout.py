@@ -128,8 +128,9 @@ def _fixed(settings: Settings, hint: str) -> dict[str, Fixed]:
     if settings.table.consistency == "strong":
         # Only a table without items becomes strongly consistent, and its Regions stay.
         remedies = {}
-    if settings.domain.ttl_seconds < ALIAS_TTL_SECONDS:
-        remedies["routing_policy"] = "exchange the records step by step"
+    remedies["routing_policy"] = (
+        f"if it is ttl_seconds, exchange the records step by step; else {other}"
+    )
     return {
         name: Fixed(value, f"{remedies.get(name, other)}. {hint}".rstrip())
         for name, value in {

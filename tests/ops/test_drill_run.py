@@ -649,8 +649,8 @@ def latching(location, locks, tmp_path, monkeypatch):
     environment = sandbox_environment(tmp_path, manual_failback=True)
     too_soon = []
 
-    def serves(drill, region, *, since):
-        if region == WEST:
+    def serves(drill, events, customers, since, *, before=False):
+        if not before:
             switch.fail_over()
             return True
         return bool(too_soon) or not switch.state.evacuated

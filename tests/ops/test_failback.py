@@ -260,7 +260,7 @@ def test_a_drill_restores_what_failed_over_since_it_began(sandbox, state, restor
     fake, environment = sandbox
     fake.state = state
 
-    done = steps.restoring(environment, STARTED).do()
+    done = steps.failing_back(environment, STARTED)[EAST].do()
 
     assert bool(done) is restored
     assert fake.state.evacuated is (state.evacuated and not restored)
@@ -269,7 +269,7 @@ def test_a_drill_restores_what_failed_over_since_it_began(sandbox, state, restor
 def test_the_line_that_restores_by_hand_deletes_whatever_is_there(sandbox):
     _, environment = sandbox
 
-    line = steps.restoring(environment, STARTED).by_hand
+    line = steps.failing_back(environment, STARTED)[EAST].by_hand
 
     assert line.startswith("aws dynamodb delete-item --region us-west-2")
     assert "condition" not in line
