@@ -310,6 +310,8 @@ def services(region: str, table: Table, reserved: Reserved) -> dict[str, Any]:
         ),
         "route53": Model(
             list_resource_record_sets={"ResourceRecordSets": _records()},
+            get_hosted_zone={"HostedZone": {"Features": {"AcceleratedRecoveryStatus": "DISABLED"}}},
+            list_query_logging_configs={"QueryLoggingConfigs": []},
             get_health_check=lambda HealthCheckId: {  # noqa: N803
                 "HealthCheck": {"HealthCheckConfig": _CONFIGS[HealthCheckId]}
             },

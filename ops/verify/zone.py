@@ -1,7 +1,9 @@
 """The hosted zone: accelerated recovery of its control plane, and the log of its queries."""
 
 from collections.abc import Iterator
-from typing import Any
+
+from botocore.model import StructureShape
+from botocore.session import Session, get_session
 
 from ops.environment import Environment
 from ops.verify.finding import Finding, check, failed, passed, passed_unless, unknown
@@ -28,13 +30,14 @@ def recovery(environment: Environment) -> Iterator[Finding]:
     """
     outputs = environment.outputs
     route53 = environment.client("route53", environment.primary)
-    if not _reports_features(route53):
+    zone = route53.get_hosted_zone(Id=outputs.zone_id)["HostedZone"]
+    if "Features" not in zone and not reports_features(get_session()):
         yield unknown(
             outputs.zone_name,
             "the boto3 of this machine does not report accelerated recovery; a newer one does",
         )
         return
-    features = route53.get_hosted_zone(Id=outputs.zone_id)["HostedZone"].get("Features", {})
+    features = zone.get("Features", {})
     status = features.get("AcceleratedRecoveryStatus", "DISABLED")
     found = f"accelerated recovery: {status}"
     if status in _UNDER_WAY:
@@ -68,7 +71,11 @@ def query_log(environment: Environment) -> Iterator[Finding]:
     )
 
 
-def _reports_features(route53: Any) -> bool:
-    """Whether the SDK passes on what Route 53 says of a zone's features."""
-    zone = route53.meta.service_model.shape_for("HostedZone")
-    return "Features" in zone.members
+def reports_features(session: Session) -> bool:
+    """Whether the SDK passes on what Route 53 says of a zone's features.
+
+    Args:
+        session: A session of the SDK.
+    """
+    zone = session.get_service_model("route53").shape_for("HostedZone")
+    return isinstance(zone, StructureShape) and "Features" in zone.members
