@@ -87,8 +87,9 @@ def page() -> str:
         *rows,
         "",
         "An outage that is shorter than the health checks need moves nobody, with either setting. "
-        "With `manual`, a longer one moves customers once; an operator moves them back with "
-        "`python -m ops switch restore`: [Manual "
+        "With `manual`, a longer one moves customers once, and there and back once more if the "
+        "primary is healthy again just as DNS has moved. Customers then stay in the secondary; an "
+        "operator moves them back with `python -m ops switch restore`: [Manual "
         "failback](../how-to/failover-and-failback.md#manual-failback).",
     ]
     return "\n".join(lines) + "\n"
