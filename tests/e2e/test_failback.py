@@ -24,6 +24,7 @@ import weather_api.stack
 from constructs_lib.settings import load
 from ops import switch
 from ops.fault_injection import Fault
+from ops.verify.health_states import health_states
 from sandbox.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
@@ -66,6 +67,13 @@ def serving(environment):
     return int(address.rpartition(".")[2])
 
 
+def await_latch(environment):
+    """Wait until the primary is evacuated, and the health check that asks the secondary knows."""
+    awaited(lambda: switch.status(environment, FIRST).evacuated, "it is not latched")
+    id = environment.outputs.evacuation.health_check_ids[FIRST][SECOND]
+    awaited(lambda: health_states(environment)[id].healthy is False, "Route 53 does not see it")
+
+
 def stays(environment, region, intervals=12):
     """Whether DNS answers a Region for some intervals of health checks on end."""
     end = time.monotonic() + intervals * 10 / environment.speed
@@ -84,9 +92,7 @@ def test_a_lost_primary_stays_out_until_it_is_restored(manual, environment):
     # WHEN the primary is lost, and comes back
     with environment.fault_injection.injected(Fault(FIRST, "refuse")):
         await_region(environment, SECOND)
-        awaited(lambda: switch.status(environment, FIRST).evacuated, "it is not latched")
-        # The evacuation's own health check follows, as that of the Region's return would.
-        time.sleep(60 / environment.speed)
+        await_latch(environment)
     with callers.call() as seen:
         # THEN customers stay in the secondary
         assert stays(environment, SECOND)
@@ -156,8 +162,7 @@ def test_the_setting_changes_while_the_environment_serves(manual, environments, 
     # GIVEN a Region that has failed over
     with environment.fault_injection.injected(Fault(FIRST, "refuse")):
         await_region(environment, SECOND)
-        awaited(lambda: switch.status(environment, FIRST).evacuated, "it is not latched")
-        time.sleep(60 / environment.speed)
+        await_latch(environment)
     # So slow that Terraform, which shares the machine, fails no health check.
     manual.set_speed(IDLE_SPEED)
     try:
