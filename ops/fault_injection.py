@@ -4,6 +4,7 @@
     POST /faults              inject one; the caller may choose its "id": 201, 200 if it is
                               injected already, 409 if another fault has the id
     DELETE /faults/{id}       clear one; 404 if it is gone
+    GET /replication          the writes that have not arrived in other Regions yet
     GET /ready                URL of every Region
 
 The sandbox serves it and takes this form from here; an environment on AWS has no such API.
@@ -27,6 +28,18 @@ KINDS = {
     "slow": "responses are delayed",
     "table": "requests of the functions to their table fail",
 }
+REPLICATION_PAUSED = "replication_paused"
+PARTITION = "partition"
+REPLICATION_KINDS = {
+    REPLICATION_PAUSED: "what is written in the Region reaches no other one, or not `target`",
+    PARTITION: "what is written in the Region reaches no other one, and the reverse",
+}
+"""Kinds that fail no request: the writes arrive when the fault is cleared, in order.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
+"""
+TABLE_KINDS = ("table", *REPLICATION_KINDS)
+"""Kinds that the local AWS itself has, not the Region endpoints."""
 CONNECTION_KINDS = ("refuse", "black_hole")
 STATUSES = (500, 502, 503, 504)
 DEFAULT_STATUS = 503
@@ -53,7 +66,7 @@ class Fault:
 
     Attributes:
         region: The Region.
-        kind: One of `KINDS`.
+        kind: One of `KINDS` or `REPLICATION_KINDS`.
         path: For `error` and `slow`: only requests at or below this path, `/v1/weather` like
             `/v1/weather/x` but not `/v1/weathers`; None for all.
         share: Share of the connections (`black_hole`) or requests (`error`, `slow`) that are
@@ -62,6 +75,8 @@ class Fault:
         delay_seconds: For `slow`, where it is required: how long responses are delayed.
         seed: Seed of the random choice.
         error: For `table`, where it is required: one of `TABLE_ERRORS`.
+        target: For `replication_paused`: the one Region that its writes do not reach; all by
+            default.
     """
 
     region: str
@@ -72,6 +87,7 @@ class Fault:
     delay_seconds: float | None = None
     seed: int = 0
     error: str | None = None
+    target: str | None = None
 
     @classmethod
     def from_json(cls, data: Any, *, regions: Collection[str]) -> Fault:
@@ -122,6 +138,7 @@ class Fault:
             self.kind.replace("_", " "),
             str(self.status or ""),
             self.error or "",
+            f"to {self.target}" if self.target else "",
             f"by {self.delay_seconds:g} s" if self.delay_seconds is not None else "",
             f"at {self.path}" if self.path else "",
             f"for {self.share:.0%} of the requests" if self.share < 1 else "",
@@ -152,6 +169,25 @@ class InjectedFault:
     def to_json(self) -> dict[str, Any]:
         """One flat object: id, since, and the attributes of the fault."""
         return {"id": self.id, "since": self.since, **self.fault.to_json()}
+
+
+@dataclass(frozen=True)
+class Direction:
+    """Replication from one Region to another.
+
+    Attributes:
+        source: Where it is written.
+        target: Where it arrives.
+        writes: How many writes have not arrived yet.
+        oldest_seconds: How long ago the oldest of them was written, in seconds of AWS.
+        paused: Whether a fault holds them back.
+    """
+
+    source: str
+    target: str
+    writes: int
+    oldest_seconds: float
+    paused: bool
 
 
 class FaultInjection:
@@ -203,6 +239,18 @@ class FaultInjection:
         """
         return _faults(self._call("GET", "/faults"))
 
+    def replication(self) -> tuple[Direction, ...]:
+        """List what has not been replicated yet, in every direction.
+
+        Raises:
+            OpsError: The API does not respond.
+        """
+        data = self._call("GET", "/replication")
+        try:
+            return tuple(Direction(**each) for each in data["directions"])
+        except (KeyError, TypeError) as error:
+            raise _unexpected("what has not been replicated", error) from error
+
     @contextmanager
     def injected(self, fault: Fault) -> Iterator[str]:
         """Inject a fault for as long as the block runs.
@@ -245,14 +293,21 @@ def _faults(data: dict[str, Any]) -> tuple[InjectedFault, ...]:
     try:
         return tuple(InjectedFault.from_json(each) for each in data["faults"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise OpsError(
-            f"the fault-injection API does not list its faults: {error!r}",
-            next_step=f"{START} of this version",
-        ) from error
+        raise _unexpected("its faults", error) from error
+
+
+def _unexpected(what: str, error: Exception) -> OpsError:
+    return OpsError(
+        f"the fault-injection API does not list {what}: {error!r}",
+        next_step=f"{START} of this version",
+    )
 
 
 def _problems(given: Mapping[str, Any], regions: Collection[str]) -> list[str]:
+    kinds = (*KINDS, *REPLICATION_KINDS)
     kind, path = given.get("kind"), given.get("path", "/")
+    others = [region for region in regions if region != given.get("region")]
+    target = given.get("target", others[0] if others else None)
     share, status = given.get("share", 1), given.get("status", DEFAULT_STATUS)
     delay = given.get("delay_seconds", None if kind == "slow" else 1)
     error = given.get("error", None if kind == "table" else TABLE_ERRORS[0])
@@ -260,25 +315,29 @@ def _problems(given: Mapping[str, Any], regions: Collection[str]) -> list[str]:
     statuses = ", ".join(map(str, STATUSES))
     expectations = (
         ("region", f"one of {', '.join(regions)}", given.get("region") in list(regions)),
-        ("kind", f"one of {', '.join(KINDS)}", kind in list(KINDS)),
+        ("kind", f"one of {', '.join(kinds)}", kind in list(kinds)),
         ("share", "more than 0 and at most 1", _is_number(share) and 0 < share <= 1),
         ("seed", "a whole number", type(given.get("seed", 0)) is int),
         ("path", "a path that begins with /", isinstance(path, str) and path.startswith("/")),
         ("status", f"one of {statuses}", type(status) is int and status in STATUSES),
         ("delay_seconds", delays, _is_number(delay) and 0 < delay <= LONGEST_DELAY_SECONDS),
         ("error", f"one of {', '.join(TABLE_ERRORS)}", error in TABLE_ERRORS),
+        ("target", f"another Region: {', '.join(others)}", target in (None, *others)),
     )
     found = [
         f"{key}: expected {what}, got {given.get(key)!r}"
         for key, what, holds in expectations
         if not holds
     ]
-    if kind in (*CONNECTION_KINDS, "table") and "path" in given:
+    if kind in (*CONNECTION_KINDS, *TABLE_KINDS) and "path" in given:
         found.append(f"path: {kind} does not depend on a path; leave it out")
-    if kind in ("refuse", "table") and share != 1:
+    if kind in ("refuse", *TABLE_KINDS) and share != 1:
         found.append(f"share: {kind} affects every request; leave it out")
-    for key, owner in (("status", "error"), ("delay_seconds", "slow"), ("error", "table")):
-        if kind in KINDS and kind != owner and key in given:
+    for key, owner in (
+        *(("status", "error"), ("delay_seconds", "slow"), ("error", "table")),
+        ("target", REPLICATION_PAUSED),
+    ):
+        if kind in kinds and kind != owner and key in given:
             found.append(f"{key}: only {owner} has it; leave it out")
     return found
 

@@ -24,7 +24,8 @@ from sandbox import lifecycle as local
 from sandbox.interrupts import deferred
 from sandbox.listener import port_number
 from sandbox.programs import check_free
-from sandbox.validation import speed_factor
+from sandbox.replication.lag import DEFAULT_MEDIAN_SECONDS, P99_OF_MEDIAN
+from sandbox.validation import lag_seconds, speed_factor
 from sandbox.workspace import PAGE, VARIABLE, Ports, Workspace
 
 console = Console(highlight=False, soft_wrap=True)
@@ -77,8 +78,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="F",
         type=speed_factor,
         default=local.DEFAULT_SPEED,
-        help="how much faster than AWS health checks and DNS run, 1 or more "
+        help="how much faster than AWS replication, health checks and DNS run, 1 or more "
         f"(default: {local.DEFAULT_SPEED:g})",
+    )
+    up.add_argument(
+        "--replication-lag",
+        metavar="SECONDS",
+        type=lag_seconds,
+        help="how long a write takes to another Region on AWS: the median, 1 %% take "
+        f"{P99_OF_MEDIAN:g} times as long; 0 for none (default: {DEFAULT_MEDIAN_SECONDS:g})",
     )
     add("status", _status, "show what runs and how to call it")
     resolve = add("resolve", _resolve, "ask the local Route 53 for an address, as a customer would")
@@ -122,6 +130,10 @@ def _emulator_options(options: argparse.Namespace) -> tuple[str, ...]:
     )
 
 
+def _replication_lag(options: argparse.Namespace) -> float:
+    return DEFAULT_MEDIAN_SECONDS if options.replication_lag is None else options.replication_lag
+
+
 def _workspace(options: argparse.Namespace) -> Workspace:
     return Workspace(options.folder.resolve())
 
@@ -136,6 +148,13 @@ def _up(options: argparse.Namespace) -> int:
     if running and (missing := [each for each in wanted if each not in running.emulator_options]):
         raise OpsError(
             f"the local AWS runs without {' and '.join(missing)}, which it takes at its start only",
+            next_step="end it first: python -m sandbox down",
+            exit_code=ExitCode.USAGE,
+        )
+    if running and options.replication_lag not in (None, running.replication_lag):
+        raise OpsError(
+            f"the local AWS runs with --replication-lag {running.replication_lag:g}, not "
+            f"{options.replication_lag:g}: it takes it at its start only",
             next_step="end it first: python -m sandbox down",
             exit_code=ExitCode.USAGE,
         )
@@ -173,6 +192,7 @@ def _started(
             ports=ports,
             speed=options.speed,
             emulator_options=_emulator_options(options),
+            replication_lag=_replication_lag(options),
             on_step=console.print,
         )
         console.print(f"The emulator of AWS is at {running.endpoint_url}")
@@ -223,6 +243,7 @@ def _deploy(workspace: Workspace, ports: Ports, options: argparse.Namespace) -> 
             ports=ports,
             speed=options.speed,
             emulator_options=_emulator_options(options),
+            replication_lag=_replication_lag(options),
             on_step=console.print,
             on_progress=show,
         )
@@ -302,6 +323,10 @@ def _print_api(workspace: Workspace, api: local.LocalApi) -> None:
         f"  curl -i --cacert {shlex.quote(_shown(workspace.ca_file))} "
         f'--connect-to "::$({ops} resolve{ops_folder}):{api.sandbox.ports.https}" '
         f"{api.outputs.api_url}/health"
+    )
+    console.print(
+        f"\nIt runs {api.sandbox.speed:g} times as fast as AWS; replication takes "
+        f"{api.sandbox.replication_lag:g} s of AWS."
     )
     if api.sandbox.page_url:
         console.print(f"\nWatch it, inject faults and clear them: {api.sandbox.page_url}")

@@ -23,6 +23,7 @@ from ops.descriptor import Descriptor, SandboxAccess, read, write
 from ops.environment import Environment
 from ops.environment_file import EnvironmentFile, environments_folder
 from ops.errors import OpsError, program_failure
+from ops.fault_injection import FaultInjection
 from ops.folders import DEFAULT_FOLDER, REPOSITORY
 from ops.http_client import Network, signed_headers
 from ops.key_values import KeyFile, as_variable
@@ -32,6 +33,7 @@ from ops.terraform import Progress, Terraform
 from sandbox import programs
 from sandbox.interrupts import Interrupts
 from sandbox.listener import HOST
+from sandbox.replication.lag import DEFAULT_MEDIAN_SECONDS
 from sandbox.unsupported import refuse_unsupported
 from sandbox.workspace import (
     ENVIRONMENT,
@@ -97,6 +99,7 @@ def up(
     ports: Ports | None = None,
     speed: float = DEFAULT_SPEED,
     emulator_options: tuple[str, ...] = (),
+    replication_lag: float = DEFAULT_MEDIAN_SECONDS,
     on_step: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> LocalApi:
@@ -105,8 +108,11 @@ def up(
     Args:
         workspace: Where everything is kept; locked.
         ports: Ports; one that runs already keeps its own.
-        speed: How much faster than AWS health checks and DNS run; one that runs keeps its own.
+        speed: How much faster than AWS replication, health checks and DNS run; one that runs keeps
+            its own.
         emulator_options: Options of the emulator of AWS; one that runs stays as it is.
+        replication_lag: Median seconds that a write takes to another Region on AWS, 0 for none; one
+            that runs keeps its own.
         on_step: Called with a line before every step.
         on_progress: Called while Terraform applies.
 
@@ -125,6 +131,7 @@ def up(
         ports=ports,
         speed=speed,
         emulator_options=emulator_options,
+        replication_lag=replication_lag,
         on_step=on_step,
     )
     found = usable(workspace)
@@ -151,6 +158,7 @@ def up(
     _seed(workspace, api)
     on_step("Calling every Region until it is healthy")
     _await_health(workspace, api)
+    _await_replication(api)
     on_step("Starting Route 53: health checks and DNS")
     running = programs.start_route53(workspace, running, outputs)
     write(workspace.descriptor_file, api.environment.descriptor)
@@ -200,6 +208,7 @@ def start(
     ports: Ports | None = None,
     speed: float = DEFAULT_SPEED,
     emulator_options: tuple[str, ...] = (),
+    replication_lag: float = DEFAULT_MEDIAN_SECONDS,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Sandbox:
     """Start the local AWS alone, for Terraform or cdktf to deploy to.
@@ -207,8 +216,9 @@ def start(
     Args:
         workspace: Where everything is kept; locked.
         ports: Ports of the sandbox.
-        speed: How much faster than AWS health checks and DNS run, once they do.
+        speed: How much faster than AWS replication runs, and health checks and DNS once they do.
         emulator_options: Options of the emulator of AWS.
+        replication_lag: Median seconds that a write takes to another Region on AWS.
         on_step: Called with a line before it starts.
 
     Returns:
@@ -221,7 +231,13 @@ def start(
         return running
     ports = ports or Ports()
     on_step(f"Starting the local AWS on {HOST}:{ports.aws}")
-    return programs.start_aws(workspace, ports, speed, emulator_options=emulator_options)
+    return programs.start_aws(
+        workspace,
+        ports,
+        speed,
+        emulator_options=emulator_options,
+        replication_lag=replication_lag,
+    )
 
 
 def status(workspace: Workspace) -> LocalApi:
@@ -446,6 +462,16 @@ def _await_health(workspace: Workspace, api: LocalApi) -> None:
                 if time.monotonic() > deadline:
                     raise _failed(workspace, f"GET {path} in {region} got {response.summary}")
                 time.sleep(0.2)
+
+
+def _await_replication(api: LocalApi) -> None:
+    """Wait until what was registered in one Region is in all, unless that takes very long."""
+    control = FaultInjection(api.sandbox.fault_injection_url)
+    deadline = time.monotonic() + HEALTH_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if not any(each.writes for each in control.replication() if not each.paused):
+            return
+        time.sleep(0.1)
 
 
 def _await_health_checks(api: LocalApi) -> None:

@@ -18,6 +18,7 @@ from ops.folders import REPOSITORY
 from ops.processes import Program, end, start
 from sandbox.listener import HOST, listen
 from sandbox.region_endpoints.config import Config, Region, region_address
+from sandbox.replication.lag import DEFAULT_MEDIAN_SECONDS
 from sandbox.workspace import PAGE, VARIABLE, Ports, Sandbox, Workspace, without_aws_variables
 
 START_TIMEOUT_SECONDS = 30
@@ -25,15 +26,21 @@ STRAY_TIMEOUT_SECONDS = 5
 
 
 def start_aws(
-    workspace: Workspace, ports: Ports, speed: float, *, emulator_options: tuple[str, ...] = ()
+    workspace: Workspace,
+    ports: Ports,
+    speed: float,
+    *,
+    emulator_options: tuple[str, ...] = (),
+    replication_lag: float = DEFAULT_MEDIAN_SECONDS,
 ) -> Sandbox:
     """Start the emulator of AWS and wait until it is ready.
 
     Args:
         workspace: Where it is noted.
         ports: Its port, and those of the other programs.
-        speed: How much faster than AWS health checks and DNS shall run.
+        speed: How much faster than AWS replication, health checks and DNS shall run.
         emulator_options: More options of its command line.
+        replication_lag: Median seconds that a write takes to another Region on AWS.
 
     Returns:
         The sandbox with the emulator alone.
@@ -44,12 +51,12 @@ def start_aws(
     for name, port in asdict(ports).items():
         if name != PAGE:
             check_free(name, port)
-    sandbox = Sandbox(ports, speed, {}, emulator_options)
+    sandbox = Sandbox(ports, speed, {}, emulator_options, replication_lag)
     return _start(
         workspace, sandbox, "aws",
         [
             *("sandbox.emulator", "--port", str(ports.aws), "--dns-port", str(ports.dns)),
-            *emulator_options,
+            *("--replication-lag", str(replication_lag), "--speed", str(speed), *emulator_options),
         ],
         f"{sandbox.endpoint_url}/_ministack/ready",
     )  # fmt: skip

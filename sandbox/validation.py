@@ -50,6 +50,30 @@ def speed_factor(text: str) -> float:
     return speed
 
 
+LONGEST_LAG_SECONDS = 3600
+
+
+def lag_seconds(text: str) -> float:
+    """Read from a command line how long replication takes.
+
+    Args:
+        text: The argument.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not such a time.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_LAG_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}; give seconds on AWS from 0, for no lag, to {LONGEST_LAG_SECONDS}, "
+            "for example 0.5"
+        )
+    return seconds
+
+
 def reasons(error: ValidationError) -> str:
     """Give every error of a file, each with its place.
 

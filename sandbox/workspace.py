@@ -26,6 +26,7 @@ from ops.stacks import stacks_of
 from ops.terraform import Terraform
 from sandbox.listener import HOST
 from sandbox.region_endpoints.certificates import authority_file
+from sandbox.replication.lag import DEFAULT_MEDIAN_SECONDS
 
 ENVIRONMENT = "local"
 PAGE = "page"
@@ -86,12 +87,14 @@ class Sandbox:
         programs: `{name: program}`: `aws`, once the API is deployed `endpoints` and `route53`, and
             `page` if it was asked for.
         emulator_options: Options that the emulator of AWS was started with.
+        replication_lag: Median seconds that a write takes to another Region, at the speed of AWS.
     """
 
     ports: Ports
     speed: float
     programs: Mapping[str, Program]
     emulator_options: tuple[str, ...] = ()
+    replication_lag: float = DEFAULT_MEDIAN_SECONDS
 
     def with_program(self, name: str, program: Program) -> "Sandbox":
         """The same with one more program.
@@ -266,6 +269,7 @@ class Workspace:
                 speed=note["speed"],
                 programs={name: Program(**program) for name, program in note["programs"].items()},
                 emulator_options=tuple(note.get("emulator_options", ())),
+                replication_lag=note["replication_lag"],
             )
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None

@@ -12,6 +12,8 @@ from typing import Any
 
 FAULTS_PATH = "/_local/faults"
 """Where it takes faults of tables, for the Region endpoints' fault-injection API."""
+REPLICATION_PATH = "/_local/replication"
+"""Where it lists the writes that have not arrived in other Regions yet."""
 
 
 def module(name: str) -> ModuleType:

@@ -2,13 +2,17 @@
 
     POST /_local/faults       inject an `InjectedFault`; 201 or 400
     DELETE /_local/faults     clear all; DELETE /_local/faults/{id} clears one
+    GET /_local/replication   what has not arrived yet, as `ops.fault_injection.Direction`
 
 A table fails for Lambda functions only, in the Region that their signature names: operators see
 what happened while the functions fail. Functions are recognized by `AWS_EXECUTION_ENV`, which every
-SDK puts into its user agent. The error `replication` fails no request: what is written in that
-Region is copied to the other replicas when the fault is cleared, as a replica catches up.
+SDK puts into its user agent.
+
+Paused replication fails no request: writes arrive when the fault is cleared, as those of an
+isolated replica do.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
 """
 
 from __future__ import annotations
@@ -18,10 +22,12 @@ import json
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
-from ops.fault_injection import REPLICATION, InjectedFault
-from sandbox.emulator import FAULTS_PATH, module, read_body, replace
+from ops.fault_injection import PARTITION, REPLICATION, REPLICATION_PAUSED, Fault, InjectedFault
+from sandbox.emulator import FAULTS_PATH, REPLICATION_PATH, read_body
+from sandbox.emulator.replication import ReplicatedTables
 
 TIMEOUT = "timeout"
 HANG_SECONDS = 60.0
@@ -54,12 +60,12 @@ class FaultyServices:
 
     Args:
         application: MiniStack's ASGI application.
+        tables: Its global tables.
     """
 
-    def __init__(self, application: Application) -> None:
-        self._application = application
+    def __init__(self, application: Application, tables: ReplicatedTables) -> None:
+        self._application, self._tables = application, tables
         self._injected: dict[str, InjectedFault] = {}
-        self._held_back: list[tuple[str, Callable[[], None]]] = []
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Serve one request."""
@@ -67,6 +73,9 @@ class FaultyServices:
             await self._application(scope, receive, send)
         elif scope["path"] == FAULTS_PATH or scope["path"].startswith(f"{FAULTS_PATH}/"):
             await self._control(scope, receive, send)
+        elif (scope["method"], scope["path"]) == ("GET", REPLICATION_PATH):
+            directions = [asdict(each) for each in self._tables.pending()]
+            await _respond(send, 200, {"directions": directions})
         elif (error := self._error_of(scope)) is None:
             await self._application(scope, receive, send)
         elif error == TIMEOUT:
@@ -75,25 +84,6 @@ class FaultyServices:
             status, message = _ERRORS[error]
             body = {"__type": f"com.amazonaws.dynamodb.v20120810#{error}", "message": message}
             await _respond(send, status, body, b"application/x-amz-json-1.0")
-
-    def hold_back(self, region: str, copy: Callable[[], None]) -> bool:
-        """Keep a write from the other replicas while replication fails.
-
-        Args:
-            region: Where it was written.
-            copy: Copies it.
-
-        Returns:
-            Whether it is kept; otherwise the caller copies.
-        """
-        held = region in self._regions_without_replication()
-        if held:
-            self._held_back.append((region, copy))
-        return held
-
-    def _regions_without_replication(self) -> set[str]:
-        faults = [injected.fault for injected in self._injected.values()]
-        return {fault.region for fault in faults if fault.error == REPLICATION}
 
     def _error_of(self, scope: Scope) -> str | None:
         if not self._injected:
@@ -105,7 +95,7 @@ class FaultyServices:
         errors = (
             injected.fault.error
             for injected in self._injected.values()
-            if injected.fault.region == signed["region"] and injected.fault.error != REPLICATION
+            if injected.fault.region == signed["region"] and not _paused(injected.fault)
         )
         return next(errors, None)
 
@@ -123,51 +113,39 @@ class FaultyServices:
                     await _respond(send, 400, {"message": f"not a fault: {error!r}"})
                     return
                 self._injected[injected.id] = injected
+                if ways := _paused(injected.fault):
+                    self._tables.pause(injected.id, ways)
                 await _respond(send, 201, injected.to_json())
             case "DELETE", _ if not id or id in self._injected:
                 for each in [id] if id else list(self._injected):
                     del self._injected[each]
-                self._copy_held_back()
+                    self._tables.resume(each)
                 await _respond(send, 200, {})
             case _:
                 await _respond(send, 404, {"message": f"no {scope['method']} {scope['path']}"})
 
-    def _copy_held_back(self) -> None:
-        failing = self._regions_without_replication()
-        ready = [copy for region, copy in self._held_back if region not in failing]
-        self._held_back = [held for held in self._held_back if held[0] in failing]
-        for copy in ready:
-            copy()
 
-
-def install(application: Application) -> FaultyServices:
+def install(application: Application, tables: ReplicatedTables) -> FaultyServices:
     """Put the faults before MiniStack, and mark its functions' requests.
 
     Args:
         application: MiniStack's ASGI application.
+        tables: Its global tables.
 
     Returns:
         The application to serve.
     """
     os.environ["AWS_EXECUTION_ENV"] = EXECUTION_ENVIRONMENT
-    services = FaultyServices(application)
-    responses = module("core.responses")
+    return FaultyServices(application, tables)
 
-    def replicating(original: Any) -> Any:
-        def replicate_write(*arguments: Any) -> None:
-            account, region = responses.get_account_id(), responses.get_region()
 
-            def copy() -> None:
-                with responses.request_scope(account, region):
-                    original(*arguments)
-
-            if not services.hold_back(region, copy):
-                original(*arguments)
-
-        return replicate_write
-
-    replace(module("services.dynamodb"), "_replicate_write", replicating)
-    return services
+def _paused(fault: Fault) -> tuple[tuple[str | None, str | None], ...]:
+    """The directions of replication that a fault pauses, as `Replication.pause` takes them."""
+    if fault.kind == PARTITION:
+        return (fault.region, None), (None, fault.region)
+    if fault.kind == REPLICATION_PAUSED or fault.error == REPLICATION:
+        return ((fault.region, fault.target),)
+    return ()
 
 
 async def _respond(

@@ -9,13 +9,13 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sandbox.emulator import FAULTS_PATH
+from sandbox.emulator import FAULTS_PATH, REPLICATION_PATH
 from sandbox.emulator.patches.addressing import is_api_host
 from sandbox.request_guard import host_name, refusal
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-_OWN_PATHS = (FAULTS_PATH, "/_ministack/", "/_localstack/", "/_aws/")
+_OWN_PATHS = (FAULTS_PATH, REPLICATION_PATH, "/_ministack/", "/_localstack/", "/_aws/")
 """Control APIs of the emulator; API Gateway never has them."""
 
 

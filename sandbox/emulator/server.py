@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ops.errors import ExitCode, OpsError
-from sandbox.emulator import authorization, faults, patches, process_environment
+from sandbox.emulator import authorization, faults, patches, process_environment, replication
 from sandbox.emulator.guarded import guarded
 from sandbox.emulator.strict import StrictServices
 from sandbox.emulator.throttling import ThrottledServices
 from sandbox.listener import HOST, listen, port_number
+from sandbox.validation import lag_seconds, speed_factor
 
 _GRACE_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 3600.0
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 patched=not options.unpatched,
                 strict=not (options.lenient or options.unpatched),
                 throttled=options.throttled,
+                lag_seconds=options.replication_lag,
+                speed=options.speed,
             )
     except OpsError as error:
         print(f"local AWS: {error.args[0]}; next: {error.next_step}", file=sys.stderr)
@@ -79,6 +82,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="PORT",
         help="UDP port on 127.0.0.1 of the DNS that functions ask first (default: none)",
     )
+    parser.add_argument(
+        "--replication-lag",
+        metavar="SECONDS",
+        type=lag_seconds,
+        default=0.0,
+        help="how long a write to a global table takes to another Region on AWS: the median; "
+        "1 %% take three times as long (default: 0)",
+    )
+    parser.add_argument(
+        "--speed",
+        metavar="F",
+        type=speed_factor,
+        default=1.0,
+        help="how much faster than AWS replication runs (default: 1)",
+    )
     checks = parser.add_mutually_exclusive_group()
     checks.add_argument(
         "--lenient",
@@ -99,7 +117,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _serve(
-    listener: socket.socket, *, iam_enforced: bool, patched: bool, strict: bool, throttled: bool
+    listener: socket.socket,
+    *,
+    iam_enforced: bool,
+    patched: bool,
+    strict: bool,
+    throttled: bool,
+    lag_seconds: float,
+    speed: float,
 ) -> None:
     host, port = listener.getsockname()
     if patched:
@@ -110,7 +135,8 @@ def _serve(
     if strict:
         application = StrictServices(ThrottledServices(application) if throttled else application)
     if patched:
-        application = faults.install(application)
+        tables = replication.install(lag_seconds=lag_seconds, speed=speed)
+        application = faults.install(application, tables)
     print(f"local AWS: http://{host}:{port}", flush=True)
     asyncio.run(_run(guarded(application), listener))
 

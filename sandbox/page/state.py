@@ -18,6 +18,8 @@ _WORDS = {
     "error": "responds with status {status}",
     "slow": "responds late",
     "table": "has a failing table ({error})",
+    "replication_paused": "does not replicate its writes to {target}",
+    "partition": "exchanges no writes with other Regions",
 }
 
 
@@ -278,4 +280,6 @@ def in_words(fault: Fault) -> str:
     Args:
         fault: The fault.
     """
-    return _WORDS[fault.kind].format(status=fault.status, error=fault.error)
+    return _WORDS[fault.kind].format(
+        status=fault.status, error=fault.error, target=fault.target or "other Regions"
+    )

@@ -15,8 +15,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from ops.errors import OpsError
-from ops.fault_injection import Fault, FaultError, InjectedFault
-from sandbox.emulator import FAULTS_PATH
+from ops.fault_injection import TABLE_KINDS, Fault, FaultError, InjectedFault
+from sandbox.emulator import FAULTS_PATH, REPLICATION_PATH
 from sandbox.http_server import Request, RequestError, Response
 from sandbox.region_endpoints.faults import Faults
 from sandbox.region_endpoints.region_endpoint import RegionEndpoint
@@ -60,13 +60,19 @@ class FaultApi:
                 return Response.of(200, {"ready": True, "regions": regions})
             case "GET", ["faults"]:
                 return _listed(self._faults.all())
+            case "GET", ["replication"]:
+                try:
+                    pending = await self._call("GET", REPLICATION_PATH, "list what is pending")
+                except OpsError as error:
+                    raise RequestError(502, error.args[0]) from error
+                return Response.of(200, json.loads(pending))
             case "POST", ["faults"]:
                 return await self._inject(request)
             case "DELETE", ["faults", id]:
                 if injected := self._faults.get(id):
                     return await self._clear(injected)
                 raise RequestError(404, f"no fault {id} is injected")
-        allowed = "GET /faults, POST /faults, DELETE /faults/{id}, GET /ready"
+        allowed = "GET /faults, POST /faults, DELETE /faults/{id}, GET /replication, GET /ready"
         raise RequestError(404, f"no {method} {path}; there are {allowed}")
 
     async def _inject(self, request: Request) -> Response:
@@ -81,7 +87,7 @@ class FaultApi:
                 raise RequestError(409, f"id: {id} is the fault {known.fault} of {fault.region}")
             return Response.of(200, known.to_json())
         injected = InjectedFault(id, datetime.now(UTC).isoformat(timespec="milliseconds"), fault)
-        if fault.kind == "table":
+        if fault.kind in TABLE_KINDS:
             try:
                 await self._forward("POST", "", injected)
             except OpsError as error:
@@ -95,7 +101,7 @@ class FaultApi:
     async def _clear(self, injected: InjectedFault) -> Response:
         self._faults.remove(injected.id)
         try:
-            if injected.fault.kind == "table":
+            if injected.fault.kind in TABLE_KINDS:
                 await self._forward("DELETE", f"/{injected.id}")
             else:
                 self._endpoints[injected.fault.region].end()
@@ -112,22 +118,29 @@ class FaultApi:
             OpsError: It cannot be done there.
         """
         body = json.dumps(injected.to_json()).encode() if injected else b""
+        done = f"{'inject' if injected else 'clear'} it"
+        await self._call(method, FAULTS_PATH + path, done, body)
+
+    async def _call(self, method: str, path: str, done: str, body: bytes = b"") -> bytes:
+        """Call the local AWS; the body of its response.
+
+        Raises:
+            OpsError: It does not respond, or with an error.
+        """
         host = f"{self._upstream.host}:{self._upstream.port}"
         headers = ((b"Host", host.encode()), (b"Content-Type", b"application/json"))
-        place = f"the local AWS at http://{host}"
-        problem = ""
+        request = Request(method.encode(), path.encode(), headers, body)
         try:
-            target = (FAULTS_PATH + path).encode()
-            response = await self._upstream.send(Request(method.encode(), target, headers, body))
-            if response.status >= 400 and (method, response.status) != ("DELETE", 404):
-                problem = f"status {response.status}: {response.body[:300].decode('latin-1')}"
+            response = await self._upstream.send(request)
+            if response.status < 400 or (method, response.status) == ("DELETE", 404):
+                return response.body
+            problem = f"status {response.status}: {response.body[:300].decode('latin-1')}"
         except (UpstreamError, TimeoutError) as error:
             problem = str(error) or "no response in time"
-        if problem:
-            raise OpsError(
-                f"{place} does not {'inject' if injected else 'clear'} it: {problem}",
-                next_step="restart the sandbox: python -m sandbox down, then up",
-            )
+        raise OpsError(
+            f"the local AWS at http://{host} does not {done}: {problem}",
+            next_step="restart the sandbox: python -m sandbox down, then up",
+        )
 
 
 def _listed(faults: list[InjectedFault]) -> Response:

@@ -46,7 +46,11 @@ def test_a_fault_is_injected_listed_and_cleared(endpoints):
     [
         ([], "expected an object with region and kind, got []"),
         ({}, "region: expected one of us-east-1, eu-west-1, got None"),
-        ({}, "kind: expected one of refuse, black_hole, error, slow, table, got None"),
+        (
+            {},
+            "kind: expected one of refuse, black_hole, error, slow, table, replication_paused, "
+            "partition, got None",
+        ),
         ({"region": "us-west-9"}, "got 'us-west-9'"),
         ({"region": ["us-east-1"]}, "got ['us-east-1']"),
         ({"kind": "explode"}, "got 'explode'"),
