@@ -1,16 +1,17 @@
 """The fault-injection API and its client."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 import urllib3
 
 from ops.errors import ExitCode, OpsError
-from ops.fault_injection import Fault, FaultInjection, InjectedFault
+from ops.fault_injection import Direction, Fault, FaultInjection, InjectedFault
 
 pytestmark = pytest.mark.unit
 
-EAST = "us-east-1"
+EAST, WEST = "us-east-1", "eu-west-1"
 
 
 def call(endpoints, method, path, body=None, content_type="application/json"):
@@ -72,6 +73,17 @@ def test_a_fault_is_injected_listed_and_cleared(endpoints):
         ({"kind": "table"}, "error: expected one of InternalServerError,"),
         ({"kind": "table", "error": "flood"}, "got 'flood'"),
         ({"kind": "error", "error": "timeout"}, "error: only table has it"),
+        ({"kind": "partition", "path": "/v1"}, "path: partition does not depend on a path"),
+        ({"kind": "replication_paused", "share": 0.5}, "share: replication_paused affects every"),
+        (
+            {"kind": "replication_paused", "target": EAST},
+            f"target: expected another Region: {WEST}",
+        ),
+        (
+            {"kind": "replication_paused", "target": ["x"]},
+            f"target: expected another Region: {WEST}",
+        ),
+        ({"kind": "partition", "target": WEST}, "target: only replication_paused has it"),
         ({"kind": "error", "id": "a/b"}, "id: expected 1 to 64 letters, digits, _ and -"),
         ({"kind": "black_hole", "color": 1}, "color: unknown; allowed are id, region, kind, path"),
     ],
@@ -208,6 +220,52 @@ def test_faults_of_a_table_are_forwarded_to_the_local_aws(endpoints, upstream):
     ]  # fmt: skip
     assert endpoints.control.faults() == ()
     assert endpoints.get().status == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(EAST, "replication_paused", target=WEST), f"replication paused to {WEST}"),
+        (Fault(EAST, "replication_paused"), "replication paused"),
+        (Fault(EAST, "partition"), "partition"),
+    ],
+)
+def test_pauses_of_replication_are_forwarded_to_the_local_aws(endpoints, upstream, fault, words):
+    id = endpoints.control.inject(fault)
+    [injected] = endpoints.control.faults()
+    assert endpoints.control.clear(id)
+
+    lines = [request.partition(b" HTTP")[0].decode() for request in upstream.requests]
+    body = json.loads(upstream.requests[0].partition(b"\r\n\r\n")[2])
+    assert lines == ["POST /_local/faults", f"DELETE /_local/faults/{id}"]
+    assert InjectedFault.from_json(body).fault == injected.fault == fault
+    assert str(fault) == words
+    assert endpoints.get().status == 200
+
+
+def test_what_is_pending_is_what_the_local_aws_says(endpoints, upstream):
+    direction = Direction(EAST, WEST, writes=3, oldest_seconds=1.5, paused=True)
+    body = json.dumps({"directions": [asdict(direction)]}).encode()
+    upstream.reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    assert endpoints.control.replication() == (direction,)
+    assert upstream.last.startswith(b"GET /_local/replication HTTP")
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops", "status 500: oops"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", "does not list what has not been"),
+    ],
+)
+def test_without_an_answer_of_the_local_aws_nothing_is_said_of_what_is_pending(
+    endpoints, upstream, reply, problem
+):
+    upstream.reply = reply
+
+    with pytest.raises(OpsError, match=problem):
+        endpoints.control.replication()
 
 
 def test_a_fault_that_the_local_aws_refuses_is_not_injected(endpoints, upstream):
