@@ -13,6 +13,7 @@ The sandbox serves it and takes this form from here; an environment on AWS has n
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -44,6 +45,7 @@ CONNECTION_KINDS = ("refuse", "black_hole")
 STATUSES = (500, 502, 503, 504)
 DEFAULT_STATUS = 503
 LONGEST_DELAY_SECONDS = 300
+POLL_SECONDS = 0.1
 REPLICATION = "replication"
 TABLE_ERRORS = (
     *("InternalServerError", "ProvisionedThroughputExceededException", "ThrottlingException"),
@@ -250,6 +252,25 @@ class FaultInjection:
             return tuple(Direction(**each) for each in data["directions"])
         except (KeyError, TypeError) as error:
             raise _unexpected("what has not been replicated", error) from error
+
+    def await_replication(self, timeout_seconds: float) -> bool:
+        """Wait until every write has arrived that no fault holds back.
+
+        Args:
+            timeout_seconds: How long at most.
+
+        Returns:
+            Whether there is none left.
+
+        Raises:
+            OpsError: The API does not respond.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while any(each.writes for each in self.replication() if not each.paused):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
 
     @contextmanager
     def injected(self, fault: Fault) -> Iterator[str]:

@@ -158,7 +158,8 @@ def up(
     _seed(workspace, api)
     on_step("Calling every Region until it is healthy")
     _await_health(workspace, api)
-    _await_replication(api)
+    # Unless that takes very long: it is no reason to fail.
+    FaultInjection(running.fault_injection_url).await_replication(HEALTH_TIMEOUT_SECONDS)
     on_step("Starting Route 53: health checks and DNS")
     running = programs.start_route53(workspace, running, outputs)
     write(workspace.descriptor_file, api.environment.descriptor)
@@ -462,16 +463,6 @@ def _await_health(workspace: Workspace, api: LocalApi) -> None:
                 if time.monotonic() > deadline:
                     raise _failed(workspace, f"GET {path} in {region} got {response.summary}")
                 time.sleep(0.2)
-
-
-def _await_replication(api: LocalApi) -> None:
-    """Wait until what was registered in one Region is in all, unless that takes very long."""
-    control = FaultInjection(api.sandbox.fault_injection_url)
-    deadline = time.monotonic() + HEALTH_TIMEOUT_SECONDS
-    while time.monotonic() < deadline:
-        if not any(each.writes for each in control.replication() if not each.paused):
-            return
-        time.sleep(0.1)
 
 
 def _await_health_checks(api: LocalApi) -> None:

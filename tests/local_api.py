@@ -115,6 +115,11 @@ class Api:
         """Change how fast health checks and DNS run."""
         set_speed(self.local.environment, speed)
 
+    def settle(self):
+        """Wait until what one Region has written is in the others."""
+        control = self.local.environment.fault_injection
+        assert control.await_replication(RECOVERY_SECONDS), control.replication()
+
     def rest(self):
         """Check health seldom, until a test needs more."""
         with suppress(OpsError):

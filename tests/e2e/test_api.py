@@ -36,6 +36,7 @@ def location(api, region):
         {"name": name, "latitude_degrees": 1, "longitude_degrees": 2.5},
     )
     assert answer.status == 201
+    api.settle()
     return name
 
 
@@ -128,6 +129,7 @@ def test_observations_are_listed_in_a_range_and_paged_across_regions(
 ):
     for hour in range(6):
         api.put(region, observation_path(location, f"2026-05-01T{hour:02}:00:00Z"), BODY)
+    api.settle()
     query = "from=2026-05-01T01:00:00Z&to=2026-05-01T05:00:00Z&limit=3"
 
     first = api.get(region, f"/weather/{location}/observations?{query}")
@@ -144,6 +146,7 @@ def test_observations_are_listed_in_a_range_and_paged_across_regions(
 
 def test_a_deleted_observation_is_gone_in_every_region(api, region, other_region, location):
     api.put(region, observation_path(location), BODY)
+    api.settle()
 
     assert api.signed("DELETE", region, observation_path(location)).status == 204
     assert api.signed("DELETE", other_region, observation_path(location)).status == 204
@@ -153,6 +156,7 @@ def test_a_deleted_observation_is_gone_in_every_region(api, region, other_region
 
 def test_what_one_region_writes_the_other_reads(api, region, other_region, location):
     created = api.put(region, observation_path(location), BODY)
+    api.settle()
 
     read = api.get(other_region, f"/weather/{location}")
 
@@ -189,6 +193,7 @@ def test_two_regions_writing_at_once_lose_nothing(api, location):
     }
     assert {answer.status for answer in answers} <= {200, 201, 409}
     assert len({at for at, _ in acknowledged}) == 20
+    api.settle()
     for where in REGIONS:
         listed = api.get(where, f"/weather/{location}/observations?limit=100").json["observations"]
         assert {(o["observed_at"], o["temperature_celsius"]) for o in listed} == acknowledged

@@ -82,6 +82,18 @@ def test_a_running_sandbox_cannot_start_to_enforce_iam(api):
         assert "python -m sandbox down" in refused.stderr
 
 
+def test_a_running_sandbox_shows_its_replication_lag_and_keeps_it(api):
+    folder = ("--folder", str(api.workspace.folder))
+    shown = run_sandbox("status", *folder)
+    refused = run_sandbox("up", "--replication-lag", "7", *folder)
+
+    lag = f"{api.local.sandbox.replication_lag:g}"
+    assert f"replication takes {lag} s of AWS" in shown.stdout
+    assert refused.returncode == 2, refused.stdout
+    assert f"runs with --replication-lag {lag}, not 7" in refused.stderr
+    assert "python -m sandbox down" in refused.stderr
+
+
 def test_a_taken_port_is_one_line_with_the_next_step(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -81,6 +81,7 @@ def test_no_acknowledged_write_is_missing_afterwards(api, error):
     refused, ended = Event(), Event()
     body = {"name": "Faulty", "latitude_degrees": 0, "longitude_degrees": 0}
     assert api.put(REGIONS[0], f"/locations/{location}", body).status == 201
+    api.settle()
 
     def publish(region):
         acknowledged = []
@@ -113,6 +114,7 @@ def test_no_acknowledged_write_is_missing_afterwards(api, error):
     # THEN every acknowledged write is in both Regions
     assert east
     assert west
+    api.settle()
     for region in REGIONS:
         found, cursor = set(), ""
         while cursor is not None:

@@ -1,6 +1,7 @@
 """The fault-injection API and its client."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import pytest
@@ -250,6 +251,25 @@ def test_what_is_pending_is_what_the_local_aws_says(endpoints, upstream):
 
     assert endpoints.control.replication() == (direction,)
     assert upstream.last.startswith(b"GET /_local/replication HTTP")
+
+
+def test_what_no_fault_holds_back_is_waited_for(endpoints, upstream):
+    def pending(writes, paused):
+        direction = Direction(EAST, WEST, writes, float(writes), paused)
+        body = json.dumps({"directions": [asdict(direction)]}).encode()
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    upstream.reply = pending(1, paused=False)
+    assert not endpoints.control.await_replication(0.0)
+    upstream.reply = pending(1, paused=True)
+    assert endpoints.control.await_replication(0.0)
+    upstream.reply = pending(1, paused=False)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(endpoints.control.await_replication, 60.0)
+        while len(upstream.requests) < 5:
+            assert not waiting.done()
+        upstream.reply = pending(0, paused=False)
+        assert waiting.result()
 
 
 @pytest.mark.parametrize(
