@@ -172,7 +172,8 @@ class Replication:
             for region in sorted({*regions} - replicas.keys()):
                 replicas[region] = Replica(origin.stamps)
                 for other, direction in self._to(source):
-                    # A replica that existed here before may have written it itself.
+                    # A replica that was here before may have written it: no way leads from a Region
+                    # to itself.
                     way = self._directions[source if other == region else other, region]
                     for due, number, change in sorted(direction.queue, key=lambda entry: entry[:2]):
                         if change.table == table:

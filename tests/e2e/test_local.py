@@ -14,6 +14,7 @@ import boto3
 import psutil
 import pytest
 from local_api import REGIONS, left_of, run_sandbox, start_sandbox
+from repository_files import REPOSITORY
 
 from sandbox import lifecycle as local
 from sandbox.programs import end_strays
@@ -92,6 +93,23 @@ def test_a_running_sandbox_shows_its_replication_lag_and_keeps_it(api):
     assert refused.returncode == 2, refused.stdout
     assert f"runs with --replication-lag {lag}, not 7" in refused.stderr
     assert "python -m sandbox down" in refused.stderr
+
+
+def test_the_commands_that_pause_replication_work(api):
+    guide = (REPOSITORY / "docs" / "how-to" / "run-the-sandbox.md").read_text()
+    blocks = re.findall("^```bash\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)
+    (commands,) = (block for block in blocks if "replication_paused" in block)
+    port = str(api.local.sandbox.ports.faults)
+
+    done = subprocess.run(
+        ["bash", "-euc", commands.replace("8444", port).replace("curl", "curl --silent --fail")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert '"source": "us-east-1", "target": "us-west-2", "writes": 0' in done.stdout
+    assert done.stdout.count('"paused": true') == 1
+    assert not any(each.paused for each in api.local.environment.fault_injection.replication())
 
 
 def test_a_taken_port_is_one_line_with_the_next_step(tmp_path):

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from replication_model import LAGS, STEPS, Player
+from replication_model import KEY, LAGS, REGION, REGIONS, STEPS, TABLE, Player
 
 from sandbox.replication import engine
 
@@ -96,6 +96,87 @@ def test_a_planted_bug_is_found(bug, monkeypatch):
 
     with pytest.raises(AssertionError):
         play()
+
+
+MEMBERS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), REGION, KEY, st.booleans()),
+        st.tuples(st.just("wait"), st.sampled_from((0.1, 0.5, 2.0))),
+        st.tuples(st.just("remove"), REGION),
+        st.tuples(st.just("add"), REGION, REGION),
+        st.tuples(st.just("pause"), REGION, REGION),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=200)
+@given(steps=MEMBERS, lags=PLAYED)
+def test_replicas_that_come_and_go_lose_no_write_and_are_equal_in_the_end(steps, lags):
+    play_with_members(engine, steps, lags)
+
+
+BUGS_OF_MEMBERS = {
+    "a new replica does not get what is on its way": (
+        "if change.table == table:\n                            way",
+        "if change.table != table:\n                            way",
+    ),
+    "a new replica does not know the age of its items": ("Replica(origin.stamps)", "Replica()"),
+    "the writes of a deleted replica are lost": (
+        "for _, direction in self._to(region):",
+        "for direction in self._directions.values():",
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS_OF_MEMBERS)
+def test_a_planted_bug_of_members_is_found(bug, monkeypatch):
+    mutant = planted(*BUGS_OF_MEMBERS[bug], monkeypatch)
+    play_with_members(mutant, [], [0.0])
+
+    @settings(max_examples=3000, phases=[Phase.generate], derandomize=True, database=None)
+    @given(steps=MEMBERS, lags=PLAYED)
+    def play(steps, lags):
+        play_with_members(mutant, steps, lags)
+
+    with pytest.raises(AssertionError):
+        play()
+
+
+def play_with_members(engine, steps, lags):
+    """Play steps, and let everything arrive."""
+    now, lag, last = 0.0, itertools.cycle(lags), {}
+    stores = {region: {} for region in REGIONS}
+    replication = engine.Replication(
+        lambda _, region, key, item: stores[region].update({key: item}),
+        lag=lambda: next(lag),
+        clock=lambda: now,
+    )
+    replication.set_replicas(TABLE, REGIONS, source="a")
+    for number, (step, *arguments) in enumerate(steps):
+        # No two writes are of the same time.
+        now += 0.001
+        match step, arguments:
+            case "write", (region, key, deleted) if region in stores:
+                last[key] = stores[region][key] = None if deleted else number
+                replication.write(TABLE, region, key, last[key])
+            case "wait", (seconds,):
+                now += seconds
+                replication.deliver()
+            case "remove", (region,) if stores.keys() > {region}:
+                del stores[region]
+                replication.set_replicas(TABLE, stores, source=min(stores))
+            case "add", (region, source) if region not in stores and source in stores:
+                stores[region] = dict(stores[source])
+                replication.set_replicas(TABLE, stores, source=source)
+            case "pause", ways:
+                replication.pause(str(number), [tuple(ways)])
+    for number in range(len(steps)):
+        replication.resume(str(number))
+    now += 1e6
+    replication.deliver()
+
+    assert all(store == last for store in stores.values())
 
 
 def planted(old, new, monkeypatch):
