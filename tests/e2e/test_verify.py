@@ -100,6 +100,8 @@ def test_a_healthy_sandbox_passes_every_check(environment):
 def test_verify_leaves_no_item_behind(environment):
     verify(environment)
 
+    # It deletes where it wrote.
+    assert environment.fault_injection.await_replication(DEADLINE_SECONDS)
     for region in REGIONS:
         items = environment.client("dynamodb", region).query(
             TableName=environment.outputs.table_name,
