@@ -269,7 +269,8 @@ class Workspace:
                 speed=note["speed"],
                 programs={name: Program(**program) for name, program in note["programs"].items()},
                 emulator_options=tuple(note.get("emulator_options", ())),
-                replication_lag=note["replication_lag"],
+                # Before there was a lag, there was none.
+                replication_lag=note.get("replication_lag", 0.0),
             )
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
