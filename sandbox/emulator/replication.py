@@ -219,19 +219,16 @@ class ReplicatedTables:
         }
 
 
-def install(
-    *, lag_seconds: float = 0.0, speed: float = 1.0, seed: int | None = None
-) -> ReplicatedTables:
+def install(*, lag_seconds: float, speed: float) -> ReplicatedTables:
     """Replicate MiniStack's global tables with a lag.
 
     Args:
         lag_seconds: Median of the lag, in seconds of AWS; 0 for none.
         speed: How much faster than AWS time passes for replication.
-        seed: Seed of the lags; None for others each time.
 
     Returns:
         The tables, to pause and to ask.
     """
-    tables = ReplicatedTables(LogNormalLag(lag_seconds, seed), speed=speed)
+    tables = ReplicatedTables(LogNormalLag(lag_seconds), speed=speed)
     tables.install()
     return tables

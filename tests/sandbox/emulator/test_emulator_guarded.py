@@ -83,7 +83,14 @@ def test_the_api_has_its_own_cors():
 
 
 @pytest.mark.parametrize(
-    "path", ["/_local/faults", "/_local/faults/x", "/_ministack/reset", "/_aws/execute-api/x/v1/y"]
+    "path",
+    [
+        "/_local/faults",
+        "/_local/faults/x",
+        "/_local/replication",
+        "/_ministack/reset",
+        "/_aws/execute-api/x/v1/y",
+    ],
 )
 def test_nothing_but_the_api_has_the_apis_name(path):
     seen, [start, body] = exchange(method="POST", path=path, host=API)
