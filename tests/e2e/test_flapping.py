@@ -40,7 +40,7 @@ WRITES_DOCS = os.environ.get("FAILOVER_WRITE_DOCS") == "1"
 SPEED = 4
 """So slow that a busy machine changes little."""
 DETECTION_SECONDS = 30
-DOWN_SECONDS = (15, 30, 60)
+DOWN_SECONDS = (15, 30, 60, 120)
 """Below, at and above what health checks take."""
 CYCLES = 3
 REST_SECONDS = 100
@@ -81,7 +81,7 @@ def flap(environment, location, down_seconds):
     resolver = CachingResolver(environment.network.resolve)
     customer = Customer(location, resolver, regions, pace.timeout_seconds)
     both = [
-        Probe(customer, log, pace.interval_seconds),
+        Probe([customer], log, pace.interval_seconds),
         Watch(environment, regions, log, pace.interval_seconds),
     ]
     for each in both:
@@ -136,9 +136,8 @@ def test_a_flapping_primary_moves_customers_as_the_page_says(measured, environme
     if down_seconds < DETECTION_SECONDS:
         assert moves == 0
     elif down_seconds > DETECTION_SECONDS:
-        # How often customers move with manual failback is in the page: on a busy machine, more than
-        # once before the evacuation is seen. That they stay is not a matter of time.
-        assert moves >= 1
+        # Once, or there and back once more before the evacuation is seen.
+        assert moves in (1, 3) if manual else moves >= 1
         assert seen[-1] == (SECOND if manual else FIRST)
     if manual and switch.status(environment, FIRST).evacuated:
         assert switch.restore(environment, FIRST).changed
