@@ -41,7 +41,7 @@ __all__ = [
     "new_run",
     "read",
 ]
-Kind = Literal["drill", "restore", "switch", "customers", "deploy"]
+Kind = Literal["drill", "restore", "switch", "customers", "deploy", "records"]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "switch": "switch restore",
     "customers": "customers",
     "deploy": "deploy",
+    "records": "records",
 }
 """The command of each kind."""
 ITEM = "operations-lock"

@@ -61,7 +61,8 @@ def plan(environment: Environment, folder: Path) -> Exchange:
     wanted = {
         logical_id: record
         for logical_id, record in stack["resource"]["aws_route53_record"].items()
-        if "set_identifier" in record
+        # Others with one say which Region is answered.
+        if "set_identifier" in record and record["name"] in environment.outputs.routed_names
     }
     ttl = next((record["ttl"] for record in wanted.values() if "ttl" in record), None)
     existing = list(_existing(environment))

@@ -9,6 +9,7 @@ from ops.cli.options import Commands, add_command, environment_from, identified,
 from ops.cli.program import Result
 from ops.environment import Environment
 from ops.errors import ExitCode
+from ops.lock import hold
 from ops.stacks import stacks_of
 
 
@@ -26,8 +27,8 @@ def add_to(commands: Commands) -> None:
         "Replaces the records of the API's name by those that domain.ttl_seconds asks for, in one "
         "change of the hosted zone, so that customers always get an answer, and lets Terraform "
         "import them. Synthesize first, and apply afterwards.",
-        "Exit codes: 0 exchanged, 2 nothing to exchange or not confirmed, 3 AWS cannot be asked. "
-        "See docs/how-to/recovery-time.md.",
+        "Exit codes: 0 exchanged, 2 nothing to exchange or not confirmed, 3 AWS cannot be asked, "
+        "or the environment is being changed. See docs/how-to/recovery-time.md.",
     )
     add_confirmation_option(parser)
 
@@ -57,7 +58,8 @@ def _records(options: argparse.Namespace) -> int:
         f"replaced by {len(exchange.created)} {to}, all at once",
         identity=identity,
     )
-    file = records.carry_out(environment, exchange, folder)
+    with hold(environment, kind="records", notify=print):
+        file = records.carry_out(environment, exchange, folder)
     print(f"{len(exchange.deleted)} records were replaced by {len(exchange.created)} {to}.")
     print("Apply now, or Terraform's state is behind; this imports them:")
     print(f"  terraform -chdir={folder} apply -replace=terraform_data.deployed_settings")

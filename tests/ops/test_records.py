@@ -1,6 +1,7 @@
 """Alias records are exchanged for CNAME records and back: all in one batch, each as it was."""
 
 import json
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 
@@ -101,6 +102,10 @@ def synthesized(folder, wanted):
         }
         for index, each in enumerate(wanted)
     }  # fmt: skip
+    # With manual failback.
+    stack["dns_serving_primary"] = {
+        "name": f"serving.{NAME}", "type": "A", "set_identifier": "primary", "ttl": 2,
+    }  # fmt: skip
     stack["dns_certificate_validation"] = {"name": "_x", "type": "CNAME", "ttl": 60}
     (folder / "cdk.tf.json").write_text(json.dumps({"resource": {"aws_route53_record": stack}}))
     return folder
@@ -188,6 +193,13 @@ def test_what_is_not_synthesized_is_named(tmp_path):
         records.plan(world(ALIASES)[0], tmp_path)
 
 
+@contextmanager
+def held(environment, *, kind, notify):
+    """The environment's lock, which nobody else has."""
+    assert kind == "records"
+    yield
+
+
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     """The command on a sandbox whose stack is synthesized here: its exit code."""
@@ -200,6 +212,7 @@ def command(tmp_path, monkeypatch):
         here = replace(here, descriptor=replace(here.descriptor, sandbox=access))
         monkeypatch.setattr(records_cli, "environment_from", lambda _: here)
         monkeypatch.setattr(records_cli, "identified", lambda *_, **__: None)
+        monkeypatch.setattr(records_cli, "hold", held)
         synthesized(stack, wanted)
         return main(["records", "--environment", "production"]), route53.batches
 
