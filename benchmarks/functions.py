@@ -200,7 +200,11 @@ def measure_warm(name: str) -> None:
     )
     handler = importlib.import_module(name).handler
     event = {
-        "pathParameters": {"location": "paris", "observed_at": "2026-01-31T06:00:00Z"},
+        "pathParameters": {
+            "location": "paris",
+            "observed_at": "2026-01-31T06:00:00Z",
+            "region": "us-east-1",
+        },
         "headers": {"content-type": "application/json"},
         "requestContext": {"requestId": "3f1c2f6e-0b6f-4c2a-9d0e-0123456789ab"},
         "body": json.dumps(
