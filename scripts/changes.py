@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from constructs_lib.settings import Settings
-from scripts.generated import write_or_check
+from scripts.generated import results_in, write_or_check
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 RESULTS = REFERENCE / "changes.json"
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def read() -> tuple[Result, ...]:
     """What the suite saw last, in its order."""
-    return tuple(Result(**each) for each in json.loads(RESULTS.read_text(encoding="utf-8")))
+    return tuple(results_in(RESULTS, Result))
 
 
 def write(results: Sequence[Result]) -> None:

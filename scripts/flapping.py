@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts.generated import write_or_check
+from scripts.generated import results_in, write_or_check
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 RESULTS = REFERENCE / "flapping.json"
@@ -48,7 +48,7 @@ class Result:
 
 def read() -> tuple[Result, ...]:
     """What was measured, in the order of the page."""
-    return tuple(Result(**each) for each in json.loads(RESULTS.read_text(encoding="utf-8")))
+    return tuple(results_in(RESULTS, Result))
 
 
 def write(results: Iterable[Result]) -> None:

@@ -1,9 +1,28 @@
 """Write or check a file that is generated from the code."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def results_in(file: Path, kind: type[T]) -> list[T]:
+    """Read what a suite has stored for a page.
+
+    Args:
+        file: A JSON list of objects.
+        kind: A dataclass whose fields are the objects' members.
+
+    Returns:
+        The results, in the order of the file; empty if nothing has been stored yet.
+    """
+    if not file.is_file():
+        return []
+    return [kind(**each) for each in json.loads(file.read_text(encoding="utf-8"))]
 
 
 def write_or_check(

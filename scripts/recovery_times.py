@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from scripts.generated import write_or_check
+from scripts.generated import results_in, write_or_check
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 RESULTS = REFERENCE / "recovery-times.json"
@@ -103,9 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def read() -> list[Result]:
     """What the drills measured last; nothing if none has been written."""
-    if not RESULTS.is_file():
-        return []
-    return [Result(**each) for each in json.loads(RESULTS.read_text(encoding="utf-8"))]
+    return results_in(RESULTS, Result)
 
 
 def write(results: Sequence[Result]) -> None:
