@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from ops.cli.check_history import checked
 from ops.cli.confirmation import add_confirmation_option, confirm
 from ops.cli.drill_screen import console, notifier, print_outcome, show
 from ops.cli.options import (
@@ -64,7 +65,14 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "codes: 0 passed, 1 a check or the drill failed, 2 wrong usage, 3 a prerequisite is "
         "missing, 130 interrupted, with everything restored.",
     )
-    add_environment_options(parser)
+    which = add_environment_options(parser)
+    which.add_argument(
+        "--check-history",
+        metavar="FILE",
+        type=Path,
+        help="inject nothing: judge again what became of the writes of an earlier drill, by the "
+        "history.jsonl in the folder of its report",
+    )
     add_customer_option(parser)
     faults = "; ".join(f"{name}: {fault.help}" for name, fault in FAULTS.items())
     parser.add_argument("--fault", choices=FAULTS, help=f"fault to inject. {faults}")
@@ -137,6 +145,13 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def _drill(options: argparse.Namespace) -> int:
+    if options.check_history:
+        if options.fault or options.restore:
+            raise UsageError(
+                "--check-history injects and restores nothing",
+                next_step="leave out --fault and --restore",
+            )
+        return checked(options.check_history)
     if options.restore == bool(options.fault):
         raise UsageError(
             "--restore injects nothing" if options.restore else "nothing to do",

@@ -49,11 +49,16 @@ def add_command(
     return parser
 
 
-def add_environment_options(parser: argparse.ArgumentParser) -> None:
+def add_environment_options(
+    parser: argparse.ArgumentParser,
+) -> "argparse._MutuallyExclusiveGroup":
     """Add the options that choose an environment.
 
     Args:
         parser: The command's parser.
+
+    Returns:
+        The group of which one option must be given, for what needs no environment.
     """
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--environment", metavar="NAME", help="name of the deployed environment")
@@ -79,6 +84,7 @@ def add_environment_options(parser: argparse.ArgumentParser) -> None:
         "the stack that is deployed last, in cdktf.out/stacks)",
     )
     add_json_option(parser)
+    return which
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:

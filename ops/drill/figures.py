@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ops.drill.consistency import KEPT, Verdict
+from ops.drill.consistency import STATES as CONSISTENCY_STATES
 from ops.drill.durability import STATES
 from ops.drill.events import HealthSeen
 from ops.drill.measure import DURATIONS
@@ -103,6 +105,46 @@ def writes_in_words(outcome: Outcome) -> str:
         f"{durability.acknowledged} acknowledged, {', '.join(counts.values())}; "
         f"{durability.unknown} unknown{stored}, {durability.rejected} rejected"
     )
+
+
+def consistency_in_words(verdict: Verdict) -> list[str]:
+    """What became of all writes: puts, updates and deletions.
+
+    Args:
+        verdict: The verdict.
+    """
+    kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.acknowledged.items())
+    lines = [
+        f"Acknowledged: {kinds}; {verdict.unknown} unknown, {verdict.rejected} rejected.",
+    ]
+    for each in verdict.cut_over:
+        count = len(each.missing)
+        lines.append(
+            f"RPO: at the cut-over, {each.region} lacked {count or 'no'} acknowledged "
+            f"{'write' if count == 1 else 'writes'}"
+            + (
+                f": {each.window_seconds:.1f} s of writes on AWS, the oldest acknowledged "
+                f"{each.oldest_seconds:.1f} s before the cut-over."
+                if count
+                else "."
+            )
+        )
+    if verdict.after_cut_over:
+        lines.append(
+            f"After the cut-over, lost Regions acknowledged {verdict.after_cut_over} more writes."
+        )
+    counts = [
+        f"{len(verdict.of(state)) if state != 'lost' else verdict.lost} {state}"
+        for state in CONSISTENCY_STATES
+    ]
+    lines.append(f"At the end: {', '.join(counts)}.")
+    for conflict in verdict.conflicts:
+        won = "all values are kept" if conflict.winner == KEPT else f"{conflict.winner} won"
+        lines.append(
+            f"Conflict about {conflict.key} between {' and '.join(conflict.regions)}: "
+            f"{won if conflict.winner else 'no winner'}, {conflict.overwritten} writes overwritten."
+        )
+    return lines
 
 
 def retrying(outcome: Outcome) -> dict[str, Any] | None:

@@ -14,9 +14,12 @@ from fake_drill import FakeLocks
 
 from ops.cli import drill as cli
 from ops.cli import restore as restore_cli
+from ops.drill import history as histories
 from ops.drill.aws_faults import SwitchFault
+from ops.drill.consistency import check
 from ops.drill.credentials import require_lifetime
 from ops.drill.expectation import expect
+from ops.drill.history import History, Operation, Seen
 from ops.drill.interrupts import ENDING, Interrupts
 from ops.drill.restore import Plan, Restored, Step
 from ops.drill.spending import KeyLimits
@@ -393,3 +396,34 @@ def test_a_signal_that_the_caller_ignores_is_ignored():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_history_is_judged_without_an_environment(parse, tmp_path, capsys):
+    path = tmp_path / histories.FILE
+    write = Operation("customers", "put", "a", 1.5, 1.0, 1.1, "acknowledged", "us-east-1", 201)
+    seen = Seen("us-east-1", 50.0, 50.1, {"a": (1.5,)})
+    history = History(
+        "local", "2026-11-28T06:00:00+00:00", "refuse", ("us-east-1",), (), (), (), (), 1.0, 30.0,
+        operations=(write,), readings=(seen,), marks={},
+    )  # fmt: skip
+    histories.write(path, history, check(history).to_json())
+    options = parse("--check-history", str(path))
+
+    assert options.run(options) == ExitCode.PASSED
+    assert "the verdict of the drill" in capsys.readouterr().out
+
+    path.write_text(path.read_text().replace('"values": {"a": [1.5]}', '"values": {}'))
+
+    failed = options.run(options)
+    assert failed == ExitCode.CHECK_FAILED
+    assert failed.members["lost"] == 1
+    printed = capsys.readouterr().out
+    assert "Failed: 1 write is lost in us-east-1 (a)" in printed
+    assert "Failed: the drill came to another verdict: found, lost, problems" in printed
+
+
+def test_judging_a_history_injects_and_restores_nothing(parse):
+    options = parse("--check-history", "history.jsonl", "--restore")
+
+    with pytest.raises(OpsError, match="--check-history injects and restores nothing"):
+        options.run(options)
