@@ -101,6 +101,8 @@ class FakeSwitch:
 class Silent:
     """In the place of the customers and of the watch: nothing is sent or seen."""
 
+    customers = (None,)
+
     def __init__(self, *_, **__):
         pass
 

@@ -35,6 +35,7 @@ class ServedNetwork(HealthyNetwork):
         defect: One of `DEFECTS`; empty if everything works.
         source: Who answers in the place of the zone's name servers; empty if they do.
         stored: `{region: {location: {key: value}}}`.
+        positions: `{region: {location: latitude}}`.
     """
 
     def __init__(self, aws: Any, defect: str = "", source: str = "") -> None:
@@ -44,6 +45,7 @@ class ServedNetwork(HealthyNetwork):
         stored = {region: defaultdict(dict) for region in ADDRESSES}
         for name, value in (
             *(("aws", aws), ("defect", defect), ("stored", stored), ("hosts", hosts)),
+            ("positions", {region: {} for region in ADDRESSES}),
             ("_seen", (-1, False)),
             ("source", source),
         ):
@@ -79,11 +81,20 @@ class ServedNetwork(HealthyNetwork):
         if method == "GET" and (headers or {}).get("x-api-key") != KEY:
             return Response(403, region)
         if found := re.fullmatch(r".*/locations/(.+)", path):
-            for each in self.stored.values():
-                each[found[1]].clear()
+            value = json.loads(body or b"")["latitude_degrees"]
+            for other, place in self._replicated(region, value):
+                self.stored[other][found[1]] = self.stored[other][found[1]]
+                self.positions[other][found[1]] = place
             return Response(201, region, body="{}")
         if path.endswith("/locations"):
-            listed = [{"location": each, "name": "Failover drill"} for each in held]
+            listed = [
+                {
+                    "location": each,
+                    "name": "Failover drill",
+                    "latitude_degrees": self.positions[region].get(each, 0),
+                }
+                for each in held
+            ]
             return _page(region, locations=listed)
         if not (found := re.fullmatch(r".*/weather/([^/]+)/observations(?:/(.+))?", path)):
             return Response(200, region)
@@ -94,18 +105,22 @@ class ServedNetwork(HealthyNetwork):
                 for key, value in [*held[location].items()]
             ]
             return _page(region, observations=listed)
-        for other, each in self.stored.items():
-            if method == "DELETE":
-                each[location].pop(key, None)
-            elif other == region or self.defect != "loses":
-                is_wrong = other != region and self.defect == "changes"
-                value = json.loads(body or b"")["temperature_celsius"]
-                each[location][key] = value + 0.5 if is_wrong else value
         if method == "DELETE":
+            for each in self.stored.values():
+                each[location].pop(key, None)
             return Response(204, region)
+        value = json.loads(body or b"")["temperature_celsius"]
+        for other, stored in self._replicated(region, value):
+            self.stored[other][location][key] = stored
         return Response(
             201, region, body=json.dumps({"observed_at": key, **json.loads(body or b"")})
         )
+
+    def _replicated(self, region: str, value: float) -> list[tuple[str, float]]:
+        """What a write of a Region is in which Region."""
+        changed = value + 0.5 if self.defect == "changes" else value
+        others = [] if self.defect == "loses" else [r for r in self.stored if r != region]
+        return [(region, value), *((other, changed) for other in others)]
 
 
 def _page(region: str, **items: Any) -> Response:

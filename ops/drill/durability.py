@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ops.drill.events import Request
+from ops.drill.history import Operation, Seen
 
 LOST_AFTER_SECONDS = 30.0
 """A replica that lags longer has lost a write for all that a drill can know: typically it lags by
@@ -31,23 +32,6 @@ Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway
 """
 State = Literal["lost", "late", "wrong value", "duplicated", "uncounted"]
 STATES: tuple[State, ...] = get_args(State)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a Region held when it was read.
-
-    Attributes:
-        region: The Region.
-        at: When the reading began, by the clock of the requests.
-        values: `{key: values}`, each as often as it is listed.
-        error: Why it could not be read; empty if it could.
-    """
-
-    region: str
-    at: float
-    values: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,17 +90,17 @@ class Durability:
         return self.acknowledged - len(self.keys("uncounted"))
 
 
-def settled_at(requests: Iterable[Request], speed: float) -> float:
+def settled_at(operations: Iterable[Operation], speed: float) -> float:
     """When no write without a response can be stored any more.
 
     Args:
-        requests: What customers sent.
+        operations: What customers and publishers wrote.
         speed: The speed of the environment: 1 on AWS.
 
     Returns:
         The time, by the clock of the requests; 0 if there is no such write.
     """
-    unanswered = (r.answered_at for r in requests if r.kind == "write" and r.status is None)
+    unanswered = (o.ended_at for o in operations if o.result == "unknown" and o.status is None)
     return max((at + LONGEST_REQUEST_SECONDS / speed for at in unanswered), default=0.0)
 
 
@@ -131,7 +115,7 @@ def acknowledged(requests: Iterable[Request]) -> dict[str, float | None]:
 
 def assess(
     requests: Iterable[Request],
-    readings: Iterable[Reading],
+    readings: Iterable[Seen],
     regions: Sequence[str],
     *,
     lost_after_seconds: float = LOST_AFTER_SECONDS,
@@ -172,7 +156,7 @@ def assess(
 
 
 def _findings(
-    write: Request, region: str, whole: Sequence[Reading], lost_after_seconds: float
+    write: Request, region: str, whole: Sequence[Seen], lost_after_seconds: float
 ) -> Iterator[Finding]:
     # A reading that began before the acknowledgement may lack the write rightly.
     later = [reading for reading in whole if reading.at >= write.answered_at]

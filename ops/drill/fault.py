@@ -26,10 +26,24 @@ class DrillFault:
     works_on_aws: ClassVar[bool] = False
     fails_requests: ClassVar[bool] = True
     """Whether customers' requests fail; otherwise health checks alone do."""
+    isolates: ClassVar[bool] = False
+    """Whether it stops replication: no write of the Region reaches another one."""
+    serves_inside: ClassVar[bool] = False
+    """Whether clients within the Region go on writing there."""
 
     id: str
     region: str
     share: float = 1.0
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all that is injected."""
+        return (self.id,)
+
+    @property
+    def loses_writes(self) -> bool:
+        """Whether the Region is lost for good, with what has reached no other one."""
+        return False
 
     @classmethod
     def choose(

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ops.drill.consistency import Verdict
 from ops.drill.durability import Durability, State
 from ops.drill.events import Events, Request
 from ops.drill.expectation import Expectation, Pace
+from ops.drill.history import History
 from ops.drill.measure import CONSECUTIVE_SUCCESSES, Duration, Measurements
 from ops.drill.retrying import ATTEMPT_SECONDS
 from ops.drill.scenario import Scenario
@@ -51,6 +53,11 @@ class Outcome:
         events: All that was seen.
         measurements: The figures.
         durability: What became of the writes.
+        isolates: Whether the fault stops replication.
+        history: All writes, also of publishers who update and delete; None if there is none.
+        consistency: What became of those; None without a history.
+        held_back: What the sandbox itself says had not left lost Regions before the restore: how
+            many writes; None where nobody can say.
         retrying: Attempts of the customer whose client retries in the other Region; None where the
             Regions have no own names.
         findings: What went wrong, in words; empty if the drill passed.
@@ -77,6 +84,10 @@ class Outcome:
     events: Events = field(default_factory=Events)
     measurements: Measurements | None = None
     durability: Durability = field(default_factory=Durability)
+    isolates: bool = False
+    history: History | None = None
+    consistency: Verdict | None = None
+    held_back: int | None = None
     retrying: tuple[Request, ...] | None = None
     findings: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
@@ -156,14 +167,17 @@ def not_exercised(outcome: Outcome) -> dict[str, str]:
     names = sorted(measured.not_exercised) if measured else ()
     found = {name: _why_not_exercised(outcome, name) for name in names}
     if not durability.keys("lost"):
-        if not outcome.fails_requests:
+        if not outcome.fails_requests and not outcome.isolates:
             found["lost_writes"] = (
                 f"{_listed(outcome.scenario.lost)} kept serving and replicating: no write could "
                 "be lost"
             )
         elif not durability.counted:
             found["lost_writes"] = "no acknowledged write could be counted"
-    found["replication_lag"] = "the fault does not stop replication, as the loss of a Region does"
+    if not outcome.isolates:
+        found["replication_lag"] = (
+            "the fault does not stop replication, as the loss of a Region does"
+        )
     return found
 
 
@@ -285,7 +299,9 @@ def judge(outcome: Outcome) -> list[str]:
             f"{len(uncounted)} of {durability.acknowledged} acknowledged writes could not be "
             f"counted in {' and '.join(where)}" + (f" ({why})" if why else "")
         )
-    return findings
+    # Of customers' own writes, what is lost is named above.
+    publishers = outcome.consistency.problems if outcome.consistency else []
+    return findings + [f"of all writes, {problem}" for problem in publishers]
 
 
 def _customers_in_words(outcome: Outcome) -> Iterator[str]:

@@ -45,17 +45,16 @@ class Customer:
             The same with what became of it, all but `answered_at`.
         """
         api_url = self.location.environment.outputs.api_url
-        found = self.resolver.resolve(urlsplit(api_url).hostname or "")
-        if not found.addresses:
-            return replace(request, error=f"DNS: {found.error}")
-        address = found.addresses[0]
+        address, error = self.resolved()
+        if not address:
+            return replace(request, error=error)
         if request.kind == "read":
             response = self._read(api_url, address)
             wrong = "" if is_one_location(response) else "not a page of locations"
         else:
-            response = self._write(api_url, address, request)
+            path = self.location.observation_path(request.key)
+            response = self.publish("PUT", address, path, observation_of(request.value))
             wrong = "" if _is_observation(response, request) else "not the observation"
-        self.regions.learn(address, response.region)
         return replace(
             request,
             status=response.status,
@@ -65,23 +64,35 @@ class Customer:
             latency_seconds=response.seconds,
         )
 
+    def resolved(self) -> tuple[str, str]:
+        """The address that the API's name resolves to for this customer, or why to none."""
+        api_url = self.location.environment.outputs.api_url
+        found = self.resolver.resolve(urlsplit(api_url).hostname or "")
+        return (found.addresses[0], "") if found.addresses else ("", f"DNS: {found.error}")
+
     def _read(self, api_url: str, address: str) -> Response:
         headers = {"x-api-key": self.location.environment.api_key}
-        return self._call("GET", f"{api_url}/locations?limit=1", address, headers)
+        response = self._call("GET", f"{api_url}/locations?limit=1", address, headers)
+        self.regions.learn(address, response.region)
+        return response
 
-    def _write(self, api_url: str, address: str, request: Request) -> Response:
+    def publish(self, method: str, address: str, path: str, body: object) -> Response:
+        """Send a signed request.
+
+        Args:
+            method: HTTP method.
+            address: The address to call.
+            path: Path below the stage.
+            body: JSON value of the body; None for no body.
+        """
         environment = self.location.environment
-        url = api_url + self.location.observation_path(request.key)
+        url = environment.outputs.api_url + path
 
         def signed_for(region: str) -> Response:
-            headers, body = signed_headers(
-                "PUT",
-                url,
-                region=region,
-                credentials=environment.credentials(),
-                body=observation_of(request.value),
+            headers, data = signed_headers(
+                method, url, region=region, credentials=environment.credentials(), body=body
             )
-            return self._call("PUT", url, address, headers, body)
+            return self._call(method, url, address, headers, data)
 
         region = self.regions.region_of(address) or environment.primary
         response = signed_for(region)
@@ -90,6 +101,7 @@ class Customer:
         if response.status == 403 and served_by != region:
             again = signed_for(served_by)
             response = replace(again, seconds=response.seconds + again.seconds)
+        self.regions.learn(address, response.region)
         return response
 
     def _call(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ops.drill.durability import Reading
+from ops.drill.history import Seen, Value
 from ops.drill.region_api import RETRY_SECONDS, listed, refusal, signed
 from ops.environment import Environment
 from ops.errors import OpsError
@@ -28,7 +28,9 @@ _ID = re.compile(r"drill-[0-9a-f]{8}")
 _FIRST = datetime(2000, 1, 1, tzinfo=UTC)
 _END = "2000-02-01"
 """No drill takes a month: later observations are of somebody else."""
-_LOCATION = {"name": "Failover drill", "latitude_degrees": 0, "longitude_degrees": 0}
+_NAME = "Failover drill"
+LOCATION_KEY = "location"
+"""Key of the location itself, in the history of a drill."""
 
 
 def key_of(sequence: int) -> str:
@@ -79,6 +81,19 @@ class ProbeLocation:
     environment: Environment
     location_id: str
 
+    @property
+    def path(self) -> str:
+        """Path of the location itself, below the stage."""
+        return f"/locations/{self.location_id}"
+
+    def body(self, position: float = 0) -> dict[str, Any]:
+        """What is registered.
+
+        Args:
+            position: The latitude, which updates change.
+        """
+        return {"name": _NAME, "latitude_degrees": position, "longitude_degrees": 0}
+
     def observation_path(self, key: str) -> str:
         """Path of an observation, below the stage.
 
@@ -118,29 +133,72 @@ class ProbeLocation:
             values[key] += (value,)
         return dict(values)
 
-    def readings(
-        self, region: str, keys: Collection[str], seconds: float, clock: Callable[[], float]
-    ) -> Iterator[Reading]:
-        """Read one Region until it holds every write, or time is up.
+    def position(self, region: str) -> float | None:
+        """Read the latitude that one Region holds.
 
         Args:
             region: The Region, called by its own URL.
-            keys: Keys of the writes.
+
+        Returns:
+            The latitude; None if the Region does not know the location.
+
+        Raises:
+            OpsError: The Region does not list its locations.
+        """
+        found = listed(
+            self.environment,
+            region,
+            "/locations",
+            lambda page: [
+                (each["location"], each["latitude_degrees"]) for each in page["locations"]
+            ],
+            retry_seconds=0,
+        )
+        return next((at for location, at in found if location == self.location_id), None)
+
+    def seen(self, region: str, clock: Callable[[], float]) -> Seen:
+        """Read all that one Region holds, once.
+
+        Args:
+            region: The Region, called by its own URL.
+            clock: The clock of the requests.
+        """
+        at = clock()
+        try:
+            values = dict[str, tuple[Value, ...]](self.observations(region, retry_seconds=0))
+            if (position := self.position(region)) is not None:
+                values[LOCATION_KEY] = (position,)
+        except OpsError as failure:
+            return Seen(region, at, clock(), {}, str(failure.args[0]))
+        return Seen(region, at, clock(), values)
+
+    def readings(
+        self,
+        region: str,
+        keys: Collection[str],
+        seconds: float,
+        clock: Callable[[], float],
+        *,
+        is_whole: Callable[[Seen], bool] = lambda _: True,
+    ) -> Iterator[Seen]:
+        """Read one Region until it shows every write, or time is up.
+
+        Args:
+            region: The Region, called by its own URL.
+            keys: Keys of writes that it must hold.
             seconds: How long to wait for them.
             clock: The clock of the requests.
+            is_whole: Whether a reading shows all other writes.
 
         Yields:
             Each reading; the last one begins when time is up, or later.
         """
         deadline = clock() + seconds
         while True:
-            at = clock()
-            try:
-                reading = Reading(region, at, self.observations(region, retry_seconds=0))
-            except OpsError as failure:
-                reading = Reading(region, at, error=str(failure.args[0]))
+            reading = self.seen(region, clock)
             yield reading
-            if at >= deadline or set(keys) <= reading.values.keys():
+            shown = {*keys} <= reading.values.keys()
+            if reading.at >= deadline or (shown and not reading.error and is_whole(reading)):
                 return
             time.sleep(READING_SECONDS)
 
@@ -196,8 +254,7 @@ class ProbeLocation:
         Raises:
             OpsError: It refuses.
         """
-        path = f"/locations/{self.location_id}"
-        response = signed(self.environment, "PUT", region, path, body=_LOCATION)
+        response = signed(self.environment, "PUT", region, self.path, body=self.body())
         if not response.ok:
             raise refusal(f"register {self.location_id}", self.environment, region, response)
 
@@ -251,7 +308,7 @@ def probe_locations(
                     lambda page: [
                         str(each["location"])
                         for each in page["locations"]
-                        if each.get("name") == _LOCATION["name"]
+                        if each.get("name") == _NAME
                     ],
                     retry_seconds,
                 )

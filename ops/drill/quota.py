@@ -34,11 +34,13 @@ def most_requests(environment: Environment, expectation: Expectation) -> int:
     # With latency routing, the customers of all Regions may come to one.
     kinds = kinds_of_customers(environment)
     reads = kinds * math.ceil(seconds / Pace.of(environment).interval_seconds)
-    readings = math.ceil((CUT_OVER_SECONDS + LOST_AFTER_SECONDS) / READING_SECONDS) + 2
+    readings = math.ceil((CUT_OVER_SECONDS + LOST_AFTER_SECONDS) / READING_SECONDS) + 4
     # A customer who retries shares out the attempts of a read among the Regions.
     retries = reads * ATTEMPTS // len(environment.regions) if own_urls(environment) else 0
-    # As many writes as reads, of which every reading lists all.
-    return reads + retries + readings * math.ceil(reads / PAGE) + OTHER_REQUESTS
+    # As many writes as reads, and a quarter more of publishers: every reading lists all of them,
+    # and the location.
+    pages = math.ceil(1.25 * reads / PAGE) + 1
+    return reads + retries + readings * pages + OTHER_REQUESTS
 
 
 def limits(environment: Environment) -> Iterator[KeyLimits]:

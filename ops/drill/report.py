@@ -6,8 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ops.drill import history as histories
 from ops.drill.durability import STATES
 from ops.drill.figures import (
+    consistency_in_words,
     course,
     durations,
     retrying,
@@ -41,7 +43,8 @@ def write(folder: Path, outcome: Outcome) -> Path:
         outcome: What was found.
 
     Returns:
-        The report's own folder, with `report.json`, `report.md` and `timeline.png`.
+        The report's own folder, with `report.json`, `report.md`, `timeline.png`, and
+        `history.jsonl` if the drill has sent requests.
     """
     # Only here: it takes a second to import, and no other part of a command needs it.
     from ops.drill import picture
@@ -50,6 +53,9 @@ def write(folder: Path, outcome: Outcome) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     (place / "report.json").write_text(json.dumps(to_json(outcome), indent=1), encoding="utf-8")
     (place / "report.md").write_text(to_markdown(outcome), encoding="utf-8")
+    if outcome.history and outcome.consistency:
+        path = place / histories.FILE
+        histories.write(path, outcome.history, outcome.consistency.to_json())
     picture.draw(outcome, place / PICTURE)
     return place
 
@@ -68,7 +74,7 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
         description, customers, customer, started, speed,
         is_scaled, passed, interrupted, judged_by, basis, not_exercised, dns_source, findings,
         restored, left, finish, expectation, limits, pace, measurements, requests, retrying_client,
-        spending, writes}` and `events`.
+        spending, writes, consistency, held_back}` and `events`.
         `measurements` holds a duration each, as `durations` gives them; `not_exercised` is
         `{what: why}`. Keys are stable, and new ones may be added.
     """
@@ -118,6 +124,8 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
             "late_seconds": durability.late_seconds,
             "unread": dict(durability.unread),
         },
+        "consistency": outcome.consistency and outcome.consistency.to_json(),
+        "held_back": outcome.held_back,
     }
     if with_events:
         retried = [asdict(attempt) for attempt in outcome.retrying or ()]
@@ -271,4 +279,17 @@ def _write_lines(outcome: Outcome) -> list[str]:
         for state in STATES
         for key, regions in durability.keys(state).items()
     ]
+    if outcome.consistency:
+        lines += [
+            "",
+            "With updates, deletions and shared keys, as "
+            f"[`{histories.FILE}`]({histories.FILE}) has them:",
+            "",
+            *[f"- {line}" for line in consistency_in_words(outcome.consistency)],
+        ]
+    if outcome.held_back is not None:
+        lines += [
+            f"- Beside it, what the sandbox knows and AWS does not show: {outcome.held_back} "
+            "writes had not left the lost Regions before the fault was cleared."
+        ]
     return [*lines, ""]

@@ -10,7 +10,8 @@ from functools import cached_property, partial
 
 from ops.drill import journal as journals
 from ops.drill.aws_faults import SwitchFault
-from ops.drill.durability import LOST_AFTER_SECONDS, Reading, acknowledged, assess, settled_at
+from ops.drill.consistency import check, missing
+from ops.drill.durability import LOST_AFTER_SECONDS, acknowledged, assess, settled_at
 from ops.drill.durations import (
     BASELINE_SECONDS,
     CUT_OVER_SECONDS,
@@ -23,6 +24,7 @@ from ops.drill.durations import (
 from ops.drill.events import Events, Log
 from ops.drill.expectation import Expectation, Pace
 from ops.drill.fault import DrillFault
+from ops.drill.history import History, Seen
 from ops.drill.interrupts import Interrupts
 from ops.drill.measure import (
     Measurements,
@@ -34,6 +36,7 @@ from ops.drill.measure import (
 from ops.drill.outcome import Limits, Outcome, judge, not_served
 from ops.drill.probe import Customer, Probe
 from ops.drill.probe_location import ProbeLocation, free_location
+from ops.drill.publishing import Publishing
 from ops.drill.resolver import (
     CachingResolver,
     RegionMap,
@@ -83,6 +86,7 @@ class Drill:
     log: Log = field(default_factory=Log)
     _journal: journals.Journal | None = None
     _stop: Callable[[], None] = lambda: None
+    _publishing: Publishing | None = None
 
     @property
     def faults(self) -> tuple[DrillFault, ...]:
@@ -123,6 +127,7 @@ class Drill:
             selector=environment.selector,
             finish=journals.restore_command(environment),
             fails_requests=self.fault.fails_requests,
+            isolates=self.fault.isolates,
             customer=environment.customer_name,
         )
         location, is_registered = free_location(environment)
@@ -177,8 +182,13 @@ class Drill:
             ANSWERS if any(each.varies for each in groups) else 1,
         )
         retrying = RetryingCustomer(self.environment, self.log.clock, outcome.pace.interval_seconds)
-        running: list[Probe | Watch | RetryingCustomer] = [*probes, watch, retrying]
-        readings: list[Reading] = []
+        readings = [location.seen(region, self.log.clock) for region in self.environment.regions]
+        self._publishing = Publishing.of(
+            location, probes[0].customers[0], self.faults, readings, self.log.clock, outcome.pace
+        )
+        running: list[Probe | Watch | RetryingCustomer | Publishing] = [
+            *probes, watch, retrying, self._publishing
+        ]  # fmt: skip
 
         def stop() -> None:
             self._stop = lambda: None
@@ -201,7 +211,7 @@ class Drill:
         written = acknowledged(outcome.events.requests)
         self._notify(f"Looking for {len(written)} acknowledged writes in every Region")
         for region in self.environment.regions:
-            readings += location.readings(region, written, LOST_AFTER_SECONDS, self.log.clock)
+            self._read(outcome, location, readings, region, LOST_AFTER_SECONDS)
         self._assess(outcome, readings)
 
     def _probe(
@@ -229,15 +239,58 @@ class Drill:
             step=len(self.scenario.customers),
         )
 
-    def _assess(self, outcome: Outcome, readings: list[Reading]) -> None:
+    def _assess(self, outcome: Outcome, readings: list[Seen]) -> None:
         outcome.durability = assess(
             outcome.events.requests,
             readings,
             self.environment.regions,
             lost_after_seconds=LOST_AFTER_SECONDS,
         )
+        outcome.history = self._history(outcome, readings)
+        outcome.consistency = check(outcome.history)
 
-    def _course(self, outcome: Outcome, location: ProbeLocation, readings: list[Reading]) -> None:
+    def _read(
+        self,
+        outcome: Outcome,
+        location: ProbeLocation,
+        readings: list[Seen],
+        region: str,
+        seconds: float,
+    ) -> None:
+        """Read a Region until it shows every acknowledged write, or time is up."""
+
+        def is_whole(reading: Seen) -> bool:
+            return not missing(self._history(outcome, readings), reading)
+
+        written = acknowledged(self.log.events().requests)
+        readings += location.readings(region, written, seconds, self.log.clock, is_whole=is_whole)
+
+    def _history(self, outcome: Outcome, readings: list[Seen]) -> History:
+        assert self._publishing is not None
+        events, measured = self.log.events(), outcome.measurements
+        marks: dict[str, float] = {mark.name: mark.at for mark in events.marks}
+        if measured is None and "injecting" in marks:
+            measured = self._measure(events)
+        if measured and measured.cut_over_at is not None and self.scenario.taking_over:
+            marks["cut-over"] = measured.cut_over_at
+        return History(
+            environment=self.environment.name,
+            started=outcome.started.isoformat(timespec="seconds"),
+            fault=self.fault.name,
+            regions=self.environment.regions,
+            lost=self.scenario.lost,
+            taking_over=self.scenario.taking_over,
+            isolated=tuple(each.region for each in self.faults if each.isolates),
+            discarded=tuple(each.region for each in self.faults if each.loses_writes),
+            speed=self.environment.speed,
+            lost_after_seconds=LOST_AFTER_SECONDS,
+            max_lost_writes=self.limits.max_lost_writes,
+            operations=self._publishing.operations(events.requests),
+            readings=tuple(sorted(readings, key=lambda each: each.at)),
+            marks=marks,
+        )
+
+    def _course(self, outcome: Outcome, location: ProbeLocation, readings: list[Seen]) -> None:
         scenario, speed = self.scenario, self.environment.speed
         patience = patience_seconds(self.environment, self.expectation)
         lost, first = _listed(scenario.lost), _listed(scenario.regions[:1])
@@ -276,7 +329,7 @@ class Drill:
         self,
         outcome: Outcome,
         location: ProbeLocation,
-        readings: list[Reading],
+        readings: list[Seen],
         injected: float,
         patience: float,
     ) -> None:
@@ -292,11 +345,24 @@ class Drill:
             return
         if scenario.taking_over:
             self._notify(f"{what}: looking for every acknowledged write there")
-        written = acknowledged(self.log.events().requests)
+        seconds = 0.0 if self.fault.isolates else CUT_OVER_SECONDS
         for region in scenario.taking_over:
-            readings += location.readings(region, written, CUT_OVER_SECONDS, self.log.clock)
+            self._read(outcome, location, readings, region, seconds)
         self._wait(lambda: False, HOLD_SECONDS / self.environment.speed)
+        if self.fault.isolates:
+            readings += [location.seen(region, self.log.clock) for region in scenario.left]
+            outcome.held_back = self._held_back()
         self._stay_failed_over(outcome)
+
+    def _held_back(self) -> int | None:
+        """What the sandbox says has not left lost Regions; nobody can say so on AWS."""
+        if self.environment.fault_injection is None:
+            return None
+        return sum(
+            each.writes
+            for each in self.environment.fault_injection.replication()
+            if each.source in self.scenario.lost
+        )
 
     def _stay_failed_over(self, outcome: Outcome) -> None:
         """With manual failback, clear the faults, and see that customers stay where they are."""
@@ -346,7 +412,9 @@ class Drill:
             self._stop()
         except Exception as error:  # what was measured is lost, and the rest is restored
             outcome.findings.append(f"the measurement has failed: {explain(error)}")
-        settled = settled_at(self.log.events().requests, self.environment.speed)
+        sent = self.log.events().requests
+        written = self._publishing.operations(sent) if self._publishing else ()
+        settled = settled_at(written, self.environment.speed)
         time.sleep(max(0.0, settled - self.log.clock()))
         self._notify("Deleting the drill's observations")
         for region in self.environment.regions:

@@ -23,11 +23,12 @@ from ops.drill import journal as journals
 from ops.drill import restore as restoring
 from ops.drill import run as running
 from ops.drill import steps
-from ops.drill.durability import Reading
 from ops.drill.expectation import expect
 from ops.drill.faults import choose
+from ops.drill.history import Seen
 from ops.drill.interrupts import ENDING, Interrupts
 from ops.drill.outcome import Limits
+from ops.drill.publisher import Publisher
 from ops.drill.run import Drill
 from ops.fault_injection import Fault
 from ops.processes import Program
@@ -132,8 +133,12 @@ class Location:
         for region in (EAST, WEST):
             self.world.observations[self.location_id, region] = 3
 
-    def readings(self, region, keys, _seconds, clock):
-        return [self.world.call("api", Reading, region, clock(), dict.fromkeys(keys, ()))]
+    def seen(self, region, clock):
+        return self.world.call("api", Seen, region, clock(), clock(), {})
+
+    def readings(self, region, keys, _seconds, clock, **_):
+        at = clock()
+        return [self.world.call("api", Seen, region, at, at, dict.fromkeys(keys, ()))]
 
     def written(self, region, *, retry_seconds):
         return range(self.world.observations[self.location_id, region])
@@ -147,6 +152,7 @@ def world_of(monkeypatch, tmp_path):
     """Makes a world in which a drill runs."""
     monkeypatch.setattr(running, "Probe", Silent)
     monkeypatch.setattr(running, "Watch", Silent)
+    monkeypatch.setattr(Publisher, "start", lambda _: None)
     monkeypatch.setattr(Drill, "_serves", lambda *_, **__: True)
     for name in ("STEADY_SECONDS", "HOLD_SECONDS", "SETTLE_SECONDS", "POLL_SECONDS"):
         monkeypatch.setattr(running, name, 0)

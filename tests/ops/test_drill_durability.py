@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.drill.durability import STATES, Reading, acknowledged, assess, settled_at
+from ops.drill.durability import STATES, acknowledged, assess, settled_at
 from ops.drill.events import Request
+from ops.drill.history import Operation, Seen
 
 pytestmark = pytest.mark.unit
 
@@ -25,7 +26,7 @@ def write(key, at=1.0, status=ACKNOWLEDGED, value=1.5, error=""):
 
 def reading(region, at, *keys, error="", **others):
     """What a Region held: `keys` with the value that was written, `others` with their values."""
-    return Reading(region, at, dict.fromkeys(keys, (1.5,)) | others, error)
+    return Seen(region, at, at, dict.fromkeys(keys, (1.5,)) | others, error)
 
 
 def whole(*keys, at=50.0):
@@ -237,8 +238,8 @@ def test_every_planted_history_gets_the_verdict_that_was_planted(writes, times):
         }
 
     readings = [
-        Reading(region, time, held(region, time)) if is_readable
-        else Reading(region, time, error="503")
+        Seen(region, time, time, held(region, time)) if is_readable
+        else Seen(region, time, time, {}, "503")
         for region, time, is_readable in times
     ]  # fmt: skip
 
@@ -277,10 +278,14 @@ def test_every_planted_history_gets_the_verdict_that_was_planted(writes, times):
 
 
 def test_a_write_without_a_response_may_be_stored_for_as_long_as_a_function_runs():
-    answered = write("a", at=50.0)
-    refused = write("b", at=60.0, status=503)
-    unanswered = write("c", at=40.0, status=NO_RESPONSE)
+    def operation(result, at, status=None):
+        return Operation("customers", "put", "a", 1.5, at - 0.1, at, result, EAST, status)
 
-    assert settled_at([answered, refused, unanswered], 1.0) == 69.0
+    answered = operation("acknowledged", 50.0, 201)
+    refused = operation("unknown", 60.0, 503)
+    unanswered = operation("unknown", 40.0)
+    unsent = operation("rejected", 70.0)
+
+    assert settled_at([answered, refused, unanswered, unsent], 1.0) == 69.0
     assert settled_at([answered, refused, unanswered], 20.0) == pytest.approx(41.45)
     assert settled_at([answered, refused], 1.0) == 0.0

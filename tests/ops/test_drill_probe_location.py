@@ -9,8 +9,8 @@ import pytest
 from fake_environment import EAST, environment
 
 from ops.drill import probe_location, region_api
-from ops.drill.durability import Reading
-from ops.drill.probe_location import ProbeLocation, key_of
+from ops.drill.history import Seen
+from ops.drill.probe_location import LOCATION_KEY, ProbeLocation, key_of
 from ops.errors import OpsError
 from ops.http_client import Network, Response
 
@@ -38,7 +38,9 @@ class Limited(Network):
             return Response(204)
         listed = [{"observed_at": key, "temperature_celsius": 1.5}
                   for key in sorted(self.observations)]  # fmt: skip
-        return Response(200, body=json.dumps({"observations": listed, "next_cursor": None}))
+        places = [{"location": "drill-1", "latitude_degrees": 0.07}]
+        page = {"observations": listed, "locations": places, "next_cursor": None}
+        return Response(200, body=json.dumps(page))
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def test_a_region_is_read_until_time_is_up(clock):
 
     found = readings(network, {key_of(0), key_of(1)})
 
-    assert found[-1] == Reading(EAST, 3.0, {key_of(0): (1.5,)})
+    assert found[-1] == Seen(EAST, 3.0, 3.0, {key_of(0): (1.5,), LOCATION_KEY: (0.07,)})
     assert len(found) == 4
 
 
@@ -133,7 +135,7 @@ def test_a_region_that_holds_everything_is_read_once(clock):
 
     found = readings(network, {key_of(0)})
 
-    assert found == [Reading(EAST, 0.0, {key_of(0): (1.5,), key_of(1): (1.5,)})]
+    assert [sorted(each.values) for each in found] == [[key_of(0), key_of(1), LOCATION_KEY]]
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,14 @@ from fake_environment import environment
 
 from ops.cli import drill as cli
 from ops.cli import drill_screen
+from ops.drill import history as histories
 from ops.drill import report
+from ops.drill.consistency import check
 from ops.drill.durability import Durability, Finding
 from ops.drill.events import DnsSeen, Events, HealthSeen, Mark, Request
 from ops.drill.expectation import Pace, expect
 from ops.drill.figures import course
+from ops.drill.history import History, Operation, Seen
 from ops.drill.measure import measure
 from ops.drill.outcome import Limits, Outcome, basis, judge, not_exercised
 from ops.drill.report import to_markdown
@@ -479,3 +482,28 @@ def test_an_outcome_is_printed_though_its_report_cannot_be_written(
     assert "Permission denied" in code.members["report_error"]
     assert "The drill passed" in printed
     assert "No report was written: PermissionError" in printed
+
+
+def test_the_history_is_written_beside_the_report_and_gets_the_same_verdict(outcome, tmp_path):
+    lost = Operation("customers", "put", "a", 1.5, 1.0, 1.1, "acknowledged", EAST, 201)
+    outcome.history = History(
+        "local", "2026-01-02T03:04:05+00:00", "region-loss", (EAST, WEST), (EAST,), (WEST,),
+        (EAST,), (EAST,), 20.0, 30.0, operations=(lost,), marks={"injecting": 1.2, "cut-over": 2.2},
+        readings=(Seen(WEST, 2.3, 2.3, {}), Seen(WEST, 40.0, 40.1, {}), Seen(EAST, 41.0, 41.1, {})),
+    )  # fmt: skip
+    outcome.consistency = check(outcome.history)
+    outcome.isolates, outcome.held_back = True, 1
+
+    place = report.write(tmp_path, outcome)
+
+    found, verdict = histories.read(place / "history.jsonl")
+    assert (found, verdict["lost"]) == (outcome.history, 1)
+    written = json.loads((place / "report.json").read_text())
+    assert written["consistency"] == verdict
+    assert written["held_back"] == 1
+    text = (place / "report.md").read_text()
+    assert "RPO: at the cut-over, us-west-2 lacked 1 acknowledged write: 0.0 s of writes" in text
+    assert "the oldest acknowledged 22.0 s before the cut-over" in text
+    assert "1 writes had not left the lost Regions" in text
+    assert "replication_lag" not in written["not_exercised"]
+    assert any("of all writes, 1 write is lost" in finding for finding in judge(outcome))

@@ -12,11 +12,12 @@ from fake_drill import EAST, WEST, FakeLocks, FakeSwitch, Silent, sandbox_enviro
 from ops.drill import durability, steps
 from ops.drill import journal as journals
 from ops.drill import run as running
-from ops.drill.durability import Reading
 from ops.drill.events import DnsSeen, HealthSeen, Request
 from ops.drill.expectation import expect
+from ops.drill.history import Seen
 from ops.drill.interrupts import Interrupts
 from ops.drill.outcome import Limits
+from ops.drill.publisher import Publisher
 from ops.drill.run import Drill
 from ops.drill.sandbox_faults import ErrorFault
 from ops.drill.speed import Latencies, at_followed_speed, speed_for
@@ -40,8 +41,13 @@ class Location:
     def register(self):
         pass
 
-    def readings(self, region, keys, _seconds, clock):
-        return [Reading(region, clock(), dict.fromkeys(keys, ()))]
+    def seen(self, region, clock):
+        return Seen(region, clock(), clock(), {})
+
+    def readings(self, region, keys, _seconds, clock, *, is_whole):
+        reading = Seen(region, clock(), clock(), dict.fromkeys(keys, ()))
+        is_whole(reading)
+        return [reading]
 
     def empty(self, region):
         if self.failures:
@@ -56,6 +62,7 @@ def location(monkeypatch):
     monkeypatch.setattr(running, "free_location", lambda _: (location, True))
     monkeypatch.setattr(running, "Probe", Silent)
     monkeypatch.setattr(running, "Watch", Silent)
+    monkeypatch.setattr(Publisher, "start", lambda _: None)
     for name in ("STEADY_SECONDS", "HOLD_SECONDS", "SETTLE_SECONDS", "POLL_SECONDS"):
         monkeypatch.setattr(running, name, 0)
     monkeypatch.setattr(steps, "POLL_SECONDS", 0)
@@ -265,7 +272,7 @@ def test_a_busy_region_is_asked_again_until_everything_is_restored(drill, enviro
 def test_a_drill_that_cannot_continue_restores_fails_and_releases_its_journal(
     drill, environment, location, monkeypatch, error
 ):
-    def fail(*_):
+    def fail(*_, **__):
         raise error
 
     monkeypatch.setattr(location, "readings", fail)
@@ -281,7 +288,7 @@ def test_a_drill_that_cannot_continue_restores_fails_and_releases_its_journal(
 def test_an_unexpected_error_is_a_finding_once_everything_is_restored(
     drill, environment, location, monkeypatch
 ):
-    monkeypatch.setattr(location, "readings", lambda *_: 1 / 0)
+    monkeypatch.setattr(location, "readings", lambda *_, **__: 1 / 0)
 
     [finding] = drill.run().findings
 
@@ -309,7 +316,7 @@ def test_observations_are_deleted_when_no_function_works_on_a_write_any_more(
 
 
 def test_an_interrupted_drill_restores(drill, environment, location, monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(location, "readings", interrupt)
@@ -414,7 +421,7 @@ def test_a_terminal_that_is_lost_keeps_nothing_from_being_restored(drill, enviro
 
 
 def test_a_drill_whose_lock_is_lost_ends_and_restores(drill, environment, location, monkeypatch):
-    def taken(*_):
+    def taken(*_, **__):
         drill.lock.lost = "interrupted by switch evacuate"
         return []
 
