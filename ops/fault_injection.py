@@ -5,6 +5,7 @@
                               injected already, 409 if another fault has the id
     DELETE /faults/{id}       clear one; 404 if it is gone
     GET /replication          the writes that have not arrived in other Regions yet
+    DELETE /replication/{region}  discard those of a Region, which is lost for good
     GET /ready                URL of every Region
 
 The sandbox serves it and takes this form from here; an environment on AWS has no such API.
@@ -27,8 +28,11 @@ KINDS = {
     "black_hole": "connections are accepted, and nothing is ever answered; open ones freeze",
     "error": "requests get a response with an error status",
     "slow": "responses are delayed",
+    "isolated": "clients outside of the Region get no response, those within are served",
     "table": "requests of the functions to their table fail",
 }
+INSIDE_HEADER = "X-Local-Client-Region"
+"""Names the Region that a client of `isolated` is in: loopback has no places."""
 REPLICATION_PAUSED = "replication_paused"
 PARTITION = "partition"
 REPLICATION_KINDS = {
@@ -39,7 +43,12 @@ REPLICATION_KINDS = {
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
 """
-TABLE_KINDS = ("table", *REPLICATION_KINDS)
+CONTROL_KINDS = {
+    "sts": "STS does not work in the Region, nor in us-east-1",
+    "control_plane": "the APIs that change things do not work in the Region, nor in us-east-1",
+}
+"""Kinds that fail operators, and no request of customers or functions."""
+LOCAL_AWS_KINDS = ("table", *REPLICATION_KINDS, *CONTROL_KINDS)
 """Kinds that the local AWS itself has, not the Region endpoints."""
 CONNECTION_KINDS = ("refuse", "black_hole")
 STATUSES = (500, 502, 503, 504)
@@ -47,14 +56,17 @@ DEFAULT_STATUS = 503
 LONGEST_DELAY_SECONDS = 300
 POLL_SECONDS = 0.1
 REPLICATION = "replication"
+UNRESOLVED = "EndpointConnectionError"
 TABLE_ERRORS = (
     *("InternalServerError", "ProvisionedThroughputExceededException", "ThrottlingException"),
-    *("AccessDeniedException", "timeout", REPLICATION),
+    *("AccessDeniedException", "timeout", UNRESOLVED, REPLICATION),
 )
-"""Errors of `table`. With `replication` no request fails, and no write reaches another Region.
+"""Errors of `table`. With `replication` no request fails, and no write reaches another Region. With
+`EndpointConnectionError` the name of the table's endpoint does not resolve for functions.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 """
+_WHOLE = ("isolated", *LOCAL_AWS_KINDS)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -68,7 +80,7 @@ class Fault:
 
     Attributes:
         region: The Region.
-        kind: One of `KINDS` or `REPLICATION_KINDS`.
+        kind: One of `KINDS`, `REPLICATION_KINDS` or `CONTROL_KINDS`.
         path: For `error` and `slow`: only requests at or below this path, `/v1/weather` like
             `/v1/weather/x` but not `/v1/weathers`; None for all.
         share: Share of the connections (`black_hole`) or requests (`error`, `slow`) that are
@@ -253,6 +265,22 @@ class FaultInjection:
         except (KeyError, TypeError) as error:
             raise _unexpected("what has not been replicated", error) from error
 
+    def discard(self, region: str) -> int:
+        """Lose for good what was written in a Region and has reached no other one.
+
+        Its replicas are as those of the others afterwards.
+
+        Args:
+            region: The Region.
+
+        Returns:
+            How many writes there were.
+
+        Raises:
+            OpsError: They cannot be discarded, or the API does not respond.
+        """
+        return int(self._call("DELETE", f"/replication/{region}")["discarded"])
+
     def await_replication(self, timeout_seconds: float) -> bool:
         """Wait until every write has arrived that no fault holds back.
 
@@ -325,7 +353,7 @@ def _unexpected(what: str, error: Exception) -> OpsError:
 
 
 def _problems(given: Mapping[str, Any], regions: Collection[str]) -> list[str]:
-    kinds = (*KINDS, *REPLICATION_KINDS)
+    kinds = (*KINDS, *REPLICATION_KINDS, *CONTROL_KINDS)
     kind, path = given.get("kind"), given.get("path", "/")
     others = [region for region in regions if region != given.get("region")]
     target = given.get("target", others[0] if others else None)
@@ -350,9 +378,9 @@ def _problems(given: Mapping[str, Any], regions: Collection[str]) -> list[str]:
         for key, what, holds in expectations
         if not holds
     ]
-    if kind in (*CONNECTION_KINDS, *TABLE_KINDS) and "path" in given:
+    if kind in (*CONNECTION_KINDS, *_WHOLE) and "path" in given:
         found.append(f"path: {kind} does not depend on a path; leave it out")
-    if kind in ("refuse", *TABLE_KINDS) and share != 1:
+    if kind in ("refuse", *_WHOLE) and share != 1:
         found.append(f"share: {kind} affects every request; leave it out")
     for key, owner in (
         *(("status", "error"), ("delay_seconds", "slow"), ("error", "table")),

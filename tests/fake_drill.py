@@ -45,11 +45,19 @@ class FakeFaultInjection:
     url = "http://127.0.0.1:1"
 
     def __init__(self):
-        self.injected, self.failures = {}, []
+        self.injected, self.failures, self.calls = {}, [], []
 
     def inject(self, fault, *, id):
         self.injected[id] = fault
+        self.calls.append(f"inject {fault.kind}")
         return id
+
+    def discard(self, region):
+        self.calls.append(f"discard {region}")
+        return 1
+
+    def replication(self):
+        return ()
 
     def faults(self):
         return tuple(InjectedFault(id, "now", fault) for id, fault in self.injected.items())
@@ -57,6 +65,8 @@ class FakeFaultInjection:
     def clear(self, id):
         if self.failures:
             raise self.failures.pop(0)
+        if id in self.injected:
+            self.calls.append(f"clear {self.injected[id].kind}")
         return bool(self.injected.pop(id, None))
 
 

@@ -37,7 +37,7 @@ class Writers:
         self.now, self.lags, self.drawn, self.written = 0.0, lags, 0, 0
         self.stores = {region: {} for region in REGIONS}
         self.operations, self.readings, self.marks = [], [], {}
-        self.isolated = ()
+        self.isolated, self.discarded, self.gone = (), (), []
         self.replication = engine.Replication(self.store, lag=self.lag, clock=lambda: self.now)
         self.replication.set_replicas("table", REGIONS, source="a")
         self.read_all()
@@ -66,7 +66,7 @@ class Writers:
     def history(self):
         return History(
             environment="model", started="now", fault="model", regions=REGIONS, lost=("a",),
-            taking_over=("b",), isolated=self.isolated, discarded=(), speed=1.0,
+            taking_over=("b",), isolated=self.isolated, discarded=self.discarded, speed=1.0,
             lost_after_seconds=LOST_AFTER,
             operations=tuple(self.operations), readings=tuple(self.readings), marks=self.marks,
         )  # fmt: skip
@@ -110,6 +110,13 @@ class Writers:
         self.replication.pause("pause", [(region, None), (None, region)])
         self.marks.setdefault("injecting", self.now)
         self.isolated = tuple({*self.isolated, region})
+
+    def discard(self, region):
+        """Lose a Region for good while it is cut off; what is gone with it is in `gone`."""
+        self.gone += self.replication.discard(
+            region, lambda _, other, item_key: self.stores[other].get(item_key)
+        )
+        self.discarded = (*self.discarded, region)
 
     def resume(self):
         self.replication.resume("pause")

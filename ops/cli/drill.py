@@ -35,14 +35,20 @@ from ops.drill.spending import Spending
 from ops.drill.steps import longest_restore_seconds
 from ops.environment import Environment
 from ops.errors import ExitCode, OpsError, UsageError, explain
-from ops.fault_injection import LONGEST_DELAY_SECONDS, REPLICATION, STATUSES, TABLE_ERRORS
+from ops.fault_injection import (
+    LONGEST_DELAY_SECONDS,
+    REPLICATION,
+    STATUSES,
+    TABLE_ERRORS,
+    UNRESOLVED,
+)
 from ops.lock import Lock, hold, new_run
 from ops.verify import verify
 from ops.verify.finding import Outcome as CheckOutcome
 
 REPORT_BYTES = 4 * 2**20
 """No report is larger."""
-FAULT_OPTIONS = ("share", "status", "delay_seconds", "error")
+FAULT_OPTIONS = ("share", "status", "delay_seconds", "error", "target", "discard")
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -104,8 +110,19 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     parser.add_argument(
         "--error",
-        choices=[error for error in TABLE_ERRORS if error != REPLICATION],
+        choices=[error for error in TABLE_ERRORS if error not in (REPLICATION, UNRESOLVED)],
         help="table: how it fails (default: InternalServerError)",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="REGION",
+        help="replication-paused: the one Region that the writes do not reach (default: all)",
+    )
+    parser.add_argument(
+        "--discard",
+        action="store_true",
+        default=None,
+        help="region-loss: lose the writes for good that have not left the Region",
     )
     parser.add_argument(
         "--max-rto-seconds",

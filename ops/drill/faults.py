@@ -12,10 +12,16 @@ from ops.drill.aws_faults import HealthConcurrencyFault, SwitchFault
 from ops.drill.fault import DrillFault
 from ops.drill.sandbox_faults import (
     BlackHoleFault,
+    ControlPlaneFault,
+    DynamoDbDnsFault,
     ErrorFault,
     GrayFault,
+    PartitionFault,
     RefuseFault,
+    RegionLossFault,
+    ReplicationPausedFault,
     SlowFault,
+    StsFault,
     TableFault,
 )
 from ops.environment import Environment
@@ -25,7 +31,8 @@ FAULTS: Mapping[str, type[DrillFault]] = {
     each.name: each
     for each in (
         SwitchFault, HealthConcurrencyFault, RefuseFault, BlackHoleFault, ErrorFault, SlowFault,
-        GrayFault, TableFault,
+        GrayFault, TableFault, RegionLossFault, PartitionFault, ReplicationPausedFault,
+        DynamoDbDnsFault, StsFault, ControlPlaneFault,
     )
 }  # fmt: skip
 """Values of `--fault`."""

@@ -13,6 +13,7 @@ from typing import Protocol
 from ops.drill.history import Operation, OperationKind, Result, Value
 from ops.drill.probe import Customer
 from ops.drill.probe_location import LOCATION_KEY, ProbeLocation, key_of, observation_of, value_of
+from ops.fault_injection import INSIDE_HEADER
 from ops.http_client import Response, signed_headers
 
 STOP_SECONDS = 8.0
@@ -52,7 +53,7 @@ class ByName:
 
 @dataclass(frozen=True)
 class Inside:
-    """By the Region's own endpoint, from within the Region.
+    """By the Region's own endpoint, from within the Region, as a sandbox knows it by a header.
 
     Attributes:
         location: The drill's location.
@@ -74,22 +75,10 @@ class Inside:
         return environment.network.request(
             method,
             url,
-            headers={**headers, **inside(self.region)},
+            headers={**headers, INSIDE_HEADER: self.region},
             body=data,
             timeout_seconds=self.timeout_seconds,
         )
-
-
-def inside(region: str) -> dict[str, str]:
-    """The header by which a sandbox knows a client within a Region: loopback has no places.
-
-    Args:
-        region: The Region.
-    """
-    return {INSIDE_HEADER: region}
-
-
-INSIDE_HEADER = "X-Local-Client-Region"
 
 
 @dataclass

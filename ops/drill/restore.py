@@ -193,7 +193,7 @@ def _journals(environment: Environment, local: Journal | None) -> tuple[Journal,
 
 def _others(environment: Environment, found: Sequence[Journal]) -> Iterator[str]:
     """What looks like a drill's and is not of these; what cannot be read is left out."""
-    ids = {fault.id for journal in found for fault in journal.faults}
+    ids = {id for journal in found for fault in journal.faults for id in fault.ids}
     with suppress(Exception):
         for region, state in switch.statuses(environment)[0].items():
             is_failover = any(is_failover_since(state, journal.started) for journal in found)

@@ -105,7 +105,7 @@ def weight(environment: Environment, region: str) -> Iterator[Finding]:
 
 def _ids(environment: Environment) -> set[str]:
     """Ids of the faults of drills that have left a journal."""
-    return {fault.id for journal in known(environment) for fault in journal.faults}
+    return {id for journal in known(environment) for fault in journal.faults for id in fault.ids}
 
 
 def _enable(environment: Environment, region: str) -> str:

@@ -3,15 +3,24 @@
     POST /_local/faults       inject an `InjectedFault`; 201 or 400
     DELETE /_local/faults     clear all; DELETE /_local/faults/{id} clears one
     GET /_local/replication   what has not arrived yet, as `ops.fault_injection.Direction`
+    DELETE /_local/replication/{region}   lose what was written there and has reached no other one
 
 A table fails for Lambda functions only, in the Region that their signature names: operators see
 what happened while the functions fail. Functions are recognized by `AWS_EXECUTION_ENV`, which every
 SDK puts into its user agent.
 
+If the name of the table's endpoint does not resolve, functions do not get as far as a request:
+their own look-up fails, in `function_process`.
+
+APIs of operators (control planes) respond with 503 while they do not work, in the Region of the
+fault and in us-east-1, which has those of IAM, Route 53 and the global endpoint of STS. Invocations
+of functions and requests of DynamoDB are served: they are the data planes.
+
 Paused replication fails no request: writes arrive when the fault is cleared, as those of an
 isolated replica do.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+Source: https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/global-services.html
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
 """
 
@@ -25,15 +34,32 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ops.fault_injection import PARTITION, REPLICATION, REPLICATION_PAUSED, Fault, InjectedFault
-from sandbox.emulator import FAULTS_PATH, REPLICATION_PATH, read_body
+from ops.fault_injection import (
+    CONTROL_KINDS,
+    PARTITION,
+    REPLICATION,
+    REPLICATION_PAUSED,
+    UNRESOLVED,
+    Fault,
+    InjectedFault,
+)
+from sandbox.emulator import FAULTS_PATH, REPLICATION_PATH, process_environment, read_body
 from sandbox.emulator.replication import ReplicatedTables
 
 TIMEOUT = "timeout"
 HANG_SECONDS = 60.0
 EXECUTION_ENVIRONMENT = "AWS_Lambda_python3.13"
 
-_SCOPE = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/dynamodb/aws4_request")
+GLOBAL_REGION = "us-east-1"
+"""Where the control planes of IAM, Route 53 and the global endpoint of STS are."""
+CONTROL_PLANES = {
+    "sts": ("sts",),
+    "control_plane": ("sts", "iam", "route53", "lambda", "apigateway", "monitoring"),
+}
+"""`{kind: names of services in signatures}`."""
+assert CONTROL_PLANES.keys() == CONTROL_KINDS.keys()
+
+_SCOPE = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _ERRORS = {
     "InternalServerError": (
         500,
@@ -76,7 +102,17 @@ class FaultyServices:
         elif (scope["method"], scope["path"]) == ("GET", REPLICATION_PATH):
             directions = [asdict(each) for each in self._tables.pending()]
             await _respond(send, 200, {"directions": directions})
-        elif (error := self._error_of(scope)) is None:
+        elif scope["method"] == "DELETE" and scope["path"].startswith(f"{REPLICATION_PATH}/"):
+            region = scope["path"].removeprefix(f"{REPLICATION_PATH}/")
+            await _respond(send, 200, {"discarded": self._tables.discard(region)})
+        elif (signed := self._signed(scope)) is None:
+            await self._application(scope, receive, send)
+        elif self._has_no_control_plane(signed, scope["path"]):
+            # Without a body, as from something before the service: every SDK takes it for a failure
+            # that may pass.
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+        elif (error := self._error_of(signed, scope)) is None:
             await self._application(scope, receive, send)
         elif error == TIMEOUT:
             await asyncio.sleep(HANG_SECONDS)
@@ -85,19 +121,42 @@ class FaultyServices:
             body = {"__type": f"com.amazonaws.dynamodb.v20120810#{error}", "message": message}
             await _respond(send, status, body, b"application/x-amz-json-1.0")
 
-    def _error_of(self, scope: Scope) -> str | None:
+    def _signed(self, scope: Scope) -> re.Match[str] | None:
+        """The scope of the signature, while a fault is injected that may concern the request."""
         if not self._injected:
             return None
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        signed = _SCOPE.search(headers.get(b"authorization", ""))
-        if signed is None or "exec-env/AWS_Lambda" not in headers.get(b"user-agent", ""):
+        return _SCOPE.search(_header(scope, b"authorization"))
+
+    def _has_no_control_plane(self, signed: re.Match[str], path: str) -> bool:
+        return any(
+            signed["region"] in (injected.fault.region, GLOBAL_REGION)
+            and signed["service"] in CONTROL_PLANES.get(injected.fault.kind, ())
+            for injected in self._injected.values()
+        ) and not path.endswith("/invocations")
+
+    def _error_of(self, signed: re.Match[str], scope: Scope) -> str | None:
+        if signed["service"] != "dynamodb":
+            return None
+        if "exec-env/AWS_Lambda" not in _header(scope, b"user-agent"):
             return None
         errors = (
             injected.fault.error
             for injected in self._injected.values()
-            if injected.fault.region == signed["region"] and not _paused(injected.fault)
+            if injected.fault.region == signed["region"]
+            and injected.fault.error not in (None, UNRESOLVED)
+            and not _paused(injected.fault)
         )
         return next(errors, None)
+
+    def _resolve(self) -> None:
+        """Let the name of the table's endpoint resolve for functions, or not, in each Region."""
+        process_environment.set_unresolved(
+            {
+                injected.fault.region
+                for injected in self._injected.values()
+                if injected.fault.error == UNRESOLVED
+            }
+        )
 
     async def _control(self, scope: Scope, receive: Any, send: Any) -> None:
         id = scope["path"].removeprefix(FAULTS_PATH).strip("/")
@@ -115,11 +174,13 @@ class FaultyServices:
                 self._injected[injected.id] = injected
                 if ways := _paused(injected.fault):
                     self._tables.pause(injected.id, ways)
+                self._resolve()
                 await _respond(send, 201, injected.to_json())
             case "DELETE", _ if not id or id in self._injected:
                 for each in [id] if id else list(self._injected):
                     del self._injected[each]
                     self._tables.resume(each)
+                self._resolve()
                 await _respond(send, 200, {})
             case _:
                 await _respond(send, 404, {"message": f"no {scope['method']} {scope['path']}"})
@@ -146,6 +207,11 @@ def _paused(fault: Fault) -> tuple[tuple[str | None, str | None], ...]:
     if fault.kind == REPLICATION_PAUSED or fault.error == REPLICATION:
         return ((fault.region, fault.target),)
     return ()
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    found = (value for key, value in scope["headers"] if key.lower() == name)
+    return next(found, b"").decode("latin-1")
 
 
 async def _respond(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,6 +67,7 @@ def settings(*, port: int, iam_enforced: bool, folder: Path) -> dict[str, str]:
         "STATE_DIR": str(folder / "state"),
         "S3_DATA_DIR": str(folder / "s3"),
         "TMPDIR": str(folder),
+        "SANDBOX_UNRESOLVED": str(folder / "unresolved"),
     }
 
 
@@ -80,6 +81,22 @@ def of_functions(dns_port: int | None) -> dict[str, str]:
         return {}
     startup = Path(__file__).parent / "function_process"
     return {"PYTHONPATH": str(startup), "SANDBOX_DNS_PORT": str(dns_port)}
+
+
+def set_unresolved(regions: Collection[str]) -> None:
+    """Choose the Regions where the name of DynamoDB's endpoint does not resolve for functions.
+
+    Args:
+        regions: The Regions. A file each says so to the processes of functions, which look it up
+            with each connection.
+    """
+    folder = Path(os.environ["SANDBOX_UNRESOLVED"])
+    folder.mkdir(exist_ok=True)
+    for file in folder.iterdir():
+        if file.name not in regions:
+            file.unlink()
+    for region in regions:
+        (folder / region).touch()
 
 
 @contextmanager

@@ -66,6 +66,10 @@ class ReplicatedTables:
         self._replication.resume(id)
         self._pump()
 
+    def discard(self, region: str) -> int:
+        """Lose a Region for good, as `Replication.discard` does; how many writes that were."""
+        return len(self._replication.discard(region, self._load))
+
     def pending(self) -> tuple[Pending, ...]:
         """List what has not arrived yet, in seconds of AWS, as `Replication.pending` does."""
         self._pump()
@@ -195,6 +199,11 @@ class ReplicatedTables:
                 before = self._set(replica, *key, item)
             event = "REMOVE" if item is None else "MODIFY" if before else "INSERT"
             self._dynamodb._emit_stream_event(name, event, before, item, replicate=False)
+
+    def _load(self, table: Any, region: str, key: Any) -> Any:
+        account, name = table
+        with self._responses.request_scope(account, region):
+            return self._dynamodb._tables[name]["items"].get(key[0], {}).get(key[1])
 
     def _measure(self, change: Change, target: str, seconds: float) -> None:
         """Count a write that has arrived in the metric of the Region that wrote it.

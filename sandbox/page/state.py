@@ -20,6 +20,9 @@ _WORDS = {
     "table": "has a failing table ({error})",
     "replication_paused": "does not replicate its writes to {target}",
     "partition": "exchanges no writes with other Regions",
+    "isolated": "responds to clients within it only",
+    "sts": "has no STS",
+    "control_plane": "has no APIs for operators",
 }
 
 

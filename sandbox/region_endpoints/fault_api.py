@@ -1,7 +1,7 @@
 """The fault-injection API of the sandbox, as `ops.fault_injection` defines it.
 
-Faults of a table are forwarded to the local AWS. A fault that is injected again with the same id is
-injected once.
+Faults of the local AWS itself are forwarded to it. A fault that is injected again with the same id
+is injected once.
 
 It listens on 127.0.0.1 only, and takes JSON only as `application/json`.
 """
@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from ops.errors import OpsError
-from ops.fault_injection import TABLE_KINDS, Fault, FaultError, InjectedFault
+from ops.fault_injection import LOCAL_AWS_KINDS, Fault, FaultError, InjectedFault
 from sandbox.emulator import FAULTS_PATH, REPLICATION_PATH
 from sandbox.http_server import Request, RequestError, Response
 from sandbox.region_endpoints.faults import Faults
@@ -66,13 +66,23 @@ class FaultApi:
                 except OpsError as error:
                     raise RequestError(502, error.args[0]) from error
                 return Response.of(200, json.loads(pending))
+            case "DELETE", ["replication", region] if region in self._endpoints:
+                try:
+                    path = f"{REPLICATION_PATH}/{region}"
+                    discarded = await self._call("DELETE", path, "discard writes")
+                except OpsError as error:
+                    raise RequestError(502, error.args[0]) from error
+                return Response.of(200, json.loads(discarded))
             case "POST", ["faults"]:
                 return await self._inject(request)
             case "DELETE", ["faults", id]:
                 if injected := self._faults.get(id):
                     return await self._clear(injected)
                 raise RequestError(404, f"no fault {id} is injected")
-        allowed = "GET /faults, POST /faults, DELETE /faults/{id}, GET /replication, GET /ready"
+        allowed = (
+            "GET /faults, POST /faults, DELETE /faults/{id}, GET /replication, "
+            "DELETE /replication/{region}, GET /ready"
+        )
         raise RequestError(404, f"no {method} {path}; there are {allowed}")
 
     async def _inject(self, request: Request) -> Response:
@@ -87,7 +97,7 @@ class FaultApi:
                 raise RequestError(409, f"id: {id} is the fault {known.fault} of {fault.region}")
             return Response.of(200, known.to_json())
         injected = InjectedFault(id, datetime.now(UTC).isoformat(timespec="milliseconds"), fault)
-        if fault.kind in TABLE_KINDS:
+        if fault.kind in LOCAL_AWS_KINDS:
             try:
                 await self._forward("POST", "", injected)
             except OpsError as error:
@@ -101,7 +111,7 @@ class FaultApi:
     async def _clear(self, injected: InjectedFault) -> Response:
         self._faults.remove(injected.id)
         try:
-            if injected.fault.kind in TABLE_KINDS:
+            if injected.fault.kind in LOCAL_AWS_KINDS:
                 await self._forward("DELETE", f"/{injected.id}")
             else:
                 self._endpoints[injected.fault.region].end()

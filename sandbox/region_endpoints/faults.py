@@ -46,6 +46,10 @@ class Faults:
         drawn = [self._drawn(each) for each in self._of(region, "black_hole")]
         return any(drawn)
 
+    def isolates(self, region: str) -> bool:
+        """Check whether a Region responds only to clients within it."""
+        return any(self._of(region, "isolated"))
+
     def of_request(self, region: str, path: str) -> list[InjectedFault]:
         """Draw the faults that one request meets.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-from ops.fault_injection import Fault
+from ops.fault_injection import INSIDE_HEADER, LONGEST_DELAY_SECONDS, Fault
 from sandbox.http_server import Headers, Request, Response, serve_connection
 from sandbox.listener import Listener
 from sandbox.region_endpoints.config import Region
@@ -15,6 +15,7 @@ from sandbox.request_guard import host_name
 
 REGION_HEADER = b"X-Amz-Local-Region"
 FAULT_HEADER = "X-Local-Fault"
+_INSIDE = INSIDE_HEADER.lower().encode()
 
 _ERRORS = {
     500: ("Internal server error", "InternalServerErrorException"),
@@ -98,6 +99,12 @@ class RegionEndpoint:
         return await self._injected(request) or await self._real(request)
 
     async def _injected(self, request: Request) -> Response | None:
+        if self._faults.isolates(self.region.name) and (
+            request.header(_INSIDE) != self.region.name
+        ):
+            # Longer than any client waits; what was lost is not carried out later.
+            await asyncio.sleep(LONGEST_DELAY_SECONDS)
+            return Response.of(504, {"message": "Endpoint request timed out"})
         for injected in self._faults.of_request(self.region.name, request.path):
             fault = injected.fault
             if fault.delay_seconds:
@@ -129,6 +136,8 @@ class RegionEndpoint:
                 case b"host":
                     kept.append((name, value.partition(b":")[0]))
                 case b"expect" | b"x-amz-local-region":
+                    continue
+                case other if other == _INSIDE:
                     continue
                 case _:
                     kept.append((name, value))

@@ -119,6 +119,10 @@ class _Direction:
             del self._latest[change.table, change.key]
         return change
 
+    def clear(self) -> None:
+        self.queue.clear()
+        self._latest.clear()
+
     def drop(self, table: Hashable) -> None:
         self.queue = [entry for entry in self.queue if entry[2].table != table]
         heapq.heapify(self.queue)
@@ -241,6 +245,40 @@ class Replication:
                 self.receive(change, way[1])
                 self._on_arrival(change, way[1], now - change.stamp.time)
 
+    def discard(
+        self, source: str, load: Callable[[Hashable, str, Hashable], Any]
+    ) -> tuple[Change, ...]:
+        """Lose a Region for good, with what was written there and has reached no other one.
+
+        Its replicas are made again from the others. What has reached one of them reaches them all.
+
+        Args:
+            source: The Region.
+            load: Called with `(table, region, key)`; an item of a replica, None if there is none.
+
+        Returns:
+            The writes that are lost.
+        """
+        with self._lock:
+            held = [
+                (number, way[1], change)
+                for way, direction in self._directions.items()
+                if way[0] == source
+                for _, number, change in direction.queue
+            ]
+            lost: dict[tuple[Hashable, Hashable, Stamp], Change] = {}
+            for _, target, change in sorted(held, key=lambda each: each[0]):
+                if self._is_known(change, elsewhere=(source, target)):
+                    self.receive(change, target)
+                else:
+                    lost[change.table, change.key, change.stamp] = change
+            for way, direction in self._directions.items():
+                if way[0] == source:
+                    direction.clear()
+            for change in lost.values():
+                self._copy(change.table, change.key, source, load)
+            return tuple(lost.values())
+
     def pause(self, id: str, ways: Iterable[tuple[str | None, str | None]]) -> None:
         """Hold writes back until `resume`; they keep their order and the time of their write.
 
@@ -283,6 +321,35 @@ class Replication:
         with self._lock:
             self._replicas.clear()
             self._directions.clear()
+
+    def _is_known(self, change: Change, *, elsewhere: tuple[str, str]) -> bool:
+        """Whether a further replica has a write, or a newer one to the same item."""
+        return any(
+            replica.stamps.get(change.key, change.stamp) >= change.stamp
+            and change.key in replica.stamps
+            for region, replica in self._replicas.get(change.table, {}).items()
+            if region not in elsewhere
+        )
+
+    def _copy(
+        self,
+        table: Hashable,
+        key: Hashable,
+        target: str,
+        load: Callable[[Hashable, str, Hashable], Any],
+    ) -> None:
+        """Give a replica the item that the others have."""
+        replicas = self._replicas.get(table, {})
+        others = {r: each.stamps.get(key) for r, each in replicas.items() if r != target}
+        if target not in replicas or not others:
+            return
+        newest = max((stamp for stamp in others.values() if stamp), default=None)
+        region = next(each for each, stamp in others.items() if stamp == newest)
+        if newest is None:
+            replicas[target].stamps.pop(key, None)
+        else:
+            replicas[target].stamps[key] = newest
+        self._store(table, target, key, load(table, region, key))
 
     def _to(self, target: str) -> list[tuple[str, _Direction]]:
         return [(way[0], each) for way, each in self._directions.items() if way[1] == target]

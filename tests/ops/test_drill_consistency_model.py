@@ -97,6 +97,23 @@ def test_nothing_is_found_where_replication_is_right(steps, lags):
     assert {each.state for each in verdict.found} <= {"not deleted"}
 
 
+@settings(max_examples=200)
+@given(before=STEPS, after=STEPS, lags=PLAYED)
+def test_exactly_what_is_gone_with_a_region_is_lost(before, after, lags):
+    writers = Writers(engine, lags)
+    while_cut_off = [step for step in after if step[0] in ("write", "delete", "read")]
+    ending = [("discard", "a"), ("read", "a"), ("resume",)]
+
+    verdict = check(writers.play([*before, ("partition", "a"), *while_cut_off, *ending]))
+
+    assert {each.state for each in verdict.found} <= {"lost", "not deleted"}
+    deleted = {each.key for each in writers.operations if each.kind == "delete"}
+    gone = {float(each.item) for each in writers.gone if each.item and len(each.key) == 2}
+    kept = {each.value for each in writers.operations if each.key in deleted}
+    lost = {each.value for each in verdict.of("lost") if each.kind == "put"}
+    assert lost - kept == gone - kept
+
+
 @pytest.mark.soak
 @settings(max_examples=10000)
 @given(steps=STEPS, lags=PLAYED)

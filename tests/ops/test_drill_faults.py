@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from fake_drill import EAST, FakeSwitch, aws_environment, sandbox_environment
+from fake_drill import EAST, WEST, FakeSwitch, aws_environment, sandbox_environment
 
 from ops import switch
 from ops.drill.faults import FAULTS, choose, from_json
 from ops.errors import ExitCode, OpsError
-from ops.fault_injection import KINDS, Fault
+from ops.fault_injection import CONTROL_KINDS, KINDS, REPLICATION_KINDS, Fault
 
 pytestmark = pytest.mark.unit
 
@@ -63,7 +63,8 @@ def test_every_kind_of_the_fault_injection_api_has_a_fault(environment):
         choose(environment, name, name, {}).prepared(environment).inject(environment)
 
     injected = [each.fault for each in environment.fault_injection.faults()]
-    assert {fault.kind for fault in injected} == set(KINDS)
+    kinds = {*KINDS, *REPLICATION_KINDS, *CONTROL_KINDS}
+    assert {fault.kind for fault in injected} == kinds
     for fault in injected:
         assert Fault.from_json(fault.to_json(), regions=[EAST]) == fault
 
@@ -95,6 +96,87 @@ def test_options_shape_a_fault(environment):
     assert chosen("gray-failure").share == 0.9
     assert chosen("error", status=500).status == 500
     assert chosen("table", error="timeout").error == "timeout"
+
+
+def lifecycle(environment, name, **options):
+    """What is called when a fault is injected and cleared, in order."""
+    fault = choose(environment, name, "drill-1", options).prepared(environment)
+    fault.inject(environment)
+    fault.clear(environment)
+    return environment.fault_injection.calls
+
+
+def test_no_write_leaves_a_lost_region_and_writes_arrive_before_its_customers_come_back(
+    environment,
+):
+    assert lifecycle(environment, "region-loss") == [
+        "inject partition", "inject refuse", "clear partition", "clear refuse"
+    ]  # fmt: skip
+    environment.fault_injection.calls.clear()
+    assert lifecycle(environment, "partition") == [
+        "inject partition", "inject isolated", "clear partition", "clear isolated"
+    ]  # fmt: skip
+
+
+def test_what_is_lost_for_good_is_discarded_before_it_could_arrive_and_once(environment):
+    calls = lifecycle(environment, "region-loss", discard=True)
+
+    assert calls[2:] == [f"discard {EAST}", "clear partition", "clear refuse"]
+    fault = choose(environment, "region-loss", "drill-1", {"discard": True})
+    assert not fault.clear(environment)
+    assert calls.count(f"discard {EAST}") == 1
+    assert f"curl -X DELETE http://127.0.0.1:1/replication/{EAST} && " in fault.by_hand(environment)
+
+
+def test_a_part_that_cannot_be_cleared_is_cleared_by_trying_again(environment):
+    fault = choose(environment, "region-loss", "drill-1", {})
+    fault.inject(environment)
+    environment.fault_injection.failures.append(OpsError("503", next_step="wait"))
+
+    with pytest.raises(OpsError):
+        fault.clear(environment)
+    assert fault.is_injected(environment)
+    assert fault.clear(environment)
+    assert not environment.fault_injection.faults()
+
+
+def test_writes_are_held_back_before_the_region_is_evacuated_and_arrive_before_it_serves(
+    environment, the_switch, monkeypatch
+):
+    calls = environment.fault_injection.calls
+    for name in ("evacuate", "restore"):
+        function = getattr(switch, name)
+        monkeypatch.setattr(
+            switch, name,
+            lambda *given, name=name, function=function, **options: (
+                calls.append(name) or function(*given, **options)
+            ),
+        )  # fmt: skip
+
+    assert lifecycle(environment, "replication-paused", target=WEST) == [
+        "inject replication_paused", "evacuate", "clear replication_paused", "restore"
+    ]  # fmt: skip
+    assert not the_switch.state.evacuated
+
+
+def test_a_region_that_an_operator_has_evacuated_is_not_restored_with_replication(
+    environment, the_switch
+):
+    the_switch.evacuate(environment, EAST, reason="it burns")
+    fault = choose(environment, "replication-paused", "drill-1", {})
+
+    with pytest.raises(OpsError, match="nothing was injected"):
+        fault.inject(environment)
+
+    assert fault.clear(environment)
+    assert the_switch.state.evacuated
+    assert not environment.fault_injection.faults()
+
+
+def test_writes_are_held_back_from_another_region_only(environment):
+    with pytest.raises(OpsError, match=f"the writes of {EAST} do not go there") as caught:
+        choose(environment, "replication-paused", "drill-1", {"target": EAST})
+    assert WEST in caught.value.next_step
 
 
 def test_no_other_fault_is_cleared(environment):

@@ -13,7 +13,6 @@ from ops.drill.probe_location import LOCATION_KEY, ProbeLocation, key_of
 from ops.drill.publisher import (
     FIRST_OWN,
     FIRST_SHARED,
-    INSIDE_HEADER,
     Inside,
     Publisher,
     number_after,
@@ -21,6 +20,7 @@ from ops.drill.publisher import (
     result_of,
 )
 from ops.drill.publishing import Publishing
+from ops.fault_injection import INSIDE_HEADER
 from ops.http_client import Response
 
 pytestmark = pytest.mark.unit

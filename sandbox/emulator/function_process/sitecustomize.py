@@ -1,8 +1,11 @@
-"""What Python imports first in a function's process: it resolves names of the sandbox's zone there.
+"""What Python imports first in a function's process: it resolves names there as AWS does.
 
 On AWS, a function asks the resolver of its Region, which asks Route 53. Here it asks the sandbox's
 Route 53, and the machine's resolver for what that refuses: names of other zones. Only the lookup of
 one IPv4 address is replaced, `socket.gethostbyname`.
+
+The SDK looks up the endpoint of AWS with `socket.getaddrinfo`. That fails while a fault says so, as
+for a name that does not exist.
 
 Source: https://docs.python.org/3/library/site.html
 Source: https://www.rfc-editor.org/rfc/rfc1035
@@ -12,6 +15,9 @@ import os
 import secrets
 import socket
 import struct
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 _PORT = int(os.environ["SANDBOX_DNS_PORT"])
 _TIMEOUT_SECONDS = 1.0
@@ -50,4 +56,16 @@ def _gethostbyname(name: str) -> str:
     raise socket.gaierror(socket.EAI_NONAME, f"{name}: no address")
 
 
+_AWS = urlsplit(os.environ.get("AWS_ENDPOINT_URL", "")).hostname
+_IS_UNRESOLVED = Path(os.environ.get("SANDBOX_UNRESOLVED", ""), os.environ.get("AWS_REGION", "-"))
+_any_address = socket.getaddrinfo
+
+
+def _getaddrinfo(host: Any, *arguments: Any, **options: Any) -> Any:
+    if host == _AWS and _IS_UNRESOLVED.exists():
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    return _any_address(host, *arguments, **options)
+
+
 socket.gethostbyname = _gethostbyname
+socket.getaddrinfo = _getaddrinfo

@@ -21,7 +21,10 @@ class Faults:
         self.url = url + FAULTS_PATH
 
     def inject(self, region, error):
-        injected = InjectedFault(uuid.uuid4().hex[:8], "now", Fault(region, "table", error=error))
+        return self.begin(Fault(region, "table", error=error))
+
+    def begin(self, fault):
+        injected = InjectedFault(uuid.uuid4().hex[:8], "now", fault)
         assert requests.post(self.url, json=injected.to_json(), timeout=5).status_code == 201
         return injected
 
@@ -164,3 +167,44 @@ def test_an_invalid_fault_or_content_type_is_refused(faults, content_type, body,
     headers = {"Content-Type": content_type}
 
     assert requests.post(faults.url, body, headers=headers, timeout=5).status_code == status
+
+
+def call(patched, region, service, operation, user_agent="", **arguments):
+    client = patched.client(service, region, user_agent=user_agent)
+    return getattr(client, operation)(**arguments)
+
+
+OPERATORS = [
+    ("sts", "get_caller_identity"), ("iam", "list_roles"), ("route53", "list_hosted_zones"),
+    ("lambda", "list_functions"), ("apigateway", "get_rest_apis"), ("cloudwatch", "list_metrics"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("service", "operation"), OPERATORS)
+def test_control_planes_of_the_region_and_of_us_east_1_do_not_work(
+    patched, faults, table, service, operation
+):
+    fault = faults.begin(Fault("us-west-2", "control_plane"))
+
+    for region in ("us-west-2", "us-east-1"):
+        with pytest.raises(ClientError) as caught:
+            call(patched, region, service, operation)
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+
+    # Those of others, and data planes, do.
+    if service not in ("iam", "route53"):
+        call(patched, "eu-west-1", service, operation)
+    put(patched, table, "us-west-2", "operator")
+    put(patched, table, "us-west-2", "function", FUNCTION)
+    faults.clear(fault.id)
+    call(patched, "us-west-2", service, operation)
+
+
+def test_without_sts_all_else_works(patched, faults):
+    faults.begin(Fault("us-west-2", "sts"))
+
+    with pytest.raises(ClientError):
+        call(patched, "us-east-1", "sts", "get_caller_identity")
+    call(patched, "eu-west-1", "sts", "get_caller_identity")
+    for service, operation in OPERATORS[1:]:
+        call(patched, "us-west-2", service, operation)

@@ -97,3 +97,34 @@ def test_the_machine_resolves_what_the_sandbox_refuses(server):
 
 def test_without_a_dns_port_functions_resolve_as_the_machine_does():
     assert process_environment.of_functions(None) == {}
+
+
+def test_the_sdk_cannot_connect_where_the_name_of_its_endpoint_does_not_resolve(
+    server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SANDBOX_UNRESOLVED", str(tmp_path / "unresolved"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    program = (
+        "import socket\n"
+        "try:\n"
+        "    print(socket.getaddrinfo('127.0.0.1', 1)[0][4][0])\n"
+        "except socket.gaierror as error:\n"
+        "    print(error.strerror)\n"
+        "print(socket.getaddrinfo('127.0.0.2', 1)[0][4][0])\n"
+    )
+
+    def lookups(region):
+        environment = {**os.environ, **process_environment.of_functions(server[1])}
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+            env={**environment, "AWS_REGION": region},
+        )  # fmt: skip
+        return done.stdout.split("\n")[:2]
+
+    process_environment.set_unresolved({"us-east-1"})
+    assert lookups("us-east-1") == ["Name or service not known", "127.0.0.2"]
+    assert lookups("us-west-2") == ["127.0.0.1", "127.0.0.2"]
+    process_environment.set_unresolved(set())
+    assert lookups("us-east-1") == ["127.0.0.1", "127.0.0.2"]

@@ -117,3 +117,22 @@ def test_what_expires_in_one_region_is_deleted_in_the_others():
     )
 
     assert (east, before, after) == (["new"], ["new", "old"], ["new"])
+
+
+def test_a_region_that_is_lost_for_good_loses_what_it_has_not_sent():
+    count, east, west = run(
+        """
+        put(EAST, "sent")
+        wait(60.0)
+        tables.pause("p", ((EAST, None), (None, EAST)))
+        put(EAST, "held")
+        call(EAST, "_delete_item", TableName="table", Key={"pk": {"S": "sent"}})
+        put(WEST, "theirs")
+        count = tables.discard(EAST)
+        tables.resume("p")
+        wait(60.0)
+        print(json.dumps([count, keys(EAST), keys(WEST)]))
+        """
+    )
+
+    assert (count, east, west) == (2, ["sent", "theirs"], ["sent", "theirs"])

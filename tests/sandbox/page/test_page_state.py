@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from ops.fault_injection import KINDS, REPLICATION_KINDS, Fault, InjectedFault
+from ops.fault_injection import CONTROL_KINDS, KINDS, REPLICATION_KINDS, Fault, InjectedFault
 from ops.http_client import DnsAnswer
 from sandbox.page.state import Check, FaultState, Phase, down, in_words, state
 from sandbox.page.traffic import Interruption, Request, Traffic
@@ -218,6 +218,6 @@ def test_the_speed_is_the_one_that_health_checks_have_now(api):
     assert seen(api, report={}).speed == 20.0
 
 
-@pytest.mark.parametrize("kind", [*KINDS, *REPLICATION_KINDS])
+@pytest.mark.parametrize("kind", [*KINDS, *REPLICATION_KINDS, *CONTROL_KINDS])
 def test_every_kind_of_fault_has_words(kind):
     assert in_words(Fault(EAST, kind))

@@ -50,8 +50,8 @@ def test_a_fault_is_injected_listed_and_cleared(endpoints):
         ({}, "region: expected one of us-east-1, eu-west-1, got None"),
         (
             {},
-            "kind: expected one of refuse, black_hole, error, slow, table, replication_paused, "
-            "partition, got None",
+            "kind: expected one of refuse, black_hole, error, slow, isolated, table, "
+            "replication_paused, partition, sts, control_plane, got None",
         ),
         ({"region": "us-west-9"}, "got 'us-west-9'"),
         ({"region": ["us-east-1"]}, "got ['us-east-1']"),
@@ -308,3 +308,14 @@ def test_a_fault_that_the_local_aws_does_not_clear_stays_listed(endpoints, upstr
     assert {each.id for each in endpoints.control.faults()} == {"r", "t"}
     upstream.reply = ok
     assert endpoints.control.clear("t")
+
+
+def test_writes_of_a_region_that_is_lost_for_good_are_discarded_in_the_local_aws(
+    endpoints, upstream
+):
+    upstream.reply = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"discarded":3}'
+
+    assert endpoints.control.discard(EAST) == 3
+    assert upstream.last.startswith(f"DELETE /_local/replication/{EAST} HTTP".encode())
+    with pytest.raises(OpsError, match="no DELETE /replication/us-west-9"):
+        endpoints.control.discard("us-west-9")

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from ops.fault_injection import Fault, FaultInjection
+from ops.fault_injection import INSIDE_HEADER, Fault, FaultInjection
+from sandbox.region_endpoints import region_endpoint
 
 pytestmark = pytest.mark.unit
 
@@ -334,3 +335,21 @@ def test_many_connections_at_once_survive_a_fault_that_comes_and_goes(endpoints)
 
     assert 200 in outcomes
     eventually(lambda: endpoints.endpoints[EAST].listener.open_connections == 0)
+
+
+def test_an_isolated_region_responds_to_clients_within_it_only(endpoints, upstream, monkeypatch):
+    monkeypatch.setattr(region_endpoint, "LONGEST_DELAY_SECONDS", 0.05)
+
+    def status(*headers):
+        lines = ["GET /v1/x HTTP/1.1", "Host: weather.example.com", *headers, "", ""]
+        return endpoints.send("\r\n".join(lines).encode(), EAST).status
+
+    with endpoints.control.injected(Fault(EAST, "isolated")):
+        places = [(), (f"{INSIDE_HEADER}: {WEST}",), (f"{INSIDE_HEADER}: {EAST}",)]
+        responses = [status(*place) for place in places]
+
+    assert responses == [504, 504, 200]
+    assert endpoints.get().status == 200
+    # What had no response was not carried out, and AWS does not see where a client is.
+    assert len(upstream.requests) == 2
+    assert not any(INSIDE_HEADER.lower().encode() in each.lower() for each in upstream.requests)

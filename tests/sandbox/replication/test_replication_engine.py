@@ -142,3 +142,70 @@ def test_a_reset_forgets_everything_but_pauses():
         Pending("a", "b", 0, 0.0, paused=True),
         Pending("b", "a", 0, 0.0, paused=False),
     )
+
+
+def discarded(tables, region):
+    changes = tables.replication.discard(region, lambda *place: tables.stores.get(place))
+    return [change.item for change in changes]
+
+
+def test_a_region_that_is_lost_for_good_shows_what_the_others_have():
+    tables = Tables("a", "b")
+    tables.write("a", "old")
+    tables.wait(1)
+    tables.replication.pause("p", [("a", None), (None, "a")])
+    tables.write("a", "newer")
+    tables.write("a", "new", key="y")
+    tables.write("a", None, key="x")
+
+    assert discarded(tables, "a") == ["newer", "new", None]
+
+    assert [(tables.item(region), tables.item(region, "y")) for region in "ab"] == [
+        ("old", None), ("old", None)
+    ]  # fmt: skip
+    tables.replication.resume("p")
+    tables.wait(10)
+    assert [tables.item(region) for region in "ab"] == ["old", "old"]
+
+
+def test_what_the_others_write_meanwhile_arrives_in_a_region_that_is_lost_for_good():
+    tables = Tables("a", "b")
+    tables.replication.pause("p", [("a", None), (None, "a")])
+    tables.now = 1.0
+    tables.write("b", "theirs")
+    tables.now = 2.0
+    tables.write("a", "ours")
+
+    assert discarded(tables, "a") == ["ours"]
+    tables.replication.resume("p")
+    tables.wait(10)
+
+    assert [tables.item(region) for region in "ab"] == ["theirs", "theirs"]
+    tables.write("a", "next")
+    tables.wait(10)
+    assert [tables.item(region) for region in "ab"] == ["next", "next"]
+
+
+def test_what_has_reached_one_region_reaches_all_and_is_not_lost():
+    tables = Tables("a", "b", "c")
+    tables.replication.pause("p", [("a", "c")])
+    tables.write("a", 1)
+    tables.wait(1)
+    tables.replication.pause("q", [("a", None)])
+    tables.write("a", 2, key="y")
+
+    assert discarded(tables, "a") == [2]
+
+    assert [tables.item(region) for region in "abc"] == [1, 1, 1]
+    assert [tables.item(region, "y") for region in "abc"] == [None] * 3
+
+
+def test_nothing_is_lost_of_a_region_that_has_sent_everything():
+    tables = Tables("a", "b")
+    tables.write("a", 1)
+    tables.write("b", 2, key="y")
+    tables.replication.pause("p", [("b", "a")])
+    tables.wait(1)
+
+    assert discarded(tables, "a") == []
+    assert tables.item("a") == 1
