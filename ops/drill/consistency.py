@@ -462,13 +462,14 @@ def _before(first: Operation, second: Operation) -> bool:
 
 
 def _cut_over(history: History, keys: Sequence[_Key]) -> Iterator[CutOver]:
-    at = history.when("cut-over")
+    at, end = history.when("cut-over"), history.when("restoring")
     if at is None:
         return
+    meanwhile = [
+        r for r in history.readings if r.at >= at and (end is None or r.at < end) and not r.error
+    ]
     for region in history.taking_over:
-        reading = next(
-            (r for r in history.readings if r.region == region and r.at >= at and not r.error), None
-        )
+        reading = next((each for each in meanwhile if each.region == region), None)
         if reading is None:
             continue
         lacking = sorted(

@@ -87,6 +87,7 @@ class Drill:
     _journal: journals.Journal | None = None
     _stop: Callable[[], None] = lambda: None
     _publishing: Publishing | None = None
+    _moved_at: float | None = None
 
     @property
     def faults(self) -> tuple[DrillFault, ...]:
@@ -267,12 +268,10 @@ class Drill:
 
     def _history(self, outcome: Outcome, readings: list[Seen]) -> History:
         assert self._publishing is not None
-        events, measured = self.log.events(), outcome.measurements
+        events = self.log.events()
         marks: dict[str, float] = {mark.name: mark.at for mark in events.marks}
-        if measured is None and "injecting" in marks:
-            measured = self._measure(events)
-        if measured and measured.cut_over_at is not None and self.scenario.taking_over:
-            marks["cut-over"] = measured.cut_over_at
+        if self._moved_at is not None:
+            marks["cut-over"] = self._moved_at
         return History(
             environment=self.environment.name,
             started=outcome.started.isoformat(timespec="seconds"),
@@ -345,6 +344,7 @@ class Drill:
             return
         if scenario.taking_over:
             self._notify(f"{what}: looking for every acknowledged write there")
+            self._moved_at = self.log.clock()
         seconds = 0.0 if self.fault.isolates else CUT_OVER_SECONDS
         for region in scenario.taking_over:
             self._read(outcome, location, readings, region, seconds)

@@ -80,6 +80,10 @@ def test_what_the_region_taking_over_lacks_is_the_rpo():
     assert verdict.after_cut_over == 1
 
 
+def test_a_region_that_was_read_only_after_the_restore_says_nothing_about_the_cut_over():
+    assert check(history([put("a")], both(a=1.5))).cut_over == ()
+
+
 def test_a_deletion_that_has_not_arrived_is_missing_at_the_cut_over():
     operations = [put("a"), delete("a", 14.0)]
 
