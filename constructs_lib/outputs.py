@@ -108,6 +108,17 @@ class FailbackOutput:
 
 
 @dataclass(frozen=True)
+class FencingOutput:
+    """How an evacuated Region refuses writes.
+
+    Attributes:
+        after_seconds: How long after the evacuation DNS routes nobody there any more.
+    """
+
+    after_seconds: int
+
+
+@dataclass(frozen=True)
 class CustomerOutput:
     """A customer.
 
@@ -190,6 +201,9 @@ class Outputs:
     failback: FailbackOutput | None = _output(
         "With manual failback, how a Region that failed over stays out of service", optional=True
     )
+    fencing: FencingOutput | None = _output(
+        "With fenced writes, how an evacuated Region refuses writes", optional=True
+    )
 
     @property
     def primary(self) -> str:
@@ -246,6 +260,7 @@ class Outputs:
             raise OutputsError(f"missing outputs: {', '.join(missing)}")
         try:
             evacuation, failback = known["evacuation"], known["failback"]
+            fencing = known["fencing"]
             outputs = cls(
                 **known
                 | {
@@ -260,6 +275,7 @@ class Outputs:
                     "failback": FailbackOutput(**failback | {"names": tuple(failback["names"])})
                     if failback
                     else None,
+                    "fencing": FencingOutput(**fencing) if fencing else None,
                 }
             )
             # It is read from the others, which may be of another form.

@@ -32,6 +32,8 @@ class Regional:
         table: What the functions read and write.
         dns: What validates certificates.
         key_arns: `{region: ARN}` of the key that encrypts logs; empty for none.
+        fence_partition: Partition key of the items that fence the operations that write; None
+            without a fence.
     """
 
     settings: Settings
@@ -43,6 +45,7 @@ class Regional:
     table: GlobalTable
     dns: FailoverDns
     key_arns: Mapping[str, str]
+    fence_partition: str | None = None
 
 
 def add_regions(
@@ -145,6 +148,14 @@ def _create_api(regional: Regional, region: str, package: FunctionPackage) -> Re
             actions=operation.access,
             write_partitions=operation.write_partitions,
         )
+        partition = regional.fence_partition if operation.is_write else None
+        if partition and "dynamodb:GetItem" not in operation.access:
+            regional.table.grant_get_item(
+                api.functions[operation.name].role,
+                region=region,
+                partitions=[partition],
+                id="fence",
+            )
     return api
 
 

@@ -18,7 +18,13 @@ from constructs_lib.dynamodb.global_table import GlobalTable, Key
 from constructs_lib.kms.multi_region_key import MultiRegionKey
 from constructs_lib.layout import create_layout
 from constructs_lib.monitoring import Monitored, add_monitoring
-from constructs_lib.outputs import CustomerOutput, EvacuationOutput, FailbackOutput, Outputs
+from constructs_lib.outputs import (
+    CustomerOutput,
+    EvacuationOutput,
+    FailbackOutput,
+    FencingOutput,
+    Outputs,
+)
 from constructs_lib.regions import Regional, add_publisher_policy, add_regions
 from constructs_lib.route53.failover_dns import FailoverDns
 from constructs_lib.route53.options import HealthCheck, RegionalEndpoint, RoutingHome
@@ -30,6 +36,11 @@ from constructs_lib.terraform_configuration import provider_of
 
 QUERY_LOG_ALIAS = "query_log"
 """Alias of the provider for the query log, if it needs a Region outside of the stack."""
+
+LONGEST_INTERVAL_SECONDS = 30
+"""Of a health check. Those of evacuations keep the interval that they were created with."""
+FENCE_MARGIN_SECONDS = 30
+"""For Route 53's servers to learn of a change, and for clocks that differ."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +73,16 @@ class Evacuation:
             the operator's tool.
         latch: How the operation keeps a Region out of service that failed over, with the setting
             `failback = "manual"`; None if it cannot.
+        fences: Whether the functions of operations that write refuse to while the item is in their
+            Region's replica and its text `fence_after` is a time that has passed. With the setting
+            `fence_writes`, they find in `FENCE_RETRY_AFTER_SECONDS` after how long a client that
+            they refuse is to try again, and may read the item.
     """
 
     operation: str
     item: Mapping[str, str]
     latch: Latch | None = None
+    fences: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,12 +161,13 @@ class FailoverApiStack(TerraformStack):
             *([evacuation.operation] if evacuation else ()),
         }
         self._latch = self._latch_of(evacuation)
+        self._require_fences(evacuation)
         self._operations = [
             self._latching(
                 replace(operation, reserved_concurrency=settings.health_check.reserved_concurrency)
             )
             if operation.name in self._called_by_checkers
-            else operation
+            else self._fencing(operation)
             for operation in operations
         ]
         self.layout = create_layout(self, settings, hint=hints.changes)
@@ -192,6 +209,26 @@ class FailoverApiStack(TerraformStack):
                 'evacuation a latch, or set failback = "automatic"'
             )
         return evacuation.latch
+
+    def _require_fences(self, evacuation: Evacuation | None) -> None:
+        if self._settings.fence_writes and not (evacuation and evacuation.fences):
+            raise ValueError(
+                "fence_writes = true needs functions that refuse writes: give evacuation "
+                "fences=True once they do, or set fence_writes = false"
+            )
+
+    def _fencing(self, operation: Operation) -> Operation:
+        if not (self._settings.fence_writes and operation.is_write):
+            return operation
+        # Whoever asks DNS again after that long gets another Region.
+        retry_after_seconds = str(self._settings.domain.ttl_seconds)
+        return replace(
+            operation,
+            environment={
+                **operation.environment,
+                "FENCE_RETRY_AFTER_SECONDS": retry_after_seconds,
+            },
+        )
 
     def _latching(self, operation: Operation) -> Operation:
         if not (self._latch and self._evacuation and operation.name == self._evacuation.operation):
@@ -288,6 +325,9 @@ class FailoverApiStack(TerraformStack):
             table=self.table,
             dns=self.dns,
             key_arns=self._key_arns,
+            fence_partition=next(iter(self._evacuation.item.values()))
+            if self._evacuation and self._settings.fence_writes
+            else None,
         )
         self.apis, self.customers = add_regions(regional, functions=functions, hint=hint)
         """`{region: API}`, and `{region: plans and keys}`."""
@@ -378,6 +418,7 @@ class FailoverApiStack(TerraformStack):
             endpoint_health_check_ids=self.dns.endpoint_health_check_ids,
             evacuation=self._evacuation_output(),
             failback=self._failback_output(),
+            fencing=self._fencing_output(),
         )
 
     def _evacuation_output(self) -> EvacuationOutput | None:
@@ -387,6 +428,14 @@ class FailoverApiStack(TerraformStack):
             path=self._evacuation_path,
             item=self._evacuation.item,
             health_check_ids=self.dns.evacuation_health_check_ids,
+        )
+
+    def _fencing_output(self) -> FencingOutput | None:
+        if not self._settings.fence_writes:
+            return None
+        seconds = LONGEST_INTERVAL_SECONDS * self._settings.health_check.failure_threshold
+        return FencingOutput(
+            after_seconds=seconds + self._settings.domain.ttl_seconds + FENCE_MARGIN_SECONDS
         )
 
     def _failback_output(self) -> FailbackOutput | None:

@@ -9,12 +9,14 @@ Statuses: 204, 400, 404, 500, 503.
 """
 
 from weather import inputs, repository
+from weather.fence import refusing_writes
 from weather.http import Request, Response, lambda_handler
 
 ACTIONS = ("dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:Query")
 
 
 @lambda_handler
+@refusing_writes
 def handler(request: Request) -> Response:
     """Answer 204 without a body; 404 if the location is not registered."""
     moment = inputs.parse_observation_path(request.path_parameters, request.query_parameters)

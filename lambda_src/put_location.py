@@ -9,12 +9,14 @@ Statuses: 200, 201, 400, 415, 500, 503.
 """
 
 from weather import inputs, repository
+from weather.fence import refusing_writes
 from weather.http import Request, Response, lambda_handler
 
 ACTIONS = ("dynamodb:PutItem",)
 
 
 @lambda_handler
+@refusing_writes
 def handler(request: Request) -> Response:
     """Answer 201 or 200 and the location."""
     location = inputs.parse_location(

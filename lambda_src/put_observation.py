@@ -35,6 +35,7 @@ from typing import Final
 
 from weather import inputs, repository
 from weather.errors import Conflict
+from weather.fence import refusing_writes
 from weather.http import Request, Response, lambda_handler
 
 ACTIONS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query")
@@ -42,6 +43,7 @@ CLOCK_TOLERANCE: Final = timedelta(seconds=int(os.environ.get("CLOCK_TOLERANCE_S
 
 
 @lambda_handler
+@refusing_writes
 def handler(request: Request) -> Response:
     """Answer 201 or 200 and the observation, with its id."""
     observation = inputs.parse_observation(

@@ -163,7 +163,7 @@ def test_only_the_replica_knows_aws():
 
 LAYERS = [
     *("errors", "documents", "model", "inputs", "replica", "repository"),
-    *("telemetry", "http", "deadline", "failback"),
+    *("telemetry", "http", "deadline", "failback", "fence"),
 ]
 ALLOWED = {
     "errors": set(),
@@ -176,6 +176,7 @@ ALLOWED = {
     "http": {"documents", "errors", "telemetry"},
     "deadline": {"errors"},
     "failback": {"replica", "model", "errors"},
+    "fence": {"http", "telemetry", "replica", "model", "errors"},
 }
 
 

@@ -136,6 +136,14 @@ _PROBLEMS = {
 }
 """Error responses that operations share: `{status: (response, text)}`."""
 
+_WRITE_UNAVAILABLE = (
+    "WriteUnavailable",
+    "The data is temporarily unavailable, or this Region is out of service and accepts no writes: "
+    "retry the request in another Region at once, or after `Retry-After` at the name that resolves "
+    "to the Region in service. With the `type` `urn:weather:problem:writes-refused`, nothing was "
+    "written.",
+)
+"""The 503 of operations that write: `(response, text)`."""
 _RETRY_AFTER_STATUSES = {429, 503}
 _BODY = "JSON in UTF-8, at most 4096 bytes; numbers with at most 30 decimal places, kept exactly."
 
@@ -171,7 +179,7 @@ def document(operations: Sequence[Operation]) -> Json:
             "headers": _headers(),
             "responses": {
                 name: _response(text, _problem(status), retry_after=status in _RETRY_AFTER_STATUSES)
-                for status, (name, text) in _PROBLEMS.items()
+                for status, (name, text) in (*_PROBLEMS.items(), (503, _WRITE_UNAVAILABLE))
             },
             "schemas": _schemas(),
         },
@@ -261,7 +269,8 @@ def _answer(operation: Operation, status: int) -> Json:
                 f"operation {operation.name!r}: status {status} has no description: add it to "
                 "_RESPONSES or _PROBLEMS in weather_api/openapi.py, or take it out of the docstring"
             )
-        return _reference("responses", _PROBLEMS[status][0])
+        name, _ = _WRITE_UNAVAILABLE if status == 503 and operation.is_write else _PROBLEMS[status]
+        return _reference("responses", name)
     schema, text = answers[status]
     schemas = {"application/json": schema} if schema else {}
     # API Gateway may respond with an error that is not a problem document.

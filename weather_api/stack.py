@@ -67,7 +67,10 @@ def build_stack(scope: Construct, settings: Settings) -> FailoverApiStack:
         operations=OPERATIONS,
         health_operation=HEALTH_OPERATION,
         evacuation=Evacuation(
-            EVACUATION_OPERATION, EVACUATION_ITEM, Latch(FAILBACK_ACTIONS, SERVING_ITEM)
+            EVACUATION_OPERATION,
+            EVACUATION_ITEM,
+            Latch(FAILBACK_ACTIONS, SERVING_ITEM),
+            fences=True,
         ),
         functions=FUNCTIONS,
         partition_key=Key("pk"),

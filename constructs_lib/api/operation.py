@@ -9,6 +9,11 @@ from typing import Any, Literal
 Method = Literal["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 METHODS = ("GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS")
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+"""Methods that write nothing, unless an operation declares otherwise.
+
+Source: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
+"""
 
 
 class Authorization(Enum):
@@ -38,6 +43,8 @@ class Operation:
         access: IAM actions on the table that the function needs, such as `dynamodb:GetItem`;
             empty for none.
         write_partitions: Partition keys of the items that it may write; empty for all.
+        writes: Whether it writes, and so is fenced where the environment fences writes; None for
+            by its method: all but GET, HEAD and OPTIONS do.
         environment: Environment variables of the function, beside those of every function.
         authorization: Who may call it. Required: an omission must not open it to everybody.
         request_model: JSON Schema (draft 4) of the request body; API Gateway rejects other bodies
@@ -64,6 +71,7 @@ class Operation:
     authorization: Authorization
     access: tuple[str, ...] = ()
     write_partitions: tuple[str, ...] = ()
+    writes: bool | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     request_model: Mapping[str, Any] | None = None
     query_parameters: Mapping[str, bool] = field(default_factory=dict)
@@ -116,6 +124,11 @@ class Operation:
         for holds, value, allowed in rules:
             if not holds:
                 raise ValueError(f"operation {self.name!r}: got {value}; allowed: {allowed}")
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it writes: as declared, else by its method."""
+        return self.method not in SAFE_METHODS if self.writes is None else self.writes
 
     @property
     def path_parameters(self) -> tuple[str, ...]:

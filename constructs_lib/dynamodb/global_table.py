@@ -327,6 +327,19 @@ class GlobalTable(Construct):
                     kind, role, region, granted, write_partitions if kind == "write" else ()
                 )
 
+    def grant_get_item(
+        self, role: IamRole, *, region: str, partitions: Sequence[str], id: str
+    ) -> None:
+        """Let a role read single items of some partitions in one Region, and nothing else.
+
+        Args:
+            role: The role; it gets an inline policy.
+            region: Region of this table whose replica the role may use.
+            partitions: Partition keys of the items.
+            id: What the policy is for: part of its address and its name.
+        """
+        self._grant("read", role, region, ["dynamodb:GetItem"], partitions, id=id)
+
     def grant_read(self, role: IamRole, *, region: str) -> None:
         """Let a role read the table in one Region: `grant` with `READ_ACTIONS`."""
         self.grant(role, region=region, actions=READ_ACTIONS)
@@ -342,7 +355,10 @@ class GlobalTable(Construct):
         region: str,
         actions: Sequence[str],
         partitions: Sequence[str],
+        *,
+        id: str = "",
     ) -> None:
+        name = id or kind
         arn = self._arns[region]
         statements = [
             DataAwsIamPolicyDocumentStatement(
@@ -379,15 +395,15 @@ class GlobalTable(Construct):
         provider = role.provider or self._providers[region]
         document = DataAwsIamPolicyDocument(
             role,
-            f"table_{kind}",
+            f"table_{name}",
             provider=provider,
             statement=statements,
         )
         IamRolePolicy(
             role,
-            f"table_{kind}_policy",
+            f"table_{name}_policy",
             provider=provider,
-            name=f"table-{kind}",
+            name=f"table-{name}",
             # The id is the name, and unknown when the role is replaced: its policies go with it.
             role=role.id,
             policy=document.json,

@@ -470,6 +470,14 @@ class Settings(_Section):
         fix='set failback = "automatic"',
         default="automatic",
     )
+    fence_writes: bool = _setting(
+        "Let an evacuated Region refuse writes with 503 and `Retry-After`, once DNS routes nobody "
+        "there any more or as `python -m ops switch evacuate --fence` says, so that nothing is "
+        "acknowledged there that the Regions in service may never see. Reads are served.",
+        allowed="true or false",
+        fix="write fence_writes = true or fence_writes = false, without quotes",
+        default=False,
+    )
     layout: Literal["single", "regional"] = _setting(
         "How many stacks, each with its own state, the environment is: one (single), or one for "
         "the data, one for each Region and one for the routing (regional). Regions are then "

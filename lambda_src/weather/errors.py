@@ -73,6 +73,22 @@ class Unavailable(WeatherError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class WritesRefused(WeatherError):
+    """The Region is evacuated and accepts no writes; the request may be repeated in another one.
+
+    Args:
+        region: The Region.
+        retry_after_seconds: When the common name leads nobody here any more.
+    """
+
+    def __init__(self, region: str, *, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"The Region {region} is out of service and accepts no writes; please repeat the "
+            "request in another Region, or resolve the name again."
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Faults:
     """Gathers the faults of many checks, so that a customer learns of all of them at once.
 

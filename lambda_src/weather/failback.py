@@ -197,8 +197,11 @@ class Latch:
 
     def _evacuate(self, region: str, since: str) -> bool:
         key = evacuation_key(region)
+        now = self._now().isoformat(timespec="seconds")
         item = {
-            "evacuated_at": self._now().isoformat(timespec="seconds"),
+            "evacuated_at": now,
+            # At once, unlike an operator's: it has failed, and nothing of this is graceful.
+            "fence_after": now,
             "evacuated_by": f"failover, in {self._here}",
             "reason": "failed over; failback is manual",
             # The same in every Region, for whoever deletes what one of them wrote.

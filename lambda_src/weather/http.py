@@ -25,6 +25,7 @@ from weather.errors import (
     Unavailable,
     UnsupportedMediaType,
     WeatherError,
+    WritesRefused,
 )
 from weather.telemetry import Telemetry
 
@@ -34,6 +35,7 @@ _PROBLEMS: Final[dict[type[WeatherError], tuple[int, str]]] = {
     Conflict: (409, "Conflict"),
     UnsupportedMediaType: (415, "Unsupported media type"),
     Unavailable: (503, "Unavailable"),
+    WritesRefused: (503, "Writes refused"),
 }
 
 
@@ -200,7 +202,7 @@ def _describe(error: Exception, request_id: str) -> Response:
     if isinstance(error, InvalidRequest):
         faults = [fault._asdict() for fault in error.faults]
         return _problem(status, title, error.detail, request_id, error, errors=faults)
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | WritesRefused):
         retry_after = {"Retry-After": str(error.retry_after_seconds)}
         return _problem(status, title, error.detail, request_id, error, headers=retry_after)
     return _problem(status, title, error.detail, request_id, error)

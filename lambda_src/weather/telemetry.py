@@ -29,7 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from weather.errors import Unavailable
+from weather.errors import Unavailable, WritesRefused
 
 _METRICS: Final[dict[str, Any]] = json.loads(
     Path(__file__).with_name("metrics.json").read_text("utf-8")
@@ -77,7 +77,6 @@ class Telemetry:
             now = time.time()
             milliseconds = round(seconds * 1000, 3)
             line = {
-                "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
                 "level": "INFO" if status < 500 else "WARN" if status == 503 else "ERROR",
                 "message": f"{self._operation} returned {status}",
                 "operation": self._operation,
@@ -89,13 +88,12 @@ class Telemetry:
                 "function_request_id": function_request_id,
                 "xray_trace_id": _trace_id(),
                 **_error_members(error, status),
-                **self._metric_members(status, milliseconds, cold, int(now * 1000)),
+                **self._metric_members(error, status, milliseconds, cold, now),
             }
-            sys.stdout.write(f"{json.dumps(line)}\n")
-            sys.stdout.flush()
+            _write(now, line)
 
     def _metric_members(
-        self, status: int, milliseconds: float, cold: bool, timestamp: int
+        self, error: Exception | None, status: int, milliseconds: float, cold: bool, now: float
     ) -> dict[str, Any]:
         """Write the metrics; a count that counts nothing is left out, and costs nothing.
 
@@ -104,20 +102,56 @@ class Telemetry:
         values: dict[str, float] = {} if self._quiet else {"Latency": milliseconds}
         if cold:
             values["ColdStart"] = 1
-        if status == 503:
+        if isinstance(error, WritesRefused):
+            values["WritesRefused"] = 1
+        elif status == 503:
             values["TableUnavailable"] = 1
         elif status >= 500:
             values["Faults"] = 1
-        directive = {
-            "Namespace": _METRICS["namespace"],
-            "Dimensions": [[_METRICS["dimension"]]],
-            "Metrics": [{"Name": name, "Unit": _METRICS["metrics"][name]} for name in values],
-        }
-        return {
-            _METRICS["dimension"]: self._function_name,
-            **values,
-            "_aws": {"Timestamp": timestamp, "CloudWatchMetrics": [directive]},
-        }
+        return _metric_members(self._function_name, values, now)
+
+
+def warn(metric: str, error: Exception) -> None:
+    """Write a line about something that a request is served without; never raises.
+
+    Args:
+        metric: The metric that counts it.
+        error: Why it is missing.
+    """
+    function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "unknown")
+    with suppress(Exception):
+        now = time.time()
+        _write(
+            now,
+            {
+                "level": "WARN",
+                "message": metric,
+                "region": os.environ["AWS_REGION"],
+                "xray_trace_id": _trace_id(),
+                **_error_members(error, 503),
+                **_metric_members(function_name, {metric: 1}, now),
+            },
+        )
+
+
+def _write(now: float, line: dict[str, Any]) -> None:
+    timestamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+    sys.stdout.write(f"{json.dumps({'timestamp': timestamp, **line})}\n")
+    sys.stdout.flush()
+
+
+def _metric_members(function_name: str, values: dict[str, float], now: float) -> dict[str, Any]:
+    """Write metrics in the embedded metric format."""
+    directive = {
+        "Namespace": _METRICS["namespace"],
+        "Dimensions": [[_METRICS["dimension"]]],
+        "Metrics": [{"Name": name, "Unit": _METRICS["metrics"][name]} for name in values],
+    }
+    return {
+        _METRICS["dimension"]: function_name,
+        **values,
+        "_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": [directive]},
+    }
 
 
 def _trace_id() -> str | None:

@@ -453,10 +453,10 @@ def test_every_output_of_the_contract_is_emitted_with_its_description(local):
 
     # What other routing adds: tests/constructs_lib/route53/test_routing_model.py.
     other = {"weights", "failover_names", "ttl_seconds"}
-    # And other settings: test_strong_consistency.py, test_zone_options.py, and manual failback in
-    # tests/weather_api/test_failback.py.
+    # And other settings: test_strong_consistency.py, test_zone_options.py, and manual failback and
+    # fenced writes in tests/weather_api/.
     other |= {"consistency", "witness_region", "accelerated_recovery", "query_log_group_arn"}
-    other |= {"failback"}
+    other |= {"failback", "fencing"}
     assert descriptions == {n: d for n, d in Outputs.descriptions().items() if n not in other}
 
 

@@ -160,7 +160,7 @@ def test_refusals_of_api_gateway_are_problems_as_described():
 def test_a_response_over_a_limit_or_without_data_says_when_to_retry():
     promising = {n for n, r in COMPONENTS["responses"].items() if "Retry-After" in r["headers"]}
 
-    assert promising == {"TooManyRequests", "Unavailable"}
+    assert promising == {"TooManyRequests", "Unavailable", "WriteUnavailable"}
 
 
 def test_every_reference_resolves_and_every_component_is_used():
