@@ -14,6 +14,12 @@ from constructs_lib.outputs import Outputs
 from ops.environment import Environment
 from ops.lock import user
 
+_TEXTS = (
+    *("evacuated_at", "evacuated_by", "reason", "writer", "kind", "expires_at"),
+    "fence_after",
+)
+"""Attributes of the item beside its key."""
+
 
 @dataclass(frozen=True)
 class Evacuation:
@@ -29,6 +35,7 @@ class Evacuation:
         kind: What that run does; a `drill` restores the Region at its end.
         expires_at: When it ends without anybody restoring it, ISO 8601 in UTC.
         expired: Whether it has ended in this way.
+        fence_after: From when on the Region refuses writes, ISO 8601 in UTC; empty for never.
         replicas: The Regions whose replicas say that it is evacuated.
         unread: `{Region: why it is not known what its replica says}`.
     """
@@ -42,6 +49,7 @@ class Evacuation:
     kind: str = ""
     expires_at: str = ""
     expired: bool = False
+    fence_after: str = ""
     replicas: tuple[str, ...] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
 
@@ -148,6 +156,34 @@ def delete(
     return before, before.exists
 
 
+def rewrite(
+    environment: Environment,
+    state: Evacuation,
+    replica: str,
+    *,
+    fence_after: str,
+    create: bool,
+) -> bool:
+    """Write an evacuation again, with another time from which on the Region refuses writes.
+
+    Args:
+        environment: The environment.
+        state: The evacuation.
+        replica: The Region of the replica.
+        fence_after: The time; empty for never.
+        create: Whether the replica lacks it; otherwise it must be there as the same run's.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        BotoCoreError, ClientError: The replica does not respond.
+    """
+    item = {name: str(getattr(state, name)) for name in _TEXTS} | {"fence_after": fence_after}
+    over = Evacuation(state.region) if create else state
+    return _put(environment, state.region, replica, item, over=over)
+
+
 def read_mark(environment: Environment, region: str, replica: str) -> dict[str, str]:
     """Read what a replica notes of a Region that serves, with manual failback.
 
@@ -242,11 +278,8 @@ def _mark(environment: Environment, region: str, replica: str) -> dict[str, Any]
 def _evacuation(region: str, replica: str, item: Mapping[str, Any] | None) -> Evacuation:
     if not item:
         return Evacuation(region)
-    texts: dict[str, Any] = {
-        name: str(item.get(name, {}).get("S", ""))
-        for name in ("evacuated_at", "evacuated_by", "reason", "writer", "kind", "expires_at")
-    }
-    expired = _is_past(texts["expires_at"])
+    texts: dict[str, Any] = {name: str(item.get(name, {}).get("S", "")) for name in _TEXTS}
+    expired = is_past(texts["expires_at"])
     return Evacuation(
         region,
         evacuated=not expired,
@@ -256,8 +289,12 @@ def _evacuation(region: str, replica: str, item: Mapping[str, Any] | None) -> Ev
     )
 
 
-def _is_past(time: str) -> bool:
-    """Whether a time is over; one that is missing or cannot be read never is."""
+def is_past(time: str) -> bool:
+    """Whether a time is over; one that is missing or cannot be read never is.
+
+    Args:
+        time: ISO 8601, with its offset from UTC.
+    """
     try:
         return datetime.fromisoformat(time) <= datetime.now(UTC)
     except (ValueError, TypeError):

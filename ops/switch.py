@@ -15,10 +15,12 @@ from typing import TypeVar
 
 from constructs_lib.outputs import EvacuationOutput
 from ops import evacuation_item as items
+from ops import fence
 from ops.deadline import gathered
 from ops.environment import Environment
 from ops.errors import ExitCode, OpsError, UsageError, explain
 from ops.evacuation_item import Evacuation
+from ops.fence import FenceState, When
 from ops.lock import new_run
 
 GRACE_SECONDS = 2.0
@@ -34,11 +36,14 @@ class SwitchChange:
         before: The Region before.
         after: The Region as it was read back.
         changed: Whether anything was written or deleted.
+        fence: Whether the Region refuses writes now; None if nothing was changed, or the
+            environment does not fence writes.
     """
 
     before: Evacuation
     after: Evacuation
     changed: bool
+    fence: FenceState | None = None
 
 
 def status(environment: Environment, region: str) -> Evacuation:
@@ -84,6 +89,7 @@ def evacuate(
     writer: str = "",
     kind: str = "switch",
     expires_in: timedelta | None = None,
+    fence_from: When = When.NEVER,
 ) -> SwitchChange:
     """Take a Region out of service; if it is evacuated already, nothing changes.
 
@@ -96,6 +102,7 @@ def evacuate(
         writer: Id of the run that evacuates it, for `restore`; one is chosen by default.
         kind: What the run does; a `drill` takes over nothing.
         expires_in: When it ends without being restored; None for never.
+        fence_from: From when on it refuses writes, if the environment fences them.
 
     Returns:
         The Region before and after, as the replicas that could be reached say.
@@ -112,13 +119,17 @@ def evacuate(
         "writer": writer or new_run(kind),
         "kind": kind,
         "expires_at": (now + expires_in).isoformat(timespec="seconds") if expires_in else "",
+        "fence_after": fence.starts_at(environment, fence_from, now=now),
     }
     found, unread = _in_replicas(environment, region, "written", partial(items.write, item=item))
     before = _merged([before for before, _ in found.values()], unread)
     written = [replica for replica, (_, done) in found.items() if done]
     if not written:
         return SwitchChange(before, before, changed=False)
-    return SwitchChange(before, _read_back(environment, region, written, unread), changed=True)
+    # Only now: the evacuation counts, and whoever restores the Region reads that first.
+    fenced = fence.put_up(environment, region, item) if item["fence_after"] else None
+    after = _read_back(environment, region, written, unread)
+    return SwitchChange(before, after, changed=True, fence=fenced)
 
 
 def restore(environment: Environment, region: str, *, writer: str | None = None) -> SwitchChange:
@@ -145,8 +156,9 @@ def restore(environment: Environment, region: str, *, writer: str | None = None)
         state = _merged([before for before, _ in found.values()], unread)
         return SwitchChange(state, state, changed=False)
     before = _merged(deleted, unread)
+    fenced = fence.take_down(environment, region, writer=before.writer)
     after = _read_back(environment, region, list(found), unread, gone=before.writer)
-    return SwitchChange(before, after, changed=True)
+    return SwitchChange(before, after, changed=True, fence=fenced)
 
 
 def require(environment: Environment, region: str) -> EvacuationOutput:

@@ -91,7 +91,9 @@ class FakeSwitch:
     def statuses(self, _environment):
         return {EAST: self.state, WEST: Evacuation(WEST)}, {}
 
-    def evacuate(self, _environment, region, *, reason="", writer="operator", kind="switch"):
+    def evacuate(
+        self, _environment, region, *, reason="", writer="operator", kind="switch", fence_from=""
+    ):
         assert region == EAST
         before = self.state
         if not before.evacuated or (before.kind == "drill" and kind != "drill"):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TypeVar
 
-from ops import switch
+from ops import fence, switch
 from ops.cli.confirmation import add_confirmation_option, confirm
 from ops.cli.options import (
     Commands,
@@ -18,6 +18,7 @@ from ops.cli.program import Result
 from ops.cli.switch_report import (
     console,
     duration,
+    print_fence,
     print_timing,
     print_unread,
     restore_line,
@@ -29,6 +30,7 @@ from ops.deadline import Limit
 from ops.environment import Environment
 from ops.errors import ExitCode, OpsError, UsageError, explain
 from ops.evacuation_item import Evacuation
+from ops.fence import FenceState, When
 from ops.lock import LEASE, LockState, hold, interrupt_drill, new_run, read
 from ops.switch import SwitchChange
 from ops.takeover import takeover
@@ -82,7 +84,25 @@ def add_to(commands: Commands) -> None:
             metavar="REGION",
             help="evacuate this Region even if no other one is fit to take over",
         )
-    for command in (evacuate, engage, restore, release):
+        command.add_argument(
+            "--fence",
+            type=When,
+            choices=list(When),
+            metavar="WHEN",
+            help="when the Region begins to refuse writes, with fence_writes = true: after-dns "
+            "(default: once DNS routes nobody there any more), now (for a Region that is cut off, "
+            "or serves wrongly) or never (default with --force)",
+        )
+    fence_command = add("fence", _fence, "change when an evacuated Region refuses writes")
+    fence_command.add_argument("region", metavar="REGION", help="the Region")
+    fence_command.add_argument(
+        "when",
+        type=When,
+        choices=list(When),
+        metavar="WHEN",
+        help="now, after-dns or never, as for switch evacuate --fence",
+    )
+    for command in (evacuate, engage, fence_command, restore, release):
         add_confirmation_option(command)
     add("status", _status, "show which Regions are evacuated, since when, by whom and why")
 
@@ -103,6 +123,10 @@ def _evacuate(options: argparse.Namespace) -> int:
             f"--force {options.force} does not name the Region to evacuate",
             next_step=f"give --force {region}, or leave it out",
         )
+    # Forced, it may be the only one that serves.
+    fence_from = options.fence or (When.NEVER if options.force else When.AFTER_DNS)
+    if environment.outputs.fencing is None and options.fence is When.NOW:
+        raise fence.no_fence(environment)
     limit = _limit(environment)
     # An emergency does not wait for STS: the table is addressed by its ARN, account included.
     identity = identified(
@@ -132,6 +156,7 @@ def _evacuate(options: argparse.Namespace) -> int:
             reason=options.reason,
             writer=run,
             expires_in=options.expires_in,
+            fence_from=fence_from,
         ),
     )
     _interrupt_drill(environment, limit, run)
@@ -140,6 +165,7 @@ def _evacuate(options: argparse.Namespace) -> int:
     else:
         console.print(f"{region} of {environment.name} was {change.before}; nothing was changed.")
     print_unread(change.after)
+    print_fence(change.fence)
     print_timing(
         environment,
         region,
@@ -197,6 +223,21 @@ def _restore(options: argparse.Namespace) -> int:
         partial(switch.status, environment, region),
     )
     if not seen.evacuated:
+        leftover = _in_time(
+            environment,
+            limit,
+            f"{region} refuses writes",
+            region,
+            partial(fence.take_down_leftover, environment, region),
+        )
+        if leftover:
+            console.print(
+                f"{region} of {name} was not evacuated, as the other Regions say; its own replica "
+                "had an evacuation, which was deleted there."
+            )
+            print_fence(leftover)
+            change = SwitchChange(seen, seen, changed=True, fence=leftover)
+            return result_of(environment, identity, change=change)
         console.print(f"{region} of {name} was {seen}; nothing was changed.")
         print_unread(seen)
         return result_of(environment, identity, change=SwitchChange(seen, seen, changed=False))
@@ -227,6 +268,7 @@ def _restore(options: argparse.Namespace) -> int:
     if change.after.evacuated:
         console.print(f"Somebody else has evacuated it again: it is {with_replicas(change.after)}.")
     print_unread(change.after)
+    print_fence(change.fence)
     print_timing(
         environment,
         region,
@@ -324,6 +366,38 @@ def _interrupt_drill(environment: Environment, limit: Limit, run: str) -> None:
         console.print(f"Somebody else is changing {environment.name}: {holder}.")
 
 
+def _fence(options: argparse.Namespace) -> int:
+    environment = environment_from(options)
+    region, when = _region(environment, options), options.when
+    if environment.outputs.fencing is None:
+        raise fence.no_fence(environment)
+    limit = _limit(environment)
+    identity = identified(
+        environment, refuse_unknown=False, limit=limit, keep_seconds=_kept(environment)
+    )
+    effect = {
+        When.NOW: f"{region} will refuse writes at once",
+        When.AFTER_DNS: f"{region} will refuse writes once DNS has had time to follow from now on",
+        When.NEVER: f"{region} will accept writes while it is evacuated",
+    }
+    confirm(environment, options, effect=effect[when], identity=identity)
+    state = _in_time(
+        environment,
+        limit,
+        f"{region} refuses writes",
+        region,
+        partial(fence.change, environment, region, when),
+    )
+    print_fence(state)
+    return Result(
+        ExitCode.PASSED,
+        environment=environment.name,
+        identity=identity.to_json(),
+        region=region,
+        fence=state.to_json(),
+    )
+
+
 def _status(options: argparse.Namespace) -> int:
     environment = environment_from(options)
     switch.require(environment, environment.primary)
@@ -338,6 +412,7 @@ def _status(options: argparse.Namespace) -> int:
         environment.primary,
         partial(switch.statuses, environment),
     )
+    fences = fence.read_all(environment)
     if not states:
         raise next(iter(errors.values()))
     for region in environment.regions:
@@ -352,6 +427,8 @@ def _status(options: argparse.Namespace) -> int:
                 "that does not respond evacuates no other.",
                 style="yellow",
             )
+        if (fenced := fences.get(region)) and _says_something(fenced, states.get(region)):
+            print_fence(fenced)
     manual = environment.outputs.failback is not None
     if manual:
         console.print(
@@ -364,5 +441,11 @@ def _status(options: argparse.Namespace) -> int:
         identity=identity.to_json(),
         failback="manual" if manual else "automatic",
         evacuations={region: asdict(state) for region, state in states.items()},
+        fences={region: fenced.to_json() for region, fenced in fences.items()},
         unknown={region: explain(error) for region, error in errors.items()},
     )
+
+
+def _says_something(fenced: FenceState, state: Evacuation | None) -> bool:
+    """Whether a fence is worth a line: of a Region in service, only that it refuses writes."""
+    return bool(fenced.error or fenced.starts_at or state is None or state.evacuated)

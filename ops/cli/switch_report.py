@@ -13,6 +13,7 @@ from ops.deadline import Limit
 from ops.environment import Environment
 from ops.errors import ExitCode
 from ops.evacuation_item import Evacuation
+from ops.fence import FenceState
 from ops.identity import Identity
 from ops.switch import SwitchChange
 from ops.switch_timing import timing_of
@@ -35,6 +36,7 @@ def result_of(environment: Environment, identity: Identity, *, change: SwitchCha
         environment=environment.name,
         identity=identity.to_json(),
         evacuation=asdict(change.after),
+        fence=change.fence.to_json() if change.fence else None,
         changed=change.changed,
     )
 
@@ -56,6 +58,17 @@ def print_unread(state: Evacuation) -> None:
     """
     for replica, why in state.unread.items():
         console.print(f"The replica in {replica} has not responded: {why}.", style="yellow")
+
+
+def print_fence(state: FenceState | None) -> None:
+    """Print whether a Region refuses writes.
+
+    Args:
+        state: What its own replica says; None where nothing is to be said.
+    """
+    if state:
+        text = str(state)
+        console.print(f"{text[0].upper()}{text[1:]}.", style="yellow" if state.error else None)
 
 
 def restore_line(environment: Environment, region: str) -> str:

@@ -9,6 +9,7 @@ from ops import switch
 from ops.drill.fault import DrillFault
 from ops.environment import Environment
 from ops.errors import OpsError, explain
+from ops.fence import When
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,12 @@ class SwitchFault(DrillFault):
     def inject(self, environment: Environment) -> None:
         """Inject it."""
         change = switch.evacuate(
-            environment, self.region, reason="failover drill", writer=self.id, kind="drill"
+            environment,
+            self.region,
+            reason="failover drill",
+            writer=self.id,
+            kind="drill",
+            fence_from=When.AFTER_DNS,
         )
         if not change.changed:
             raise OpsError(

@@ -17,6 +17,7 @@ from ops.verify import (
     certificates,
     dns,
     failback,
+    fence,
     health_checks,
     health_states,
     leftovers,
@@ -34,6 +35,7 @@ from ops.verify.finding import Check, Finding, Outcome, Part, unreadable
 
 CHECKS: tuple[Check, ...] = (
     leftovers.evacuation,
+    fence.state,
     leftovers.faults,
     leftovers.health_function,
     leftovers.weight,

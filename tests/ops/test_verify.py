@@ -124,6 +124,7 @@ def test_the_keys_of_the_report_are_a_contract():
 def test_the_ids_of_the_checks_are_a_contract():
     assert [check.id for check in CHECKS] == [
         "leftover.evacuation",
+        "fence.state",
         "leftover.faults",
         "leftover.health_function",
         "leftover.weight",
@@ -177,7 +178,7 @@ def test_a_total_outage_of_aws_shows_no_traceback(monkeypatch):
             for service in ("acm", "apigateway", "cloudwatch", "dynamodb", "lambda", "route53")
             for region in (EAST, WEST)
         },
-        outputs={"failback": FAILBACK},
+        outputs={"failback": FAILBACK, "fencing": {"after_seconds": 180}},
     )
 
     def unreachable(*_, **__):
