@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TypeVar
 
@@ -164,8 +164,14 @@ def _evacuate(options: argparse.Namespace) -> int:
         console.print(f"{region} of {environment.name} is {with_replicas(change.after)}.")
     else:
         console.print(f"{region} of {environment.name} was {change.before}; nothing was changed.")
+        change = replace(change, fence=fence.read(environment, region))
     print_unread(change.after)
     print_fence(change.fence)
+    if options.fence and not change.changed:
+        console.print(
+            f"--fence {options.fence} was not applied either. To change when {region} refuses "
+            f"writes: python -m ops switch fence {region} {options.fence} {environment.selector}"
+        )
     print_timing(
         environment,
         region,

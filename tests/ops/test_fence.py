@@ -337,6 +337,17 @@ def test_a_forced_evacuation_leaves_the_region_writable_as_it_may_be_the_last(ru
     assert held(EAST) is None
 
 
+def test_a_region_that_is_evacuated_already_keeps_its_fence_and_the_way_to_change_it_is_named(run):
+    run(fenced(), "evacuate", EAST, "--yes", "--fence", "never")
+
+    result, printed = run(fenced(), "evacuate", EAST, "--yes", "--fence", "now")
+
+    assert "nothing was changed. Writes are not refused in us-east-1." in printed
+    assert "python -m ops switch fence us-east-1 now --environment production" in printed
+    assert result.members["changed"] is False
+    assert held(EAST) is None
+
+
 def test_fence_without_the_setting_is_refused_before_anything_is_evacuated(run):
     for arguments in (["evacuate", EAST, "--yes", "--fence", "now"], ["fence", EAST, "now"]):
         with pytest.raises(UsageError, match="does not fence writes"):
