@@ -224,7 +224,6 @@ def change(environment: Environment, region: str, when: When) -> FenceState:
             items.rewrite, environment, state, replica, fence_after=fence_after, create=False
         )
         for replica, state in evacuated.items()
-        if state.writer == first.writer
     }
     if fence_after and region in found and region not in evacuated:
         changing[region] = partial(

@@ -193,6 +193,8 @@ def test_a_region_that_served_and_fails_over_is_evacuated_until_it_is_restored()
     assert item["evacuated_by"].startswith("failover, in ")
     assert item["reason"] == "failed over; failback is manual"
     assert item["kind"] == "failover"
+    # AND it refuses writes at once, where writes are fenced
+    assert item["fence_after"] == item["evacuated_at"]
     assert item["writer"].startswith("failover-2026-01-31T00:00:")
     # AND it stays so, also when it was answered for lack of another
     assert set(world.rounds(60)[FIRST]) == {200}

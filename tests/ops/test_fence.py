@@ -199,6 +199,15 @@ def test_a_region_that_is_not_evacuated_cannot_be_fenced():
     assert held(EAST) is held(WEST) is None
 
 
+def test_of_two_evacuations_that_replication_has_not_joined_both_are_fenced_as_they_are():
+    hold(EAST, writer="switch-1", reason="fire")
+    hold(WEST, writer="switch-2", reason="flood")
+
+    assert fence.change(fenced(), EAST, When.NOW).is_up
+    assert [held(region)["reason"] for region in (EAST, WEST)] == ["fire", "flood"]
+    assert all(held(region)["fence_after"] for region in (EAST, WEST))
+
+
 def test_a_fence_is_not_changed_of_an_evacuation_that_followed():
     """It was read, then another took its place."""
     switch.evacuate(fenced(), EAST)
