@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from rich.console import Console
@@ -21,11 +22,18 @@ from ops.errors import ExitCode, OpsError
 from ops.folders import DEFAULT_FOLDER
 from ops.terraform import Progress as TerraformProgress
 from sandbox import lifecycle as local
+from sandbox.emulator.capacity import COLD_START_SECONDS
 from sandbox.interrupts import deferred
 from sandbox.listener import port_number
 from sandbox.programs import check_free
 from sandbox.replication.lag import DEFAULT_MEDIAN_SECONDS, P99_OF_MEDIAN
-from sandbox.validation import lag_seconds, speed_factor
+from sandbox.validation import (
+    cold_start_seconds,
+    lag_seconds,
+    region_concurrency,
+    region_throttle,
+    speed_factor,
+)
 from sandbox.workspace import PAGE, VARIABLE, Ports, Workspace
 
 console = Console(highlight=False, soft_wrap=True)
@@ -88,6 +96,8 @@ def parser() -> argparse.ArgumentParser:
         help="how long a write takes to another Region on AWS: the median, 1 %% take "
         f"{P99_OF_MEDIAN:g} times as long; 0 for none (default: {DEFAULT_MEDIAN_SECONDS:g})",
     )
+    for option, (metavar, type, meaning) in _CAPACITY_OPTIONS.items():
+        up.add_argument(option, metavar=metavar, type=type, action="append", help=meaning)
     add("status", _status, "show what runs and how to call it")
     resolve = add("resolve", _resolve, "ask the local Route 53 for an address, as a customer would")
     resolve.add_argument("name", nargs="?", help="name to resolve (default: the API's)")
@@ -108,6 +118,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(parser(), arguments)
 
 
+def _checked(read: Callable[[str], object], text: str) -> str:
+    """An argument of the emulator as it is, once it is found to be valid."""
+    read(text)
+    return text
+
+
 _EMULATOR_OPTIONS = {
     "--iam-enforced": "check signatures and evaluate IAM policies, as AWS does",
     "--lenient": "take requests that do not fit AWS's service models, which AWS refuses",
@@ -122,11 +138,35 @@ _PORT_MEANINGS = {
 }
 
 
+_CAPACITY_OPTIONS: dict[str, tuple[str, Callable[[str], str], str]] = {
+    "--cold-start": (
+        "SECONDS",
+        partial(_checked, cold_start_seconds),
+        "how long a new environment of a function takes to start on AWS "
+        f"(default: {COLD_START_SECONDS:g})",
+    ),
+    "--lambda-concurrency": (
+        "REGION=N",
+        partial(_checked, region_concurrency),
+        "how many invocations a Region runs at once, for example us-west-2=10 (default: 1000)",
+    ),
+    "--api-throttle": (
+        "REGION=RATE/BURST",
+        partial(_checked, region_throttle),
+        "requests a second, and at once, that all APIs of a Region take together, for example "
+        "us-west-2=100/50 (default: AWS's default quotas)",
+    ),
+}
+"""Options of the emulator with values: `{option: (metavar, type, meaning)}`."""
+
+
 def _emulator_options(options: argparse.Namespace) -> tuple[str, ...]:
-    return tuple(
-        option
-        for option in _EMULATOR_OPTIONS
-        if getattr(options, option.removeprefix("--").replace("-", "_"))
+    def given(option: str) -> Any:
+        return getattr(options, option.removeprefix("--").replace("-", "_"))
+
+    return (
+        *(option for option in _EMULATOR_OPTIONS if given(option)),
+        *(f"{option}={value}" for option in _CAPACITY_OPTIONS for value in given(option) or ()),
     )
 
 

@@ -16,6 +16,7 @@ from constructs_lib.outputs import Outputs
 from ops.errors import OpsError, program_failure
 from ops.folders import REPOSITORY
 from ops.processes import Program, end, start
+from sandbox.emulator.capacity import COLD_START_SECONDS
 from sandbox.listener import HOST, listen
 from sandbox.region_endpoints.config import Config, Region, region_address
 from sandbox.replication.lag import DEFAULT_MEDIAN_SECONDS
@@ -39,7 +40,7 @@ def start_aws(
         workspace: Where it is noted.
         ports: Its port, and those of the other programs.
         speed: How much faster than AWS replication, health checks and DNS shall run.
-        emulator_options: More options of its command line.
+        emulator_options: More options of its command line, which win over what is set here.
         replication_lag: Median seconds that a write takes to another Region on AWS.
 
     Returns:
@@ -56,7 +57,8 @@ def start_aws(
         workspace, sandbox, "aws",
         [
             *("sandbox.emulator", "--port", str(ports.aws), "--dns-port", str(ports.dns)),
-            *("--replication-lag", str(replication_lag), "--speed", str(speed), *emulator_options),
+            *("--replication-lag", str(replication_lag), "--speed", str(speed)),
+            *("--cold-start", str(COLD_START_SECONDS), *emulator_options),
         ],
         f"{sandbox.endpoint_url}/_ministack/ready",
     )  # fmt: skip

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidationError
 
+from constructs_lib.settings.regions import REGIONS
+
 
 def _ipv4_loopback(address: str) -> str:
     if not IPv4Address(address).is_loopback:
@@ -51,6 +53,7 @@ def speed_factor(text: str) -> float:
 
 
 LONGEST_LAG_SECONDS = 3600
+LONGEST_COLD_START_SECONDS = 60
 
 
 def lag_seconds(text: str) -> float:
@@ -72,6 +75,70 @@ def lag_seconds(text: str) -> float:
             "for example 0.5"
         )
     return seconds
+
+
+def cold_start_seconds(text: str) -> float:
+    """Read from a command line how long a new environment of a function takes to start.
+
+    Args:
+        text: The argument.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not such a time.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_COLD_START_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}; give seconds on AWS from 0 to {LONGEST_COLD_START_SECONDS}, for "
+            "example 0.14"
+        )
+    return seconds
+
+
+def region_concurrency(text: str) -> tuple[str, dict[str, float]]:
+    """Read from a command line how many invocations a Region runs at once.
+
+    Args:
+        text: The argument, `REGION=N`.
+
+    Returns:
+        The Region, and its limit by name.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not of that form.
+    """
+    region, _, number = text.partition("=")
+    if region not in REGIONS or not (number.isascii() and number.isdigit()):
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}; give a Region and a whole number of 0 or more, for example us-west-2=10"
+        )
+    return region, {"lambda_concurrency": int(number)}
+
+
+def region_throttle(text: str) -> tuple[str, dict[str, float]]:
+    """Read from a command line how many requests all APIs of a Region take together.
+
+    Args:
+        text: The argument, `REGION=RATE/BURST`.
+
+    Returns:
+        The Region, and its limits by name.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not of that form.
+    """
+    region, _, limits = text.partition("=")
+    rate, _, burst = limits.partition("/")
+    numbers = (rate, burst)
+    if region not in REGIONS or not all(each.isascii() and each.isdigit() for each in numbers):
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}; give a Region, requests a second and a burst, whole numbers of 0 or "
+            "more, for example us-west-2=100/50"
+        )
+    return region, {"api_requests_per_second": float(rate), "api_burst": int(burst)}
 
 
 def reasons(error: ValidationError) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 FAULTS_PATH = "/_local/faults"
 """Where it takes faults of tables, for the Region endpoints' fault-injection API."""
+CAPACITY_PATH = "/_local/capacity"
+"""Where it shows how much of each Region's capacity is in use, and takes quotas."""
 REPLICATION_PATH = "/_local/replication"
 """Where it lists the writes that have not arrived in other Regions yet."""
 

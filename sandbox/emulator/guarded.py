@@ -9,13 +9,15 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sandbox.emulator import FAULTS_PATH, REPLICATION_PATH
+from sandbox.emulator import CAPACITY_PATH, FAULTS_PATH, REPLICATION_PATH
 from sandbox.emulator.patches.addressing import is_api_host
 from sandbox.request_guard import host_name, refusal
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-_OWN_PATHS = (FAULTS_PATH, REPLICATION_PATH, "/_ministack/", "/_localstack/", "/_aws/")
+_OWN_PATHS = (
+    CAPACITY_PATH, FAULTS_PATH, REPLICATION_PATH, "/_ministack/", "/_localstack/", "/_aws/",
+)  # fmt: skip
 """Control APIs of the emulator; API Gateway never has them."""
 
 

@@ -12,12 +12,26 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ops.errors import ExitCode, OpsError
-from sandbox.emulator import authorization, faults, patches, process_environment, replication
+from sandbox.emulator import (
+    authorization,
+    capacity,
+    capacity_api,
+    faults,
+    patches,
+    process_environment,
+    replication,
+)
 from sandbox.emulator.guarded import guarded
 from sandbox.emulator.strict import StrictServices
 from sandbox.emulator.throttling import ThrottledServices
 from sandbox.listener import HOST, listen, port_number
-from sandbox.validation import lag_seconds, speed_factor
+from sandbox.validation import (
+    cold_start_seconds,
+    lag_seconds,
+    region_concurrency,
+    region_throttle,
+    speed_factor,
+)
 
 _GRACE_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 3600.0
@@ -45,6 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 iam_enforced=options.iam_enforced,
                 folder=folder,
                 dns_port=options.dns_port,
+            )
+            capacity.in_use.configure(
+                limits=_limits(options.lambda_concurrency + options.api_throttle),
+                cold_start_seconds=options.cold_start,
+                speed=options.speed,
             )
             _serve(
                 listener,
@@ -95,7 +114,30 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="F",
         type=speed_factor,
         default=1.0,
-        help="how much faster than AWS replication runs (default: 1)",
+        help="how much faster than AWS replication, cold starts and rates are (default: 1)",
+    )
+    parser.add_argument(
+        "--cold-start",
+        metavar="SECONDS",
+        type=cold_start_seconds,
+        default=0.0,
+        help="how long a new environment of a function takes to start on AWS (default: 0)",
+    )
+    parser.add_argument(
+        "--lambda-concurrency",
+        metavar="REGION=N",
+        type=region_concurrency,
+        action="append",
+        default=[],
+        help="how many invocations a Region runs at once (default: 1000)",
+    )
+    parser.add_argument(
+        "--api-throttle",
+        metavar="REGION=RATE/BURST",
+        type=region_throttle,
+        action="append",
+        default=[],
+        help="requests a second, and at once, that all APIs of a Region take (default: AWS's)",
     )
     checks = parser.add_mutually_exclusive_group()
     checks.add_argument(
@@ -114,6 +156,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="MiniStack as it is, to see how it differs from AWS",
     )
     return parser.parse_args(arguments)
+
+
+def _limits(changed: Sequence[tuple[str, dict[str, float]]]) -> dict[str, capacity.Limits]:
+    """Quotas of the Regions that the command line names."""
+    limits: dict[str, capacity.Limits] = {}
+    for region, values in changed:
+        before = limits.get(region) or capacity.default_limits(region)
+        limits[region] = before.with_values(values)
+    return limits
 
 
 def _serve(
@@ -137,6 +188,7 @@ def _serve(
     if patched:
         tables = replication.install(lag_seconds=lag_seconds, speed=speed)
         application = faults.install(application, tables)
+        application = capacity_api.CapacityApi(application, capacity.in_use)
     print(f"local AWS: http://{host}:{port}", flush=True)
     asyncio.run(_run(guarded(application), listener))
 

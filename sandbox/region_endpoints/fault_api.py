@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 
 from ops.errors import OpsError
 from ops.fault_injection import LOCAL_AWS_KINDS, Fault, FaultError, InjectedFault
-from sandbox.emulator import FAULTS_PATH, REPLICATION_PATH
+from sandbox.emulator import CAPACITY_PATH, FAULTS_PATH, REPLICATION_PATH
+from sandbox.emulator.capacity import Limits
 from sandbox.http_server import Request, RequestError, Response
 from sandbox.region_endpoints.faults import Faults
 from sandbox.region_endpoints.region_endpoint import RegionEndpoint
@@ -73,6 +74,14 @@ class FaultApi:
                 except OpsError as error:
                     raise RequestError(502, error.args[0]) from error
                 return Response.of(200, json.loads(discarded))
+            case "GET", ["capacity"]:
+                return await self._capacity("GET", "", "show its capacity")
+            case "PUT", ["capacity", region] if region in self._endpoints:
+                try:
+                    Limits().with_values(request.json())
+                except ValueError as error:
+                    raise RequestError(400, str(error)) from error
+                return await self._capacity("PUT", f"/{region}", "change it", request.body or b"")
             case "POST", ["faults"]:
                 return await self._inject(request)
             case "DELETE", ["faults", id]:
@@ -81,9 +90,17 @@ class FaultApi:
                 raise RequestError(404, f"no fault {id} is injected")
         allowed = (
             "GET /faults, POST /faults, DELETE /faults/{id}, GET /replication, "
-            "DELETE /replication/{region}, GET /ready"
+            "DELETE /replication/{region}, GET /capacity, PUT /capacity/{region}, GET /ready"
         )
         raise RequestError(404, f"no {method} {path}; there are {allowed}")
+
+    async def _capacity(self, method: str, path: str, done: str, body: bytes = b"") -> Response:
+        """Show or change what a Region serves at once."""
+        try:
+            found = await self._call(method, CAPACITY_PATH + path, done, body)
+        except OpsError as error:
+            raise RequestError(502, error.args[0]) from error
+        return Response.of(200, json.loads(found))
 
     async def _inject(self, request: Request) -> Response:
         data = request.json()

@@ -243,6 +243,40 @@ def test_a_speed_that_route_53_cannot_run_at_is_refused_with_the_fix(workspace, 
     assert not workspace.folder.exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "fix"),
+    [
+        ("--cold-start=-1", "give seconds on AWS from 0 to 60"),
+        ("--cold-start=61", "give seconds on AWS from 0 to 60"),
+        ("--lambda-concurrency=10", "give a Region and a whole number of 0 or more"),
+        ("--lambda-concurrency=us-west-9=10", "for example us-west-2=10"),
+        ("--lambda-concurrency=us-west-2=many", "for example us-west-2=10"),
+        ("--api-throttle=us-west-2=100", "for example us-west-2=100/50"),
+        ("--api-throttle=us-west-2=a/b", "for example us-west-2=100/50"),
+    ],
+)
+def test_a_capacity_that_cannot_be_is_refused_with_the_fix(workspace, option, fix, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["up", option, "--folder", str(workspace.folder)])
+
+    assert ended.value.code == ExitCode.USAGE
+    assert fix in capsys.readouterr().err
+    assert not workspace.folder.exists()
+
+
+def test_a_running_sandbox_takes_no_other_capacity(workspace, monkeypatch, capsys):
+    # A running sandbox without programs: only what it was started with is asked.
+    running = Sandbox(Ports(), 10.0, {}, ("--lambda-concurrency=us-west-2=10",))
+    monkeypatch.setattr(Workspace, "running", lambda _: running)
+
+    options = ["--lambda-concurrency=us-west-2=10", "--lambda-concurrency=us-east-1=5"]
+    code = main(["up", *options, "--folder", str(workspace.folder)])
+
+    assert code == ExitCode.USAGE
+    error = capsys.readouterr().err
+    assert "runs without --lambda-concurrency=us-east-1=5, which it takes at its start" in error
+
+
 def test_ports_that_are_used_are_not_chosen(monkeypatch):
     chosen = Ports.free()
     others = iter([chosen.aws, chosen.aws, chosen.aws + len(fields(Ports))])

@@ -14,6 +14,7 @@ from ops.errors import OpsError
 from sandbox.emulator.patches import (
     addressing,
     api_gateway,
+    capacity,
     cloudwatch,
     cross_origin,
     deployments,
@@ -55,12 +56,19 @@ PATCHES: tuple[Callable[[], None], ...] = (
     dynamodb.protected_replica_is_not_deleted,
     functions.invocations_are_counted,
     functions.environments_of_a_function_start_one_at_a_time,
-    functions.reserved_concurrency_leaves_a_minimum,
+    capacity.reserved_concurrency_leaves_a_minimum,
+    capacity.invocations_use_the_capacity_of_their_region,
+    capacity.account_settings_are_those_of_the_region,
+    capacity.api_throttles_have_an_account_behind_them,
+    # After the count of invocations, which counts what is throttled as that.
+    capacity.throttled_function_is_an_error_of_the_api,
     versions.version_is_named_by_its_number,
     versions.alias_points_to_versions_that_exist,
     versions.reserved_concurrency_limits_every_version,
     # After the count of invocations, which reads what it chooses.
     versions.alias_routes_by_weight,
+    # After the checks of an alias: it refuses more.
+    capacity.provisioned_concurrency_is_allocated_in_time,
     # After the choice of a version: the permission is on the alias.
     permissions.api_gateway_needs_permission,
     permissions.each_qualifier_has_its_policy,

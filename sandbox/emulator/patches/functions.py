@@ -12,9 +12,6 @@ from sandbox.emulator.patches.versions import invoked
 
 _OUTPUT_WAIT_SECONDS = 0.005
 _START_POLL_SECONDS = 0.005
-_CONCURRENT_EXECUTIONS = 1000
-"""AWS's default quota of an account in a Region."""
-_UNRESERVED_AT_LEAST = 100
 
 
 def invocations_are_counted() -> None:
@@ -58,36 +55,6 @@ def invocations_are_counted() -> None:
 
     replace(gateway, "_call_lambda_raw", calling)
     replace(functions, "_emit_lambda_metrics", counting)
-
-
-def reserved_concurrency_leaves_a_minimum() -> None:
-    """Reserved concurrency leaves 100 executions for the functions that reserve none.
-
-    AWS: 400 InvalidParameterValueException; the function that it was for exists by then.
-    MiniStack 1.5.33: reserves any number.
-
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
-    """
-    functions, responses = module("services.lambda_svc"), module("core.responses")
-
-    def reserving(original: Any) -> Any:
-        def put_function_concurrency(name: str, data: dict[str, Any]) -> Any:
-            others = [each for each in functions._functions if each != name]
-            reserved = sum(functions._functions[each].get("concurrency") or 0 for each in others)
-            wanted = data.get("ReservedConcurrentExecutions", 0)
-            if wanted and reserved + wanted > _CONCURRENT_EXECUTIONS - _UNRESERVED_AT_LEAST:
-                return responses.error_response_json(
-                    "InvalidParameterValueException",
-                    "Specified ReservedConcurrentExecutions for function decreases account's "
-                    "UnreservedConcurrentExecution below its minimum value of "
-                    f"[{_UNRESERVED_AT_LEAST}].",
-                    400,
-                )
-            return original(name, data)
-
-        return put_function_concurrency
-
-    replace(functions, "_put_function_concurrency", reserving)
 
 
 def function_without_output_is_not_waited_for() -> None:
@@ -140,24 +107,33 @@ def environments_of_a_function_start_one_at_a_time() -> None:
 
 def _count(function_name: str, metric: str, happened: bool) -> None:
     dimensions = {"FunctionName": function_name}
-    _count_with(dimensions, metric, happened)
+    record(dimensions, metric, happened)
     if what := invoked.get():
         dimensions = {**dimensions, "Resource": f"{function_name}:{what.qualifier}"}
-        _count_with(dimensions, metric, happened)
+        record(dimensions, metric, happened)
         if what.qualifier != what.version:
-            _count_with({**dimensions, "ExecutedVersion": what.version}, metric, happened)
+            record({**dimensions, "ExecutedVersion": what.version}, metric, happened)
 
 
-def _count_with(dimensions: dict[str, str], metric: str, happened: bool) -> None:
+def record(dimensions: dict[str, str], metric: str, value: float) -> None:
+    """Add a value to one of Lambda's metrics, in the Region of the request.
+
+    Args:
+        dimensions: `{name: value}`.
+        metric: Its name.
+        value: The value.
+    """
     cloudwatch: Any = module("services.cloudwatch")
     points = cloudwatch._metric_bucket(("AWS/Lambda", metric, cloudwatch._dims_key(dimensions)))
     minute = time.time() // 60 * 60
     if not points or points[-1]["Timestamp"] != minute:
         points.append({"Timestamp": minute, "Unit": "Count", "Dimensions": dimensions})
-    counted = points[-1].get("_stat", {"SampleCount": 0, "Sum": 0, "Minimum": 1, "Maximum": 0})
+    counted = points[-1].get("_stat")
+    if counted is None:
+        counted = {"SampleCount": 0, "Sum": 0, "Minimum": value, "Maximum": value}
     points[-1]["_stat"] = {
         "SampleCount": counted["SampleCount"] + 1,
-        "Sum": counted["Sum"] + happened,
-        "Minimum": min(counted["Minimum"], happened),
-        "Maximum": max(counted["Maximum"], happened),
+        "Sum": counted["Sum"] + value,
+        "Minimum": min(counted["Minimum"], value),
+        "Maximum": max(counted["Maximum"], value),
     }

@@ -22,6 +22,7 @@ from sandbox.emulator import patches
 from sandbox.emulator.patches import (
     addressing,
     api_gateway,
+    capacity,
     cloudwatch,
     cross_origin,
     deployments,
@@ -423,6 +424,10 @@ def test_refusal_without_validation_leaves_the_variable_empty(patched):
     }
 
 
+THROTTLED = (429, 500)
+"""Of a function behind an API: MiniStack's answer, and AWS's, which is observed by itself."""
+
+
 @observes(functions.invocations_are_counted)
 def see_count_of_invocations(aws):
     function = aws.echo_function("us-west-2", Publish=True)
@@ -438,7 +443,7 @@ def see_count_of_invocations(aws):
     aws.client("lambda", "us-west-2").put_function_concurrency(
         FunctionName=name, ReservedConcurrentExecutions=0
     )
-    assert aws.call_api(api, "/v1/thing").status_code == 429
+    assert aws.call_api(api, "/v1/thing").status_code in THROTTLED
 
     def counted(metric, **dimensions):
         now = datetime.now(UTC)
@@ -550,7 +555,7 @@ def see_limit_of_an_alias(aws):
     client = aws.client("lambda")
 
     client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
-    assert aws.call_api(api, "/v1/thing").status_code == 429
+    assert aws.call_api(api, "/v1/thing").status_code in THROTTLED
     client.delete_function_concurrency(FunctionName=name)
     assert aws.call_api(api, "/v1/thing").status_code == 200
 
@@ -1219,7 +1224,7 @@ def see_environments_of_a_function_that_starts(aws):
         assert len(set(pool.map(environment, range(8)))) < 4
 
 
-@observes(functions.reserved_concurrency_leaves_a_minimum)
+@observes(capacity.reserved_concurrency_leaves_a_minimum)
 def see_concurrency_that_reserves_all(aws):
     # In a Region of its own: what others reserve counts, too.
     client = aws.client("lambda", "eu-north-1")
@@ -1238,6 +1243,89 @@ def see_concurrency_that_reserves_all(aws):
     finally:
         for function in (ones, others):
             client.delete_function_concurrency(**function)
+
+
+@observes(capacity.invocations_use_the_capacity_of_their_region)
+def see_concurrency_of_a_region(aws):
+    function = aws.echo_function("eu-west-3", Publish=True).rpartition(":")[2]
+    aws.client("lambda", "eu-west-3").invoke(FunctionName=function, Payload=b'{"headers": {}}')
+
+    found = aws.client("cloudwatch", "eu-west-3").get_metric_statistics(
+        Namespace="AWS/Lambda", MetricName="ConcurrentExecutions", Statistics=["Maximum"],
+        StartTime=time.time() - 7200, EndTime=time.time() + 60, Period=3600,
+    )["Datapoints"]  # fmt: skip
+
+    assert {point["Maximum"] for point in found} == {1}
+
+
+@observes(capacity.account_settings_are_those_of_the_region)
+def see_quota_of_lambda(aws):
+    client = aws.client("lambda", "eu-west-2")
+    function = aws.echo_function("eu-west-2").rpartition(":")[2]
+    client.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=25)
+
+    found = client.get_account_settings()["AccountLimit"]
+
+    assert (found["ConcurrentExecutions"], found["UnreservedConcurrentExecutions"]) == (1000, 975)
+
+
+@observes(capacity.throttled_function_is_an_error_of_the_api)
+def see_response_for_a_throttled_function(aws):
+    function = aws.echo_function("us-west-2")
+    api = aws.rest_api("us-west-2", uri=proxy("us-west-2", function))
+    aws.client("lambda", "us-west-2").put_function_concurrency(
+        FunctionName=function.rpartition(":")[2], ReservedConcurrentExecutions=0
+    )
+
+    answer = aws.call_api(api, "/v1/thing")
+
+    assert (answer.status_code, answer.json()["message"].strip()) == (500, "Internal server error")
+
+
+@observes(capacity.api_throttles_have_an_account_behind_them)
+def see_throttle_of_an_account(aws):
+    found = [
+        aws.client("apigateway", region).get_account()["throttleSettings"]
+        for region in ("us-east-1", "eu-south-1")
+    ]
+
+    assert found == [
+        {"rateLimit": 10_000.0, "burstLimit": 5_000},
+        {"rateLimit": 2_500.0, "burstLimit": 1_250},
+    ]
+
+
+@observes(capacity.provisioned_concurrency_is_allocated_in_time)
+def see_provisioned_concurrency(aws):
+    # In a Region of its own: what others reserve counts, too.
+    client = aws.client("lambda", "ap-south-1")
+    name = aws.echo_function("ap-south-1", Publish=True).rpartition(":")[2]
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+
+    def provision(number, qualifier="live"):
+        return client.put_provisioned_concurrency_config(
+            FunctionName=name, Qualifier=qualifier, ProvisionedConcurrentExecutions=number
+        )
+
+    def point(version, **weights):
+        client.update_alias(
+            FunctionName=name, Name="live", FunctionVersion=version,
+            RoutingConfig={"AdditionalVersionWeights": weights},
+        )  # fmt: skip
+
+    # An alias with a weight can have none, and one that has some can get no weight.
+    aws.publish("ap-south-1", name, ANSWER.format("two"))
+    point("1", **{"2": 0.1})
+    assert code_of(provision, number=1) == "InvalidParameterValueException"
+    point("1")
+    assert provision(2)["Status"] == "IN_PROGRESS"
+    assert code_of(point, version="1", **{"2": 0.1}) == "InvalidParameterValueException"
+    # It is taken from the account, of which 100 stay, or from what is reserved.
+    assert code_of(provision, number=901) == "InvalidParameterValueException"
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=3)
+    assert code_of(provision, number=4) == "InvalidParameterValueException"
+    reserve = {"FunctionName": name, "ReservedConcurrentExecutions": 1}
+    assert code_of(client.put_function_concurrency, **reserve) == "InvalidParameterValueException"
 
 
 @observes(functions.function_without_output_is_not_waited_for)

@@ -253,6 +253,36 @@ def test_what_is_pending_is_what_the_local_aws_says(endpoints, upstream):
     assert upstream.last.startswith(b"GET /_local/replication HTTP")
 
 
+def test_quotas_of_a_region_are_shown_and_changed_by_the_local_aws(endpoints, upstream):
+    body = json.dumps({EAST: {"running": 0}}).encode()
+    upstream.reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    limits = {"lambda_concurrency": 10}
+
+    assert call(endpoints, "GET", "/capacity") == (200, {EAST: {"running": 0}})
+    assert upstream.last.startswith(b"GET /_local/capacity HTTP")
+    assert call(endpoints, "PUT", f"/capacity/{EAST}", limits)[0] == 200
+    assert upstream.last.startswith(b"PUT /_local/capacity/us-east-1 HTTP")
+    assert json.loads(upstream.last.partition(b"\r\n\r\n")[2]) == limits
+
+
+@pytest.mark.parametrize(
+    ("path", "limits", "refused"),
+    [
+        ("/capacity/us-west-9", {}, (404, "no PUT /capacity/us-west-9")),
+        (f"/capacity/{EAST}", {"lambda": 1}, (400, "lambda: unknown; there are lambda_concurren")),
+        (f"/capacity/{EAST}", {"api_burst": -1}, (400, "api_burst: got -1; a whole number of 0")),
+        (f"/capacity/{EAST}", [1], (400, "got [1]; an object of lambda_concurrency")),
+    ],
+)
+def test_quotas_that_cannot_be_are_refused_with_what_is_allowed(
+    endpoints, upstream, path, limits, refused
+):
+    status, found = call(endpoints, "PUT", path, limits)
+
+    assert (status, found["message"][: len(refused[1])]) == refused
+    assert upstream.requests == []
+
+
 def test_what_no_fault_holds_back_is_waited_for(endpoints, upstream):
     def pending(writes, paused):
         direction = Direction(EAST, WEST, writes, float(writes), paused)
