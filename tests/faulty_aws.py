@@ -24,6 +24,11 @@ FEW, MANY = 40, 300
 """Seeds of the exhaustive tests, and of `make soak`; each takes a third of a second."""
 EMPTY = {"locations": [], "observations": [], "next_cursor": None}
 URL = "https://aws.example"
+PROVISIONED = {
+    "Status": "READY",
+    "RequestedProvisionedConcurrentExecutions": 2,
+    "AvailableProvisionedConcurrentExecutions": 2,
+}
 KEY = "a-customers-key-1234567890"
 HARMLESS = ("throttled", "denied", "slow", "unreachable", "broken")
 """Faults that say nothing of the environment."""
@@ -242,6 +247,7 @@ class Reserved(dict[str, int]):
             get_alias={"Name": "live", "FunctionVersion": "7"},
             get_account_settings={"AccountLimit": {"ConcurrentExecutions": 1000}},
             get_function_concurrency=get,
+            get_provisioned_concurrency_config=PROVISIONED,
             put_function_concurrency=put,
             delete_function_concurrency=delete,
         )
@@ -302,7 +308,7 @@ def services(region: str, table: Table, reserved: Reserved) -> dict[str, Any]:
             get_gateway_responses={"items": []},
             get_stage={"tracingEnabled": True},
             get_account={"throttleSettings": {"rateLimit": 10000.0, "burstLimit": 5000}},
-            get_rest_api={"securityPolicy": "TLS_1_0"},
+            get_rest_api={"name": "weather", "securityPolicy": "TLS_1_0"},
             get_domain_name={"securityPolicy": "TLS_1_2"},
             get_usage_plans={"items": [plan]},
             get_usage_plan_keys={"items": [{"id": key_id}]},
@@ -320,7 +326,15 @@ def services(region: str, table: Table, reserved: Reserved) -> dict[str, Any]:
             },
         ),
         "cloudwatch": Model(
-            get_metric_statistics={"Datapoints": [{"Timestamp": datetime.now(UTC), "Minimum": 1.0}]}
+            get_metric_statistics={
+                "Datapoints": [{"Timestamp": datetime.now(UTC), "Minimum": 1.0}]
+            },
+            get_metric_data=lambda MetricDataQueries, **_: {  # noqa: N803
+                "MetricDataResults": [
+                    {"Id": query["Id"], "Timestamps": [datetime.now(UTC)], "Values": [5.0]}
+                    for query in MetricDataQueries
+                ]
+            },
         ),
     }
 

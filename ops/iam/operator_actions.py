@@ -66,6 +66,8 @@ VERIFY = (
         (ANYWHERE,),
         {"StringEquals": {"aws:RequestedRegion": (METRICS_REGION,)}},
     ),
+    # What each Region has used; the action knows no resources.
+    Grant("cloudwatch", "GetMetricData", (ANYWHERE,)),
     Grant("dynamodb", "DescribeTable DescribeContinuousBackups DescribeTimeToLive", (_TABLES,)),
     # Quotas of the account.
     Grant("dynamodb", "DescribeLimits", (ANYWHERE,)),
@@ -75,7 +77,7 @@ VERIFY = (
     # The names end in `*`, so that their aliases and versions are included.
     Grant(
         "lambda",
-        "GetAlias GetFunctionConfiguration GetFunctionConcurrency",
+        "GetAlias GetFunctionConfiguration GetFunctionConcurrency GetProvisionedConcurrencyConfig",
         ("lambda:{function}",),
     ),
     Grant(

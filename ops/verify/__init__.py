@@ -14,6 +14,7 @@ from typing import Any
 from ops.deadline import started
 from ops.environment import Environment
 from ops.verify import (
+    capacity,
     certificates,
     dns,
     failback,
@@ -74,6 +75,9 @@ CHECKS: tuple[Check, ...] = (
     releases.regions,
     releases.unfinished,
     quotas.parity,
+    capacity.headroom,
+    capacity.limits,
+    capacity.provisioned,
     provider.lock,
 )
 """All checks, in the order of their findings."""

@@ -31,7 +31,7 @@ def parity(environment: Environment) -> Iterator[Finding]:
     """
     quotas_of = yield from read_regions(environment, _quotas)
     for region, quotas in quotas_of.items():
-        for other in _taken_over_from(environment, region):
+        for other in taken_over_from(environment, region):
             if other in quotas_of:
                 yield _compared(region, quotas, other, quotas_of[other])
             else:
@@ -42,8 +42,13 @@ def parity(environment: Environment) -> Iterator[Finding]:
                 )
 
 
-def _taken_over_from(environment: Environment, region: str) -> list[str]:
-    """The Regions whose customers a Region serves after their failure."""
+def taken_over_from(environment: Environment, region: str) -> list[str]:
+    """List the Regions whose customers a Region serves after their failure.
+
+    Args:
+        environment: The environment.
+        region: The Region.
+    """
     if environment.outputs.routing_policy == "failover":
         # Whichever Region serves, it serves what the primary does.
         return [environment.primary] if region != environment.primary else []

@@ -326,18 +326,6 @@ class Capacity:
                 ("api", account, region), limits.api_requests_per_second, limits.api_burst, now
             ).take(now)
 
-    def take_token(self, owner: Any, per_second: float, burst: float) -> bool:
-        """Take a token of any other throttle.
-
-        Args:
-            owner: What it belongs to.
-            per_second: Its rate.
-            burst: Its burst.
-        """
-        with self._lock:
-            now = self._clock()
-            return self._bucket(("throttle", owner), per_second, burst, now).take(now)
-
     def describe(self, regions: Iterable[str]) -> dict[str, Any]:
         """Describe what is in use.
 

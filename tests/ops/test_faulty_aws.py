@@ -2,10 +2,11 @@
 
 import json
 import socket
+from datetime import UTC, datetime
 
 import pytest
 from fake_environment import EAST, WEST
-from faulty_aws import HARMLESS, KEY, Schedule
+from faulty_aws import HARMLESS, KEY, PROVISIONED, Schedule
 from faulty_operator import DRILL, ENGAGED, operator, schedules
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from ops.errors import ExitCode
 from ops.processes import Program
 
 pytestmark = pytest.mark.model
+
+NOW = datetime.now(UTC)
 
 
 def failures(document):
@@ -124,6 +127,26 @@ def _quota(aws):
     aws.change("lambda", WEST, get_account_settings={"AccountLimit": {"ConcurrentExecutions": 10}})
 
 
+def _not_provisioned(aws):
+    failed = {**PROVISIONED, "Status": "FAILED", "AvailableProvisionedConcurrentExecutions": 0}
+    aws.change("lambda", WEST, get_provisioned_concurrency_config=failed)
+
+
+def _busy(aws):
+    aws.change("cloudwatch", EAST, get_metric_data=lambda MetricDataQueries, **_: {  # noqa: N803
+        "MetricDataResults": [
+            {"Id": query["Id"], "Timestamps": [NOW], "Values": [2000.0]}
+            for query in MetricDataQueries
+        ]
+    })  # fmt: skip
+
+
+def _throttle(aws):
+    small = {"throttleSettings": {"rateLimit": 0.5, "burstLimit": 1}}
+    for region in (EAST, WEST):
+        aws.change("apigateway", region, get_account=small)
+
+
 def _engaged(aws):
     aws.table.put(ENGAGED)
 
@@ -139,6 +162,7 @@ def _not_replicated(aws):
 BROKEN = (
     *(_concurrency, _record, _unhealthy, _key, _route, _code, _certificate, _backups, _engaged),
     *(_silent, _not_replicated, _replica, _disabled, _quota),
+    *(_not_provisioned, _busy, _throttle),
 )
 
 

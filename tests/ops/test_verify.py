@@ -163,6 +163,9 @@ def test_the_ids_of_the_checks_are_a_contract():
         "release.regions",
         "release.unfinished",
         "quota.parity",
+        "capacity.headroom",
+        "capacity.limits",
+        "capacity.provisioned",
         "provider.lock",
     ]
 

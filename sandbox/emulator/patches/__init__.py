@@ -60,6 +60,7 @@ PATCHES: tuple[Callable[[], None], ...] = (
     capacity.invocations_use_the_capacity_of_their_region,
     capacity.account_settings_are_those_of_the_region,
     capacity.api_throttles_have_an_account_behind_them,
+    capacity.requests_of_an_api_are_counted,
     # After the count of invocations, which counts what is throttled as that.
     capacity.throttled_function_is_an_error_of_the_api,
     versions.version_is_named_by_its_number,

@@ -115,16 +115,19 @@ def _count(function_name: str, metric: str, happened: bool) -> None:
             record({**dimensions, "ExecutedVersion": what.version}, metric, happened)
 
 
-def record(dimensions: dict[str, str], metric: str, value: float) -> None:
-    """Add a value to one of Lambda's metrics, in the Region of the request.
+def record(
+    dimensions: dict[str, str], metric: str, value: float, namespace: str = "AWS/Lambda"
+) -> None:
+    """Add a value to a metric, in the Region of the request.
 
     Args:
         dimensions: `{name: value}`.
         metric: Its name.
         value: The value.
+        namespace: Its namespace.
     """
     cloudwatch: Any = module("services.cloudwatch")
-    points = cloudwatch._metric_bucket(("AWS/Lambda", metric, cloudwatch._dims_key(dimensions)))
+    points = cloudwatch._metric_bucket((namespace, metric, cloudwatch._dims_key(dimensions)))
     minute = time.time() // 60 * 60
     if not points or points[-1]["Timestamp"] != minute:
         points.append({"Timestamp": minute, "Unit": "Count", "Dimensions": dimensions})

@@ -1295,6 +1295,27 @@ def see_throttle_of_an_account(aws):
     ]
 
 
+@observes(capacity.requests_of_an_api_are_counted)
+def see_count_of_requests(aws):
+    api = aws.rest_api("eu-central-1")
+    name = f"counted-{uuid.uuid4().hex[:8]}"
+    aws.client("apigateway", "eu-central-1").update_rest_api(
+        restApiId=api, patchOperations=[{"op": "replace", "path": "/name", "value": name}]
+    )
+    for path in ("/v1/thing", "/v1/thing", "/v1/nothing"):
+        aws.call_api(api, path)
+
+    def counted(metric):
+        points = aws.client("cloudwatch", "eu-central-1").get_metric_statistics(
+            Namespace="AWS/ApiGateway", MetricName=metric, Statistics=["Sum"], Period=3600,
+            Dimensions=[{"Name": "ApiName", "Value": name}, {"Name": "Stage", "Value": "v1"}],
+            StartTime=time.time() - 7200, EndTime=time.time() + 60,
+        )["Datapoints"]  # fmt: skip
+        return sum(point["Sum"] for point in points)
+
+    assert (counted("Count"), counted("4XXError")) == (3, 1)
+
+
 @observes(capacity.provisioned_concurrency_is_allocated_in_time)
 def see_provisioned_concurrency(aws):
     # In a Region of its own: what others reserve counts, too.
