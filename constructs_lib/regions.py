@@ -11,6 +11,7 @@ from constructs_lib.api.operation import Authorization, Operation
 from constructs_lib.api.options import CertificateHome, CustomDomain, HostNames, Logging, Throttling
 from constructs_lib.api.regional_api import RegionalApi
 from constructs_lib.api.web_acl import WebAcl
+from constructs_lib.capacity import provisioned_concurrency
 from constructs_lib.customer_access import customers_of, key_values, plans_of
 from constructs_lib.dynamodb.global_table import GlobalTable
 from constructs_lib.layout import Layout
@@ -140,6 +141,9 @@ def _create_api(regional: Regional, region: str, package: FunctionPackage) -> Re
         kms_key_arn=regional.key_arns.get(region),
         prevent_destroy=settings.table.deletion_protection,
         quiet_operations=regional.quiet_operations,
+        provisioned_concurrency=provisioned_concurrency(
+            settings, region, regional.operations, called_by_checkers=regional.quiet_operations
+        ),
     )
     for operation in regional.operations:
         regional.table.grant(

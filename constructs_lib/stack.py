@@ -12,6 +12,7 @@ from cdktf_cdktf_provider_aws.provider import AwsProvider
 from constructs import Construct
 
 from constructs_lib.api.operation import Operation
+from constructs_lib.capacity import check_capacity
 from constructs_lib.cloudwatch.watched import FailureMetric
 from constructs_lib.customer_access import customers_of
 from constructs_lib.dynamodb.global_table import GlobalTable, Key
@@ -142,6 +143,7 @@ class FailoverApiStack(TerraformStack):
         Raises:
             ValueError: `health_operation` or the one of evacuations is not one of the operations,
                 or a construct rejects a value.
+            SettingsError: `[capacity]` does not fit the operations.
         """
         super().__init__(
             scope, settings.name if settings.layout == "single" else stack_name(settings, ROUTING)
@@ -170,6 +172,7 @@ class FailoverApiStack(TerraformStack):
             else self._fencing(operation)
             for operation in operations
         ]
+        check_capacity(settings, self._operations, called_by_checkers=self._called_by_checkers)
         self.layout = create_layout(self, settings, hint=hints.changes)
         """The stacks, this one among them, and which part is where."""
         self._create_data(partition_key, sort_key)

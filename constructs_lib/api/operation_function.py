@@ -22,6 +22,9 @@ from cdktf_cdktf_provider_aws.lambda_function import (
     LambdaFunctionLoggingConfig,
     LambdaFunctionTracingConfig,
 )
+from cdktf_cdktf_provider_aws.lambda_provisioned_concurrency_config import (
+    LambdaProvisionedConcurrencyConfig,
+)
 from constructs import Construct
 
 from constructs_lib.api.code_bucket import CodeBucket
@@ -53,6 +56,7 @@ class OperationFunction(Construct):
         logging: Logging,
         kms_key_arn: str | None,
         quiet: bool,
+        provisioned_concurrency: int,
         released_by: ReleasedBy,
         tags: Mapping[str, str],
     ) -> None:
@@ -71,6 +75,7 @@ class OperationFunction(Construct):
             logging: How long its log is kept, and whether it sends traces.
             kms_key_arn: Key that encrypts its log; None for the one of CloudWatch Logs.
             quiet: Whether Lambda logs only warnings of its own, instead of two lines a request.
+            provisioned_concurrency: Environments that are kept ready for the alias; 0 for none.
             released_by: Who points the alias to a new version.
             tags: Tags of its resources.
 
@@ -185,4 +190,16 @@ class OperationFunction(Construct):
             )
             if released_by is ReleasedBy.OPERATOR
             else None,
+        )
+        self.provisioned_concurrency = (
+            LambdaProvisionedConcurrencyConfig(
+                self,
+                "provisioned_concurrency",
+                provider=provider,
+                function_name=self.function.id,
+                qualifier=self.alias.name,
+                provisioned_concurrent_executions=provisioned_concurrency,
+            )
+            if provisioned_concurrency
+            else None
         )

@@ -53,6 +53,7 @@ class RegionalApi(Construct):
         kms_key_arn: str | None = None,
         prevent_destroy: bool = False,
         quiet_operations: Collection[str] = (),
+        provisioned_concurrency: Mapping[str, int] | None = None,
         released_by: ReleasedBy = ReleasedBy.TERRAFORM,
         tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -77,6 +78,8 @@ class RegionalApi(Construct):
                 integration or an error response.
             quiet_operations: Names of operations that health checkers call all the time: of these,
                 Lambda logs no start and no end.
+            provisioned_concurrency: `{operation name: environments}` that are kept ready for the
+                functions' alias; none for the others.
             released_by: Who points the functions' alias to a new version.
             tags: Tags of every resource that takes tags, beside the provider's default tags.
 
@@ -119,6 +122,7 @@ class RegionalApi(Construct):
                 logging=logging,
                 kms_key_arn=kms_key_arn,
                 quiet=operation.name in quiet_operations,
+                provisioned_concurrency=(provisioned_concurrency or {}).get(operation.name, 0),
                 released_by=released_by,
                 **common,
             )

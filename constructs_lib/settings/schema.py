@@ -30,6 +30,7 @@ RetentionDays = Literal[
 Source: https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 """
 
+PROVISIONED_MAX = 10_000
 DOMAIN_PATTERN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$"
 EMAIL_PATTERN = r"^[A-Za-z0-9._%+'/=!#&*?^~-]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63}$"
 """Without braces: Terraform would read an expression."""
@@ -331,6 +332,38 @@ class HealthCheckSettings(_Section):
     )
 
 
+class CapacitySettings(_Section):
+    """What a Region has ready before customers come."""
+
+    provisioned_concurrency: int = _setting(
+        "Environments that are kept ready for each function that customers call: none of their "
+        "requests starts one, which takes up to a second. They are billed by the hour.",
+        allowed="a whole number from 0 to 10000; all together leave 100 of concurrency_quota",
+        fix="set about the requests a second of an operation times the seconds that one takes, for "
+        "example provisioned_concurrency = 2",
+        default=0,
+        ge=0,
+        le=PROVISIONED_MAX,
+    )
+    operations: dict[str, Annotated[int, Field(ge=0, le=PROVISIONED_MAX)]] = _setting(
+        "The same for single operations, in the place of provisioned_concurrency.",
+        allowed="a whole number from 0 to 10000 for each, by the name of the operation; not above "
+        "what is reserved for it",
+        fix="for example operations = { get_weather = 20 }",
+        default={},
+    )
+    concurrency_quota: int = _setting(
+        "Lambda's quota of concurrent executions of the account in this Region: what is reserved "
+        "and provisioned must leave 100 of it. It sets nothing; verify compares quotas.",
+        # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+        allowed="a whole number from 1 to 1000000",
+        fix="see aws lambda get-account-settings --region REGION",
+        default=1000,
+        ge=1,
+        le=1_000_000,
+    )
+
+
 class EncryptionSettings(_Section):
     """Encryption at rest of data and logs."""
 
@@ -506,6 +539,13 @@ class Settings(_Section):
         allowed="a table",
         fix="write [health_check]",
         default=HealthCheckSettings(),
+    )
+    capacity: dict[str, CapacitySettings] = _setting(
+        "What single Regions have ready before customers come, such as the secondary before a "
+        "failover, by Region.",
+        allowed="tables [capacity.<region>], each of one of regions",
+        fix="for example [capacity.us-west-2] with provisioned_concurrency = 2",
+        default={},
     )
     encryption: EncryptionSettings = _setting(
         "Encryption at rest.",

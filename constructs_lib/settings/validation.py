@@ -52,6 +52,7 @@ def cross_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
         _table(values, "backend"), regions, regional=values.get("layout") == "regional"
     )
     yield from _quota_violations(_table(values, "api"), regions)
+    yield from _capacity_violations(_table(values, "capacity"), regions)
     yield from _plan_violations(_table(values, "plans"), _table(values, "api"))
     yield from _customer_violations(values.get("customers"), _table(values, "plans"))
     yield from _tag_violations(_table(values, "tags"))
@@ -231,6 +232,16 @@ def _quota_violations(api: Mapping[str, Any], regions: Sequence[str]) -> Iterato
                 f"at most {quota} with {smaller} among the regions",
                 "lower it: a Region that takes over must serve as much as the one that is lost",
             )  # fmt: skip
+
+
+def _capacity_violations(
+    capacity: Mapping[str, Any], regions: Sequence[str]
+) -> Iterator[Violation]:
+    for region in sorted(capacity.keys() - set(regions)):
+        yield Violation(
+            f"capacity.{region}", f"got a capacity of {region}, which is none of regions",
+            f"one of: {', '.join(regions)}", "remove it, or name the Region as regions does",
+        )  # fmt: skip
 
 
 def _plan_violations(plans: Mapping[str, Any], api: Mapping[str, Any]) -> Iterator[Violation]:

@@ -4,17 +4,21 @@ Terraform publishes versions; in stacks that this tool deploys, it leaves the al
 """
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 from ops.deploy.serving import regions_of
 from ops.environment import Environment
 from ops.errors import OpsError
 from ops.stacks import STACK_FILE
 from ops.verify.api_gateway import routes_of
+from ops.verify.capacity import NOT_PROVISIONED
 
 ERROR_SHARE = 0.01
 """Share of a new version's invocations that may end with an exception or a timeout."""
@@ -22,6 +26,9 @@ _ALIASES = "aws_lambda_alias"
 _HELD = ("function_version", "routing_config")
 _METRICS = ("Invocations", "Errors")
 _PERIOD_SECONDS = 60
+_POLL_SECONDS = 0.5
+_ALLOCATION_SECONDS = 900.0
+"""How long the environments of a version may take to be ready; AWS takes some minutes."""
 _LONGEST = timedelta(days=1)
 """A bake time is no longer. A version counts as a part of an alias only while it has a weight."""
 
@@ -62,9 +69,11 @@ class Aliases:
 
     Attributes:
         environment: The environment.
+        sleep: Waits for so many seconds.
     """
 
     environment: Environment
+    sleep: Callable[[float], None] = time.sleep
     _before: dict[_Alias, str] = field(default_factory=dict)
     """`{alias: the version that it pointed to}`."""
     _shared: dict[_Alias, str] = field(default_factory=dict)
@@ -93,6 +102,8 @@ class Aliases:
     def share(self, region: str, share: float) -> int:
         """Give the newest version of each function in a Region a share of its requests.
 
+        An alias with provisioned concurrency can have no weights: its newest version gets none.
+
         Args:
             region: The Region.
             share: More than 0, and less than 1.
@@ -104,7 +115,7 @@ class Aliases:
         """
         shared = 0
         for alias, version, _ in self._in(region):
-            if (newest := self._newest(alias)) == version:
+            if (newest := self._newest(alias)) == version or self._provisioned(alias):
                 continue
             self._before.setdefault(alias, version)
             self._point(alias, version, {newest: share})
@@ -115,14 +126,27 @@ class Aliases:
     def release(self, region: str) -> None:
         """Give the newest version of each function in a Region all requests.
 
+        With provisioned concurrency, Lambda itself keeps the requests on the version before until
+        the environments of the newest are ready, which is waited for.
+
         Args:
             region: The Region.
+
+        Raises:
+            OpsError: Provisioned concurrency is not allocated.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
         """
+        waiting: list[_Alias] = []
         for alias, version, weights in self._in(region):
             if (newest := self._newest(alias)) != version or weights:
-                self._before.setdefault(alias, version)
-                self._point(alias, newest, {})
+                # Of one that points there already, the weight is Lambda's own.
+                if newest != version or not self._provisioned(alias):
+                    self._before.setdefault(alias, version)
+                    self._point(alias, newest, {})
+                waiting.append(alias)
             self._shared.pop(alias, None)
+        self._await_provisioned(waiting)
 
     def restore(self, stack: str) -> None:
         """Give all requests to the version that served before; without a share if not known.
@@ -163,8 +187,46 @@ class Aliases:
         functions = {(r.function, r.alias) for r in routes if r.function and r.alias}
         for name, alias in sorted(functions):
             found = self._lambda(region).get_alias(FunctionName=name, Name=alias)
-            weights = found.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
-            yield (region, name, alias), found["FunctionVersion"], weights
+            yield (region, name, alias), found["FunctionVersion"], _weights(found)
+
+    def _provisioned(self, alias: _Alias) -> dict[str, Any] | None:
+        """The provisioned concurrency of an alias; None without."""
+        region, name, qualifier = alias
+        try:
+            found: dict[str, Any] = self._lambda(region).get_provisioned_concurrency_config(
+                FunctionName=name, Qualifier=qualifier
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != NOT_PROVISIONED:
+                raise
+            return None
+        return found
+
+    def _await_provisioned(self, aliases: Sequence[_Alias]) -> None:
+        access = self.environment.descriptor.sandbox
+        left = _ALLOCATION_SECONDS / (access.speed if access else 1.0)
+        for region, name, qualifier in aliases:
+            while found := self._provisioned((region, name, qualifier)):
+                if found["Status"] == "FAILED":
+                    raise OpsError(
+                        f"the provisioned concurrency of {name} in {region} is not allocated: "
+                        f"{found.get('StatusReason', 'Lambda gives no reason')}",
+                        next_step="see the log of the function: the new version may not start; or "
+                        "lower the number in [capacity] of the environment file",
+                    )
+                alias = self._lambda(region).get_alias(FunctionName=name, Name=qualifier)
+                # Right after the alias was moved, it can still be READY for the version before.
+                if found["Status"] == "READY" and not _weights(alias):
+                    break
+                if left <= 0:
+                    raise OpsError(
+                        f"the provisioned concurrency of {name} in {region} is not allocated: "
+                        f"{found.get('AvailableProvisionedConcurrentExecutions', 0)} of "
+                        f"{found['RequestedProvisionedConcurrentExecutions']} are available",
+                        next_step="wait until it is READY, then finish with ops deploy resume",
+                    )
+                self.sleep(_POLL_SECONDS)
+                left -= _POLL_SECONDS
 
     def _newest(self, alias: _Alias) -> str:
         region, name, _ = alias
@@ -224,3 +286,9 @@ class Aliases:
 
     def _lambda(self, region: str) -> Any:
         return self.environment.client("lambda", region)
+
+
+def _weights(alias: Mapping[str, Any]) -> dict[str, float]:
+    """`{version: weight}` of the versions beside an alias's own."""
+    weights: dict[str, float] = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+    return weights

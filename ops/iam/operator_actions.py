@@ -117,7 +117,11 @@ RELEASE = (
     Grant("apigateway", "GET", ("apigateway:{api}", "apigateway:{api}/*")),
     Grant("execute-api", "Invoke", ("execute-api:{invoked}/*",)),
     # Shares of requests for new versions; the names end in `*`, as above.
-    Grant("lambda", "GetAlias ListVersionsByFunction UpdateAlias", ("lambda:{function}",)),
+    Grant(
+        "lambda",
+        "GetAlias GetProvisionedConcurrencyConfig ListVersionsByFunction UpdateAlias",
+        ("lambda:{function}",),
+    ),
     # Alarms, and errors of new versions.
     Grant("cloudwatch", "DescribeAlarms GetMetricData", (ANYWHERE,)),
     # Releases and their history, beside the state.

@@ -101,6 +101,14 @@ SERVING: Mapping[str, tuple[Grant, ...]] = {
         read("lambda", "GetPolicy", _QUALIFIED),
         write("lambda", "AddPermission RemovePermission", _QUALIFIED),
     ),
+    "aws_lambda_provisioned_concurrency_config": (
+        read("lambda", "GetProvisionedConcurrencyConfig", _QUALIFIED),
+        write(
+            "lambda",
+            "PutProvisionedConcurrencyConfig DeleteProvisionedConcurrencyConfig",
+            _QUALIFIED,
+        ),
+    ),
     "aws_route53_health_check": (
         read("route53", "GetHealthCheck ListTagsForResource", _HEALTH_CHECK),
         write("route53", "CreateHealthCheck", ANYWHERE),

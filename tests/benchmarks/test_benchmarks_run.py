@@ -28,3 +28,34 @@ def test_every_program_runs(tmp_path, benchmark, row):
     # THEN it ends without an error; whether targets are met depends on the machine
     assert run.returncode == 0, run.stderr
     assert row in report.read_text()
+
+
+def test_a_cut_over_is_measured_in_each_region(tmp_path):
+    report = tmp_path / "benchmarks.md"
+
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.capacity", "--report", str(report)),
+            # No more than are provisioned, so that none starts, however slow this machine is.
+            *("--seconds", "2", "--rate", "10", "--duration", "0.3", "--provisioned", "20"),
+        ],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+
+    assert run.returncode == 0, run.stderr
+    rows = {
+        name: cells
+        for name, *cells in (
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in report.read_text().splitlines()
+            if line.startswith("| ")
+        )
+    }
+    # What the model decides, whatever this machine needs: throttles, and no cold start.
+    assert int(rows["pre-scaled"][6]) == 0
+    assert int(rows["cold"][6]) > 0
+    assert int(rows["quota of one invocation at once"][7]) > 0
+    assert rows["throttle of half the rate"][0] == "20"
+    assert rows["cold"][1] == rows["pre-scaled"][1] == "0.0 %"

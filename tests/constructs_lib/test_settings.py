@@ -11,7 +11,7 @@ from constructs_lib.settings.regions import (
     REGIONS_NEWER_THAN_THE_PROVIDER,
     SMALLER_QUOTA_REGIONS,
 )
-from constructs_lib.settings.schema import CustomerSettings, WebAclSettings
+from constructs_lib.settings.schema import CapacitySettings, CustomerSettings, WebAclSettings
 from constructs_lib.settings.sharing import shared_violations
 
 pytestmark = pytest.mark.unit
@@ -92,7 +92,7 @@ def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
     text = (REPOSITORY / "environments" / "example.toml").read_text()
     sections = [example, example.api, example.table, example.domain, example.health_check,
                 example.encryption, example.web_acl, example.monitoring, example.backend,
-                example.customers[0], *example.plans.values()]  # fmt: skip
+                example.customers[0], *example.plans.values(), CapacitySettings()]  # fmt: skip
     for section in sections:
         for key in type(section).model_fields:
             # daily_quota is mentioned beside monthly_quota: a plan has one of the two.

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from botocore.exceptions import ClientError
 from fake_environment import EAST, WEST, Canned, environment
 
 from ops.deploy.alarms import alarms_on
 from ops.deploy.aliases import Aliases, hold_aliases
 from ops.errors import OpsError
+from ops.verify.capacity import NOT_PROVISIONED
 
 pytestmark = pytest.mark.unit
 
@@ -30,12 +32,15 @@ class Functions:
         self.newest = newest
         self.aliases = {name: {"FunctionVersion": "9"} for name in newest}
         self.metrics, self.asked = {}, []
+        self.provisioned = {}
+        """`{function: what Lambda says of its provisioned concurrency, one after the other}`."""
 
     def environment(self):
         client = Canned(
             get_alias=lambda **request: self.aliases[request["FunctionName"]],
             list_versions_by_function=self._versions,
             update_alias=self._update,
+            get_provisioned_concurrency_config=self._config,
         )
         resources = [{"path": path, "resourceMethods": {"GET": m}} for path, m in METHODS.items()]
         nothing = {"items": []}
@@ -54,7 +59,25 @@ class Functions:
     def _update(self, **request):
         assert request["Name"] == "live"
         others = request["RoutingConfig"]["AdditionalVersionWeights"]
-        self.aliases[request["FunctionName"]] = weights(request["FunctionVersion"], **others)
+        name = request["FunctionName"]
+        if name in self.provisioned:
+            assert not others, "AWS refuses weights"
+            others = {self.aliases[name]["FunctionVersion"]: 1.0}
+        self.aliases[name] = weights(request["FunctionVersion"], **others)
+
+    def _config(self, **request):
+        name = request["FunctionName"]
+        if name not in self.provisioned:
+            raise ClientError({"Error": {"Code": NOT_PROVISIONED}}, "Get")
+        status, *rest = self.provisioned[name]
+        self.provisioned[name] = rest or [status]
+        if status == "READY" and not rest:
+            # Lambda removes the weight that it has set.
+            self.aliases[name].pop("RoutingConfig", None)
+        return {
+            "Status": status, "StatusReason": "it does not start",
+            "RequestedProvisionedConcurrentExecutions": 3,
+        }  # fmt: skip
 
     def _metrics(self, **request):
         results = []
@@ -83,6 +106,53 @@ def test_new_versions_get_a_share_and_then_all_requests():
 
     aliases.release(WEST)
     assert functions.aliases == {"read": weights("10"), "write": weights("9")}
+
+
+def test_an_alias_with_provisioned_concurrency_gets_no_share_and_is_waited_for():
+    functions = Functions(read=10, write=10)
+    functions.provisioned["read"] = ["READY"]
+    slept = []
+    aliases = Aliases(functions.environment(), sleep=slept.append)
+
+    assert aliases.share(WEST, 0.1) == 1
+    assert functions.aliases["read"] == weights("9")
+
+    # It is READY for the version before at first.
+    functions.provisioned["read"] = ["READY", "IN_PROGRESS", "IN_PROGRESS", "READY"]
+    aliases.release(WEST)
+    assert functions.aliases == {"read": weights("10"), "write": weights("10")}
+    assert len(slept) == 3
+
+
+def test_a_weight_of_lambdas_own_is_not_removed_but_waited_for():
+    functions = Functions(read=10, write=9)
+    functions.aliases["read"] = weights("10", **{"9": 1.0})
+    functions.provisioned["read"] = ["IN_PROGRESS", "IN_PROGRESS", "READY"]
+    slept = []
+
+    Aliases(functions.environment(), sleep=slept.append).release(WEST)
+
+    assert functions.aliases["read"] == weights("10")
+    assert slept
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "sleeps"),
+    [("FAILED", "it does not start", 0), ("IN_PROGRESS", "0 of 3 are available", 1800)],
+)
+def test_provisioned_concurrency_that_does_not_come_is_an_error(status, problem, sleeps):
+    functions = Functions(read=10, write=9)
+    functions.provisioned["read"] = [status]
+    slept = []
+    aliases = Aliases(functions.environment(), sleep=slept.append)
+
+    with pytest.raises(OpsError, match=problem):
+        aliases.release(WEST)
+    assert len(slept) == sleeps
+    # And the version before serves again.
+    functions.provisioned = {}
+    aliases.restore(STACK)
+    assert functions.aliases["read"] == weights("9")
 
 
 def test_versions_that_have_not_all_requests_are_known():

@@ -509,6 +509,7 @@ NOT_RECORDED = {
     "kms:PutKeyPolicy": _ON_AWS_ONLY,
     "kms:Update*": _LATER,
     "lambda:DeleteFunctionConcurrency": "the recorded environment has a reservation throughout",
+    "lambda:*ProvisionedConcurrencyConfig": "the recorded environment provisions none",
     "lambda:GetFunction*": _PROVIDER,
     "lambda:UpdateFunctionCode": _LATER,
     "route53:GetChange": "in the sandbox, Terraform does not wait for DNS",

@@ -22,9 +22,9 @@ from sandbox.emulator.patches.functions import record
 from sandbox.emulator.patches.versions import invoked
 
 _PROVISIONED = "provisioned_concurrency"
-_STARTED_PROCESSES = 2
-"""Processes that are started for the provisioned environments of an alias: they are of this
-machine. More start when they are needed."""
+_STARTED_PROCESSES = 8
+"""Processes that are started for the provisioned environments of an alias, at most. More start when
+they are needed."""
 _FAILED = "FUNCTION_ERROR_INIT_FAILURE"
 
 
