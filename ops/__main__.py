@@ -4,7 +4,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ops.cli import customers, deploy, diagram, drill, export, iam_policy, records, switch, verify
+from ops.cli import (
+    customers,
+    deploy,
+    diagram,
+    drill,
+    export,
+    iam_policy,
+    reconcile,
+    records,
+    switch,
+    verify,
+)
 from ops.cli.program import Parser, run
 
 
@@ -12,7 +23,10 @@ def parser() -> argparse.ArgumentParser:
     """The command line: every command with its options."""
     whole = Parser(prog="python -m ops", description="The operator's tool.")
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
-    for command in (customers, export, deploy, records, verify, drill, switch, iam_policy, diagram):
+    for command in (
+        *(customers, export, deploy, records, verify, drill, switch, reconcile, iam_policy),
+        diagram,
+    ):
         command.add_to(commands)
     return whole
 

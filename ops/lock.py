@@ -41,7 +41,7 @@ __all__ = [
     "new_run",
     "read",
 ]
-Kind = Literal["drill", "restore", "switch", "customers", "deploy", "records"]
+Kind = Literal["drill", "restore", "switch", "customers", "deploy", "records", "reconcile"]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "customers": "customers",
     "deploy": "deploy",
     "records": "records",
+    "reconcile": "reconcile --apply",
 }
 """The command of each kind."""
 ITEM = "operations-lock"

@@ -29,6 +29,8 @@ PURPOSES: Mapping[str, str] = {
     "switch": "evacuate and restore Regions",
     "drill": "run a failover drill, verify included",
     "verify": "verify",
+    "reconcile": "compare the replicas after an outage",
+    "reconcile-apply": "carry out a reviewed plan of reconcile",
 }
 """`{value of --for: what the policy allows}`."""
 

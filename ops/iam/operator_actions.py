@@ -104,6 +104,26 @@ DRILL = (
     # As a publisher, at a location of its own.
     Grant("execute-api", "Invoke", ("execute-api:{invoked}/*",)),
 )
+RECONCILE = (
+    Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
+    Grant("dynamodb", "DescribeTable DescribeTimeToLive Scan BatchGetItem", (_TABLES,)),
+    # What was written in the last 24 hours, in each Region.
+    Grant("dynamodb", "DescribeStream GetShardIterator GetRecords", (f"{_TABLES}/stream/*",)),
+    _through_dynamodb("region"),
+)
+"""Comparing replicas: reads every item, and writes none."""
+
+RECONCILE_APPLY = (
+    Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
+    Grant("dynamodb", "DescribeTable", (_SECONDARY_TABLE,)),
+    # The items that a reviewed plan names.
+    Grant("dynamodb", "GetItem PutItem DeleteItem", (_TABLES,)),
+    # The lock.
+    Grant("dynamodb", "UpdateItem", (_SECONDARY_TABLE,), _OWN_PARTITIONS),
+    _through_dynamodb("region"),
+)
+"""Carrying out a plan."""
+
 RELEASE = (
     # The account is checked before anything changes.
     Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
@@ -128,5 +148,11 @@ RELEASE = (
     Grant("s3", "GetObject PutObject DeleteObject", ("s3:::{state_bucket}/{releases}*",)),
 )
 """What `ops deploy` calls beside Terraform."""
-OPERATOR: Mapping[str, tuple[Grant, ...]] = {"switch": SWITCH, "verify": VERIFY, "drill": DRILL}
+OPERATOR: Mapping[str, tuple[Grant, ...]] = {
+    "switch": SWITCH,
+    "verify": VERIFY,
+    "drill": DRILL,
+    "reconcile": RECONCILE,
+    "reconcile-apply": RECONCILE_APPLY,
+}
 """`{command: what it calls}`."""

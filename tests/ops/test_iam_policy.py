@@ -284,8 +284,14 @@ def test_only_records_of_the_environment_are_changed():
     }  # fmt: skip
 
 
+def test_a_comparison_of_replicas_writes_nothing():
+    assert not [a for a in actions("reconcile") if re.search(r":(Put|Update|Delete|Create)", a)]
+    assert not allows("reconcile", "dynamodb:Scan", "arn:aws:dynamodb:us-east-1:1:table/other")
+
+
 def test_operators_write_no_item_of_the_api():
-    for purpose in OPERATOR:
+    # A plan that was reviewed is carried out on customers' items.
+    for purpose in OPERATOR.keys() - {"reconcile-apply"}:
         for each in statements(purpose):
             if {"dynamodb:PutItem", "dynamodb:GetItem"} & set(each["Action"]):
                 (keys,) = each["Condition"]["ForAllValues:StringLike"].values()
