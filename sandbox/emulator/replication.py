@@ -4,13 +4,15 @@ AWS: applies a write to the replica of the Region that was asked, and to the oth
 writer of an item wins. Reads, conditions, counts and indexes are those of one replica.
 MiniStack 1.5.33: applies a write to all replicas at once, but to one only if it is made with
 PartiQL or because an item expires. A copy that is made later would overwrite a newer item, or bring
-back a deleted one.
+back a deleted one. An item that expires is not in the stream.
 
 Here every write is seen where MiniStack stores it. One of PartiQL's transactions is sent to the
-other Regions once it is whole.
+other Regions once it is whole. Each replica's stream shows what was written there, what has arrived
+and won, and what has expired; only where it expired, as the work of DynamoDB.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-how-to.html
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ttl-expired-items.html
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import asyncio
 import copy
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any, cast
 
 from sandbox.emulator import module, replace
@@ -29,6 +31,8 @@ from sandbox.replication.lag import LogNormalLag
 Table = tuple[str, str]
 """Account and name."""
 Write = tuple[Table, str, tuple[str, str], Any]
+_TIME_TO_LIVE = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+"""Who deletes expired items, in a stream."""
 
 
 class ReplicatedTables:
@@ -103,6 +107,9 @@ class ReplicatedTables:
             before = original(table, partition, sort)
             if before is not None:
                 self._written(table, (partition, sort), None)
+                # Nobody asked for it: its time to live is over.
+                if self._responses._request_region not in copy_context():
+                    self._expired(table, before)
             return before
 
         return remove_item
@@ -168,6 +175,15 @@ class ReplicatedTables:
             transaction.append(write)
         elif self._replication.write(*write):
             self._pump()
+
+    def _expired(self, table: Any, item: Any) -> None:
+        """Show in the stream that DynamoDB has deleted an item."""
+        _, _, _, region, account, _ = table["TableArn"].split(":", 5)
+        name = table["TableName"]
+        with self._responses.request_scope(account, region):
+            self._dynamodb._emit_stream_event(name, "REMOVE", item, None, replicate=False)
+            for record in (self._dynamodb._stream_records.get(name) or [])[-1:]:
+                record["userIdentity"] = dict(_TIME_TO_LIVE)
 
     def _pump(self) -> None:
         """Let arrive what is due, in the thread that serves requests, and later what will be."""

@@ -136,3 +136,52 @@ def test_a_region_that_is_lost_for_good_loses_what_it_has_not_sent():
     )
 
     assert (count, east, west) == (2, ["sent", "theirs"], ["sent", "theirs"])
+
+
+def test_what_was_written_arrived_and_expired_is_in_the_stream_of_each_replica():
+    east, west = run(
+        """
+        def shown(region):
+            with responses.request_scope(ACCOUNT, region):
+                found = dynamodb.stream_live_records("table")
+            return [
+                [each["eventName"], each.get("userIdentity", {}).get("principalId")]
+                for each in found
+            ]
+
+        put(EAST, "old", expires={"N": "1"})
+        wait(60.0)
+        put(WEST, "old", expires={"N": "2"})
+        wait(60.0)
+        put(EAST, "late")
+        # It loses on arrival, and so changes nothing there.
+        tables.pause("p", ((EAST, WEST),))
+        put(EAST, "late", value={"S": "lost"})
+        wait(0.001)
+        put(WEST, "late", value={"S": "won"})
+        wait(60.0)
+        tables.resume("p")
+        wait(60.0)
+        call(EAST, "_update_ttl", TableName="table",
+             TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"})
+        dynamodb._ttl_settings.pop_scoped(ACCOUNT, WEST, "table")
+        seconds = iter([0])
+
+        def sleep(_):
+            if next(seconds, None) is None:
+                raise SystemExit
+
+        dynamodb.time = SimpleNamespace(sleep=sleep, time=time.time)
+        try:
+            dynamodb._ttl_reaper()
+        except SystemExit:
+            dynamodb.time = time
+        wait(60.0)
+        print(json.dumps([shown(EAST), shown(WEST)]))
+        """
+    )
+
+    by_dynamodb = ["REMOVE", "dynamodb.amazonaws.com"]
+    inserted, modified, removed = ([name, None] for name in ("INSERT", "MODIFY", "REMOVE"))
+    assert east == [inserted, modified, inserted, modified, modified, by_dynamodb]
+    assert west == [inserted, modified, inserted, removed]
