@@ -10,7 +10,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 
 from botocore.exceptions import ClientError
-from fake_environment import OUTPUTS, environment
+from fake_environment import OUTPUTS, Canned, environment
 
 from ops.reconcile.values import digest, key_of, key_text
 from sandbox.replication.engine import Replication
@@ -70,8 +70,8 @@ class Replicas:
     def shown(self, region):
         return {text: digest(item) for text, item in self.items[region].items()}
 
-    def environment(self, **changes):
-        """An environment with this table."""
+    def environment(self, wrapped=lambda client, service, region: client, **changes):
+        """An environment with this table; each client may be wrapped."""
         arns = {
             each: f"arn:aws:dynamodb:{each}:123456789012:table/{TABLE}" for each in self.regions
         }
@@ -82,8 +82,14 @@ class Replicas:
         }
         clients = {}
         for each in self.regions:
-            clients["dynamodb", each] = DynamoDb(self, each)
-            clients["dynamodbstreams", each] = Streams(self, each)
+            sts = Canned(
+                get_caller_identity={"Account": "123456789012", "Arn": "arn:aws:iam::1:user/ada"}
+            )
+            for service, client in (
+                *(("dynamodb", DynamoDb(self, each)), ("dynamodbstreams", Streams(self, each))),
+                ("sts", sts),
+            ):
+                clients[service, each] = wrapped(client, service, each)
         return environment(
             clients,
             outputs=known | {"regions": list(self.regions), "table_arns": arns},

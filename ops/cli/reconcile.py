@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import secrets
 import shlex
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -148,8 +149,14 @@ def _compare(environment: Environment, identity: Identity, options: argparse.Nam
         header_of(options.reviewed)
         kept = (entry for _, entry in entries_of(options.reviewed) if entry.action == KEEP)
         reviewed = frozenset(entry.identity for entry in kept)
-    name = f"{environment.name}-{now:%Y%m%dT%H%M%SZ}.jsonl"
-    writer = Writer(options.output or environment.folder / "reconcile" / name)
+    name = f"{environment.name}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}.jsonl"
+    path = options.output or environment.folder / "reconcile" / name
+    if path.exists():
+        raise UsageError(
+            f"{path} exists: a plan that somebody has reviewed is not overwritten",
+            next_step="give another file with --output",
+        )
+    writer = Writer(path)
     console.print(f"Comparing {', '.join(environment.regions)} since {since.isoformat()} …")
     comparison = Comparison(
         environment,

@@ -22,7 +22,15 @@ from ops.drill.probe_location import is_probe_location
 from ops.environment import Environment
 from ops.errors import FAILURES, OpsError, explain, next_step_for
 from ops.reconcile import reading
-from ops.reconcile.judgement import Finding, History, Record, State, judge, time_text
+from ops.reconcile.judgement import (
+    ON_ITS_WAY_SECONDS,
+    Finding,
+    History,
+    Record,
+    State,
+    judge,
+    time_text,
+)
 from ops.reconcile.plan import OVERWRITTEN, REPLAY, Entry, Header, Overwritten, Writer
 from ops.reconcile.reading import Pace, Replica
 from ops.reconcile.spill import RUN_BYTES, Sorter, by_key
@@ -237,7 +245,14 @@ class Comparison:
         for key in keys:
             regions = {region: items.get(key.text) for region, items in values.items()}
             changed = [region for region, item in regions.items() if key.has_changed(region, item)]
-            for finding in judge(regions, key.history, now=now, changed=changed, ttl_attribute=ttl):
+            for finding in judge(
+                regions,
+                key.history,
+                now=now,
+                changed=changed,
+                ttl_attribute=ttl,
+                on_its_way_seconds=ON_ITS_WAY_SECONDS / self.environment.speed,
+            ):
                 yield _entry(table, key.key, regions, finding)
 
 

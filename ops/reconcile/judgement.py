@@ -224,6 +224,7 @@ def judge(
     now: float,
     changed: Sequence[str] = (),
     ttl_attribute: str = "",
+    on_its_way_seconds: float = ON_ITS_WAY_SECONDS,
 ) -> list[Finding]:
     """Judge one key.
 
@@ -233,6 +234,7 @@ def judge(
         now: The time of the reading, in seconds since 1970.
         changed: Regions in which it has changed since the streams were read.
         ttl_attribute: Attribute with the second at which an item expires; empty for none.
+        on_its_way_seconds: A difference that is younger is on its way.
 
     Returns:
         At most one finding of a difference, and one for each write that was overwritten.
@@ -240,7 +242,14 @@ def judge(
     found = []
     digests = {region: digest(value) for region, value in values.items()}
     if len(set(digests.values())) > 1:
-        found.append(_difference(values, digests, history, now, changed, ttl_attribute))
+        difference = _difference(values, digests, history, changed)
+        written = [records[-1].at for records in history.records.values() if records]
+        if _is_expiring(values, ttl_attribute, now):
+            difference = Finding(State.EXPIRED, f"its {ttl_attribute} is over")
+        elif written and now - max(written) < on_its_way_seconds:
+            why = f"written at {time_text(max(written))}, a moment ago"
+            difference = Finding(State.ON_ITS_WAY, why)
+        found.append(difference)
     current = set(digests.values())
     for lost, winner, is_certain in history.overwritten():
         # What a Region holds now is not lost: that is a difference, or it was replayed.
@@ -268,13 +277,8 @@ def _difference(
     values: Mapping[str, Item | None],
     digests: Mapping[str, str],
     history: History,
-    now: float,
     changed: Sequence[str],
-    ttl_attribute: str,
 ) -> Finding:
-    there = [item for item in values.values() if item is not None]
-    if len(there) < len(values) and all(_has_expired(item, ttl_attribute, now) for item in there):
-        return Finding(State.EXPIRED, f"its {ttl_attribute} is over")
     last = {region: records[-1] for region, records in history.records.items() if records}
     behind = [each for each in last if last[each].after != digests.get(each)]
     if moved := sorted({*changed, *behind}):
@@ -289,8 +293,6 @@ def _difference(
     newest = min((r for r in last.values() if r.after == newest.after), key=lambda r: r.at)
     value, at = newest.after, time_text(newest.at)
     rivals = [each for each in last.values() if each.after != value]
-    if now - newest.at < ON_ITS_WAY_SECONDS:
-        return Finding(State.ON_ITS_WAY, f"written in {newest.region} at {at}")
     # It was written when any Region shows it first, or later; a rival when it is shown, or before.
     since = min(r.at for records in history.records.values() for r in records if r.after == value)
     if any(since - each.at <= SAME_TIME_SECONDS for each in rivals):
@@ -304,11 +306,14 @@ def _difference(
     return Finding(state, f"written in {newest.region} at {at}, the last write", winner)
 
 
-def _has_expired(item: Item, attribute: str, now: float) -> bool:
+def _is_expiring(values: Mapping[str, Item | None], attribute: str, now: float) -> bool:
+    """Whether one Region has deleted an item, and it has expired in every other one."""
+    there = [item for item in values.values() if item is not None]
     try:
-        return bool(attribute) and float(item[attribute]["N"]) <= now
+        ends = [float(item[attribute]["N"]) for item in there] if attribute else []
     except (KeyError, ValueError):
         return False
+    return bool(ends) and len(there) < len(values) and max(ends) <= now
 
 
 def time_text(at: float) -> str:

@@ -8,7 +8,6 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from fake_environment import Canned
 from hypothesis import given
 from hypothesis import strategies as st
 from replicas import REGIONS, START, Replicas, Streams, error
@@ -631,9 +630,6 @@ def test_entries_are_the_same_after_a_round_trip(partitioned, plan):
 def command(partitioned, monkeypatch, tmp_path, capsys):
     """Run the command on the partitioned table; exit code and JSON document."""
     environment = partitioned.environment(folder=tmp_path)
-    environment.clients["sts", WEST] = environment.clients["sts", EAST] = Canned(
-        get_caller_identity={"Account": "123456789012", "Arn": "arn:aws:iam::1:user/ada"}
-    )
     monkeypatch.setattr(cli, "environment_from", lambda _: environment)
     monkeypatch.setattr(cli, "hold", _held)
     monkeypatch.setattr(cli, "Comparison", partial(Comparison, clock=lambda: partitioned.now))
@@ -693,6 +689,15 @@ def test_what_is_left_is_a_failed_check(command, partitioned, tmp_path):
     assert document["left"] == [
         {"line": 2, "outcome": "changed since the plan, left as it is", "regions": [EAST]}
     ]
+
+
+def test_a_plan_is_never_overwritten(command, tmp_path):
+    plan = tmp_path / "plan.jsonl"
+    assert command("--since", "4h", "--output", str(plan))[0] == ExitCode.CHECK_FAILED
+    before = plan.read_text()
+
+    assert command("--since", "4h", "--output", str(plan))[0] == ExitCode.USAGE
+    assert plan.read_text() == before
 
 
 @pytest.mark.parametrize(

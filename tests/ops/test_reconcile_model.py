@@ -247,8 +247,8 @@ def test_of_many_histories_none_is_told_otherwise(play, tmp_path):
 def _oldest_wins(monkeypatch):
     judge = judgement._difference
 
-    def reversed_time(values, digests, history, now, changed, ttl):
-        found = judge(values, digests, history, now, changed, ttl)
+    def reversed_time(values, digests, history, changed):
+        found = judge(values, digests, history, changed)
         if found.state not in (State.DIFFERENT, State.MISSING):
             return found
         other = next(r for r in values if digests[r] != digests[found.winner])
@@ -260,8 +260,8 @@ def _oldest_wins(monkeypatch):
 def _deletions_are_missing_items(monkeypatch):
     judge = judgement._difference
 
-    def forgetful(values, digests, history, now, changed, ttl):
-        found = judge(values, digests, history, now, changed, ttl)
+    def forgetful(values, digests, history, changed):
+        found = judge(values, digests, history, changed)
         if found.state is not State.DELETED:
             return found
         other = next(region for region in values if values[region] is not None)
