@@ -4,6 +4,7 @@ Each client answers as DynamoDB does for one Region: scans in an order of its ow
 leaves keys of a batch out now and then, and checks conditions. Nothing waits: the test owns time.
 """
 
+import heapq
 import random
 import re
 from collections import defaultdict
@@ -38,6 +39,7 @@ class Replicas:
         self.ttl, self.sequence, self.writes = "", 0, 0
         self.before_write = lambda region: None
         self.calls = defaultdict(int)
+        self.combines = False
         self.engine = Replication(
             self._store, lag=lambda: self.random.uniform(0, 2 * lag), clock=lambda: self.now
         )
@@ -46,17 +48,17 @@ class Replicas:
     def wait(self, seconds):
         """Let time pass, and what is due arrive when it is due."""
         end = self.now + seconds
-        while (due := self.engine.deliver()) is not None and self.now + due <= end:
+        while (due := self._deliver()) is not None and self.now + due <= end:
             self.now += due
         self.now = end
-        self.engine.deliver()
+        self._deliver()
 
     def isolate(self, region):
         self.engine.pause(region, ((region, None), (None, region)))
 
     def connect(self, region):
         self.engine.resume(region)
-        self.engine.deliver()
+        self._deliver()
 
     def write(self, region, key, item):
         """A customer's write; a deletion of nothing is none."""
@@ -95,6 +97,15 @@ class Replicas:
             outputs=known | {"regions": list(self.regions), "table_arns": arns},
             **changes,
         )
+
+    def _deliver(self):
+        """What is due arrives; of several writes to an item, AWS may send the last one only."""
+        for direction in self.engine._directions.values() if self.combines else ():
+            queue = sorted(direction.queue, key=lambda entry: entry[1])
+            last = {change.key: number for _, number, change in queue}
+            direction.queue = [e for e in direction.queue if last[e[2].key] == e[1]]
+            heapq.heapify(direction.queue)
+        return self.engine.deliver()
 
     def _store(self, table, region, text, item):
         items = self.items[region]

@@ -77,6 +77,7 @@ def history(seed, *, deletes=False, connected=True):
     """Play a random history; `connected` lets everything arrive at the end."""
     draw = random.Random(seed)
     replicas = Replicas(REGIONS[: draw.choice((2, 3))], seed=seed)
+    replicas.combines = draw.random() < 0.3
     ledger = Ledger(replicas)
     for number in range(draw.randint(3, 25)):
         what = draw.random()
