@@ -119,7 +119,7 @@ def test_settings_and_operations_need_no_bindings():
 
 TOOL_PACKAGES = {
     *("boto3", "botocore", "dns", "rich", "psutil", "tomlkit", "urllib3"),
-    *("matplotlib", "diagrams"),
+    *("matplotlib", "diagrams", "aiohttp", "yarl"),
 }
 
 

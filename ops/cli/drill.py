@@ -9,6 +9,7 @@ from tempfile import TemporaryFile
 
 from ops.cli.check_history import checked
 from ops.cli.confirmation import add_confirmation_option, confirm
+from ops.cli.drill_load import add_load_options, load_from, load_lines
 from ops.cli.drill_screen import console, notifier, print_outcome, show
 from ops.cli.options import (
     add_customer_option,
@@ -26,6 +27,7 @@ from ops.drill.fault import DrillFault
 from ops.drill.faults import FAULTS, choose
 from ops.drill.interrupts import Interrupts
 from ops.drill.journal import refuse_if_any
+from ops.drill.load import Load
 from ops.drill.outcome import Limits, Outcome
 from ops.drill.probe_location import is_probe_location
 from ops.drill.run import Drill
@@ -69,7 +71,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "can follow.",
         epilog=f"On AWS the faults {on_aws} work, and nothing is done without --execute. Exit "
         "codes: 0 passed, 1 a check or the drill failed, 2 wrong usage, 3 a prerequisite is "
-        "missing, 130 interrupted, with everything restored.",
+        "missing, or the load was not measured, 130 interrupted, with everything restored.",
     )
     which = add_environment_options(parser)
     which.add_argument(
@@ -138,6 +140,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         metavar="N",
         help="most acknowledged writes that may be lost (default: 0)",
     )
+    add_load_options(parser)
     parser.add_argument(
         "--report-folder",
         type=Path,
@@ -178,6 +181,8 @@ def _drill(options: argparse.Namespace) -> int:
         raise UsageError("--restore takes no --region", next_step="leave out --region")
     if options.location and not options.restore:
         raise UsageError("--location requires --restore", next_step="leave out --location")
+    if options.load and options.restore:
+        raise UsageError("--restore takes no --load", next_step="leave out --load")
     environment = environment_from(options)
     return restored(environment, options) if options.restore else _inject(environment, options)
 
@@ -187,19 +192,26 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
     identity = identified(environment)
     run = new_run("drill")
     faults, expectation = _chosen(environment, options, run)
+    load = load_from(options, environment)
     what = ", and ".join(each.describe() for each in faults)
     console.print(f"In {environment.name}, this will {what}, until cleared at the end.")
     for line in _expected(environment, faults, expectation):
         console.print(line, markup=False)
-    spending = quota.require(environment, quota.most_requests(environment, expectation))
+    most = quota.most_requests(environment, expectation, load)
+    spending = quota.require(environment, most)
     console.print(str(spending), markup=False)
+    if load:
+        quota.require_rate(environment, load, spending.limits)
+        seconds = longest_seconds(environment, expectation, load)
+        for line in load_lines(environment, load, seconds):
+            console.print(line, markup=False)
     if not environment.descriptor.sandbox and not options.execute:
         console.print(
             "Dry run: nothing was done. Customers' requests would be written for a location of the "
             "drill and deleted at the end. To do it, give --execute."
         )
         return ExitCode.PASSED
-    effect = f"this drill will {what}"
+    effect = f"this drill will {what}" + (f", under {load}" if load else "")
     confirm(environment, options, effect=effect, identity=identity)
     with (
         Interrupts(console.print) as interrupts,
@@ -207,7 +219,7 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
         at_followed_speed(environment, console.print) as followed,
     ):
         try:
-            return _at_speed(followed, options, lock, interrupts, spending)
+            return _at_speed(followed, options, lock, interrupts, spending, load)
         finally:
             interrupts.postpone()
 
@@ -282,6 +294,7 @@ def _at_speed(
     lock: Lock,
     interrupts: Interrupts,
     spending: Spending,
+    load: Load | None = None,
 ) -> int:
     (fault, *further), expectation = _chosen(environment, options, lock.run)
     limit = options.max_rto_seconds
@@ -290,7 +303,8 @@ def _at_speed(
     with console.status("Verifying the environment") as status:
         if not _verified(environment):
             return ExitCode.CHECK_FAILED
-        longest = longest_seconds(environment, expectation) + longest_restore_seconds(environment)
+        longest = longest_seconds(environment, expectation, load)
+        longest += longest_restore_seconds(environment)
         require_lifetime(environment, longest)
         drill = Drill(
             environment,
@@ -302,6 +316,7 @@ def _at_speed(
             notify=notifier(status),
             tick=lambda events: show(status, environment, events),
             further=tuple(further),
+            load=load,
         )
         with _space_for_a_report(folder):
             outcome = drill.run()
@@ -325,6 +340,8 @@ def _at_speed(
 def _exit_code(outcome: Outcome, *, is_written: bool) -> int:
     if outcome.interrupted and not outcome.left:
         return INTERRUPTED
+    if outcome.verdict == "not measured":
+        return ExitCode.PREREQUISITE
     if not outcome.passed:
         return ExitCode.CHECK_FAILED
     return ExitCode.PASSED if is_written else ExitCode.PREREQUISITE

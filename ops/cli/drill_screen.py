@@ -80,7 +80,11 @@ def print_outcome(outcome: Outcome, reported: str) -> None:
         console.print(line, markup=False)
     for finding in outcome.findings:
         console.print(f"Failed: {finding}", style="red", markup=False)
+    for reason in outcome.unmeasured:
+        console.print(f"Not measured: {reason}", style="yellow", markup=False)
     ending = "was interrupted; everything is restored" if outcome.interrupted else outcome.verdict
+    if ending == "not measured":
+        ending = "has neither passed nor failed: its load was not measured"
     if outcome.left:
         ending = "failed, and has not restored everything"
     style = "green" if outcome.passed else "red"

@@ -9,6 +9,7 @@ from ops.drill.durability import Durability, State
 from ops.drill.events import Events, Request
 from ops.drill.expectation import Expectation, Pace
 from ops.drill.history import History
+from ops.drill.load_figures import LoadResult
 from ops.drill.measure import CONSECUTIVE_SUCCESSES, Duration, Measurements
 from ops.drill.retrying import ATTEMPT_SECONDS
 from ops.drill.scenario import Scenario
@@ -60,6 +61,7 @@ class Outcome:
             many writes; None where nobody can say.
         retrying: Attempts of the customer whose client retries in the other Region; None where the
             Regions have no own names.
+        load: The load, and what became of it; None without one.
         findings: What went wrong, in words; empty if the drill passed.
         restored: What was restored, in words.
         left: What could not be restored, in words.
@@ -89,6 +91,7 @@ class Outcome:
     consistency: Verdict | None = None
     held_back: int | None = None
     retrying: tuple[Request, ...] | None = None
+    load: LoadResult | None = None
     findings: list[str] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -97,19 +100,27 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing went wrong."""
-        return not (self.findings or self.left or self.interrupted)
+        """Whether nothing went wrong, and all that is judged was measured."""
+        return not (self.findings or self.left or self.interrupted or self.unmeasured)
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """Why the load cannot be judged, in words; empty if it can, or there was none."""
+        return self.load.unmeasured if self.load else []
 
     @property
     def sent(self) -> tuple[Request, ...]:
         """The requests of all its customers."""
-        return (*self.events.requests, *(self.retrying or ()))
+        load = self.load.requests if self.load else ()
+        return (*self.events.requests, *(self.retrying or ()), *load)
 
     @property
     def verdict(self) -> str:
-        """One word: passed, failed or interrupted."""
+        """In a word: passed, failed, not measured or interrupted."""
         if self.interrupted and not self.left:
             return "interrupted"
+        if self.unmeasured and not (self.findings or self.left):
+            return "not measured"
         return "passed" if self.passed else "failed"
 
 
@@ -243,6 +254,7 @@ def basis(outcome: Outcome) -> list[str]:
             f"own name; {ATTEMPT_SECONDS:g} s for each attempt, on this machine's clock: not "
             "scaled. It has called every Region before. It is not judged."
         )
+    found += outcome.load.in_words() if outcome.load else ()
     if not scenario.left and outcome.fails_requests:
         found.append(
             "No Region was left: requests failed until one was restored. DNS answered all the "
@@ -278,6 +290,7 @@ def judge(outcome: Outcome) -> list[str]:
             f"{limits.max_rto_seconds:g} s allowed"
         )
     findings += _noticed(outcome)
+    findings += outcome.load.findings if outcome.load else []
     corrupt: tuple[tuple[State, int, str], ...] = (
         ("lost", limits.max_lost_writes, "not there: replication does not carry them"),
         ("wrong value", 0, "there with another value"),

@@ -22,7 +22,10 @@ from ops.drill.outcome import Outcome, deciding_time, seconds_on_aws
 
 REGIONS = ("#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 FAILURE, QUIET = "#D55E00", "#BBBBBB"
+THROTTLED, THROTTLED_HATCH = "#F0E442", "...."
 INK = "#333333"
+LOAD_HEIGHT = 4.0
+"""Of the load's part, where a row of states is 1."""
 _KIND_OFFSETS = {"read": 0.16, "write": -0.16}
 
 
@@ -37,9 +40,14 @@ def draw(outcome: Outcome, path: Path) -> None:
     zero = events.when("injecting") or events.when("started") or 0.0
     checks = _checks(events)
     rows = len(checks) + 2 * len(outcome.scenario.customers)
-    figure = Figure(figsize=(13, 4 + 0.34 * rows), dpi=120, layout="constrained")
+    loaded = [LOAD_HEIGHT] if outcome.load else []
+    height = 4 + 0.34 * (rows + sum(loaded))
+    figure = Figure(figsize=(13, height), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, rows), squeeze=True)
+    heights = [3.4, *loaded, rows]
+    upper, *middle, lower = figure.subplots(
+        len(heights), 1, sharex=True, height_ratios=heights, squeeze=True
+    )
 
     def on_aws(at: float) -> float:
         return (at - zero) * outcome.speed
@@ -48,7 +56,9 @@ def draw(outcome: Outcome, path: Path) -> None:
     end = on_aws(events.when("ended") or zero + 1)
     _draw_requests(upper, outcome, on_aws)
     _draw_bars(lower, outcome, checks, on_aws, end)
-    _draw_marks((upper, lower), outcome, on_aws)
+    for axes in middle:
+        _draw_load(axes, outcome)
+    _draw_marks((upper, *middle, lower), outcome, on_aws)
     span = end - begin
     lower.set_xlim(begin - 0.01 * span, end + 0.01 * span)
     error = outcome.pace.interval_seconds * outcome.speed
@@ -106,6 +116,45 @@ def _draw_requests(axes: Any, outcome: Outcome, on_aws: Any) -> None:
     _bare(axes)
 
 
+def _draw_load(axes: Any, outcome: Outcome) -> None:
+    """Requests of the load in each second of this machine's clock, and their longest latency."""
+    if outcome.load is None:
+        return
+    colours, speed = _colours(outcome), outcome.speed
+    for second, tallies in outcome.load.seconds().items():
+        bottom = 0
+        served = [(t.counts.get("ok", 0), colours.get(t.region, INK), "") for t in tallies]
+        throttled = sum(t.counts.get("throttled", 0) for t in tallies)
+        failed = sum(t.failed for t in tallies) - throttled
+        for count, colour, hatch in (
+            *served,
+            (throttled, THROTTLED, THROTTLED_HATCH),
+            (failed, FAILURE, ""),
+        ):
+            if count:
+                axes.bar(
+                    second * speed, count, speed, bottom,
+                    align="edge", color=colour, hatch=hatch, edgecolor="white", linewidth=0,
+                )  # fmt: skip
+                bottom += count
+    axes.set_ylabel("load: requests\na second here", fontsize=9)
+    _bare(axes)
+    axes.tick_params(axis="y", length=2)
+    latency = axes.twinx()
+    slowest = outcome.load.slowest()
+    latency.plot(
+        [(second + 0.5) * speed for second in slowest],
+        list(slowest.values()),
+        color=INK,
+        linewidth=1,
+        zorder=4,
+    )
+    latency.set_ylim(bottom=0)
+    latency.set_ylabel("slowest, s here", fontsize=9)
+    latency.tick_params(axis="y", labelsize=9)
+    latency.spines[["top", "left"]].set_visible(False)
+
+
 def _draw_bars(axes: Any, outcome: Outcome, checks: Sequence[str], on_aws: Any, end: float) -> None:
     events = outcome.events
     dns, calling = "DNS: the zone answers", "DNS: customers call"
@@ -145,7 +194,7 @@ def _draw_bars(axes: Any, outcome: Outcome, checks: Sequence[str], on_aws: Any, 
     _bare(axes)
 
 
-def _draw_marks(both: Sequence[Any], outcome: Outcome, on_aws: Any) -> None:
+def _draw_marks(panels: Sequence[Any], outcome: Outcome, on_aws: Any) -> None:
     events, measured = outcome.events, outcome.measurements
     detected = measured.detected_at if measured else None
     marks = [
@@ -157,9 +206,9 @@ def _draw_marks(both: Sequence[Any], outcome: Outcome, on_aws: Any) -> None:
     ]
     reached = [(name, on_aws(at)) for name, at in marks if at is not None]
     for index, (name, at) in enumerate(reached):
-        for axes in both:
+        for axes in panels:
             axes.axvline(at, color=INK, linewidth=1, linestyle=(0, (4, 2)), zorder=2)
-        both[0].annotate(
+        panels[0].annotate(
             f"{name} {at:+.0f} s",
             (at, 1),
             xycoords=("data", "axes fraction"),
@@ -180,9 +229,22 @@ def _legend(outcome: Outcome) -> list[Any]:
     return [
         *(dot(colour, "o", f"served by {region}") for region, colour in colours.items()),
         dot(FAILURE, "x", "failed request"),
+        *_load_legend(outcome),
         *(Patch(color=colour, label=f"DNS: {region}") for region, colour in colours.items()),
         Patch(color=QUIET, label="healthy"),
         Patch(facecolor=FAILURE, hatch="////", edgecolor="white", label="unhealthy"),
+    ]
+
+
+def _load_legend(outcome: Outcome) -> list[Any]:
+    if outcome.load is None:
+        return []
+    return [
+        Patch(color=FAILURE, label="load: failed"),
+        Patch(
+            facecolor=THROTTLED, hatch=THROTTLED_HATCH, edgecolor="white", label="load: throttled"
+        ),
+        Line2D([], [], color=INK, linewidth=1, label="load: slowest request"),
     ]
 
 

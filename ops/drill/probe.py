@@ -54,7 +54,7 @@ class Customer:
         else:
             path = self.location.observation_path(request.key)
             response = self.publish("PUT", address, path, observation_of(request.value))
-            wrong = "" if _is_observation(response, request) else "not the observation"
+            wrong = "" if is_observation(response, request) else "not the observation"
         return replace(
             request,
             status=response.status,
@@ -135,8 +135,13 @@ def is_one_location(response: Response) -> bool:
         return False
 
 
-def _is_observation(response: Response, request: Request) -> bool:
-    """Whether it confirms the observation that was sent."""
+def is_observation(response: Response, request: Request) -> bool:
+    """Whether it confirms the observation that was sent.
+
+    Args:
+        response: The response.
+        request: The write.
+    """
     try:
         sent = {"observed_at": request.key, **observation_of(request.value)}
         return bool(sent.items() <= response.json.items())

@@ -5,12 +5,13 @@ are signed and do not.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from ops.drill.durability import LOST_AFTER_SECONDS
 from ops.drill.durations import CUT_OVER_SECONDS, longest_seconds
 from ops.drill.expectation import Expectation, Pace, kinds_of_customers
+from ops.drill.load import Load
 from ops.drill.probe_location import READING_SECONDS
 from ops.drill.region_api import PAGE
 from ops.drill.retrying import ATTEMPTS, own_urls
@@ -23,24 +24,59 @@ OTHER_REQUESTS = 100
 """Of one Region: those of `verify`, of the search for a free location and of the clean-up."""
 
 
-def most_requests(environment: Environment, expectation: Expectation) -> int:
+def most_requests(
+    environment: Environment, expectation: Expectation, load: Load | None = None
+) -> int:
     """Count the requests with the customer's key that a drill sends to one Region at most.
 
     Args:
         environment: The environment at the speed of the drill.
         expectation: What the failover may take.
+        load: The load; None without one.
     """
-    seconds = longest_seconds(environment, expectation)
+    seconds = longest_seconds(environment, expectation, load)
     # With latency routing, the customers of all Regions may come to one.
     kinds = kinds_of_customers(environment)
     reads = kinds * math.ceil(seconds / Pace.of(environment).interval_seconds)
     readings = math.ceil((CUT_OVER_SECONDS + LOST_AFTER_SECONDS) / READING_SECONDS) + 4
     # A customer who retries shares out the attempts of a read among the Regions.
     retries = reads * ATTEMPTS // len(environment.regions) if own_urls(environment) else 0
-    # As many writes as reads, and a quarter more of publishers: every reading lists all of them,
-    # and the location.
-    pages = math.ceil(1.25 * reads / PAGE) + 1
-    return reads + retries + readings * pages + OTHER_REQUESTS
+    # As many writes as reads, a quarter more of publishers, and those of the load: every reading
+    # lists all of them, and the location.
+    writes = 1.25 * reads + (load.most_writes(seconds) if load else 0)
+    pages = math.ceil(writes / PAGE) + 1
+    loaded = load.most_reads(seconds) if load else 0
+    return reads + retries + loaded + readings * pages + OTHER_REQUESTS
+
+
+def require_rate(environment: Environment, load: Load, known: Sequence[KeyLimits]) -> None:
+    """Make sure that the customer's usage plan allows the load, which may all come to one Region.
+
+    Args:
+        environment: The environment at the speed of the drill.
+        load: The load.
+        known: The limits of the customer in each Region, as far as they could be read.
+
+    Raises:
+        UsageError: It allows less.
+    """
+    others = kinds_of_customers(environment) / Pace.of(environment).interval_seconds
+    others *= 2 if own_urls(environment) else 1
+    needed = load.reads_per_second + others
+    short = [each for each in known if each.rate_per_second and each.rate_per_second < needed]
+    if not short:
+        return
+    least = min(each.rate_per_second or 0.0 for each in short)
+    room = math.floor((least - others) / (load.reads_per_second / load.per_second))
+    fix = f"give --load {room} or less, raise" if room >= 1 else "raise"
+    raise UsageError(
+        f"--load {load.per_second:g} needs {needed:.0f} reads a second of the customer "
+        f"{environment.customer_name}, the drill's own included, and its usage plan allows "
+        + ", ".join(f"{each.rate_per_second:g} in {each.region}" for each in short)
+        + ": it would be throttled without any failover",
+        next_step=f"{fix} rate_per_second of its plan in the environment file, or name another "
+        "customer with --customer",
+    )
 
 
 def limits(environment: Environment) -> Iterator[KeyLimits]:

@@ -74,7 +74,7 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
         description, customers, customer, started, speed,
         is_scaled, passed, interrupted, judged_by, basis, not_exercised, dns_source, findings,
         restored, left, finish, expectation, limits, pace, measurements, requests, retrying_client,
-        spending, writes, consistency, held_back}` and `events`.
+        spending, load, writes, consistency, held_back}` and `events`; `load` is None without one.
         `measurements` holds a duration each, as `durations` gives them; `not_exercised` is
         `{what: why}`. Keys are stable, and new ones may be added.
     """
@@ -108,6 +108,7 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
         "requests": _requests(outcome),
         "customers": _customers(outcome),
         "retrying_client": retrying(outcome),
+        "load": outcome.load and outcome.load.to_json(),
         "spending": outcome.spending and outcome.spending.to_json(outcome.sent),
         "writes": {
             "acknowledged": durability.acknowledged,
@@ -197,6 +198,7 @@ def to_markdown(outcome: Outcome) -> str:
         "",
         *_customer_lines(outcome),
         *_request_lines(outcome),
+        *(outcome.load.lines() if outcome.load else ()),
         *_write_lines(outcome),
         "## Course",
         "",

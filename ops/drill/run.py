@@ -7,8 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from typing import Protocol
 
 from ops.drill import journal as journals
+from ops.drill import load as loads
 from ops.drill.aws_faults import SwitchFault
 from ops.drill.consistency import check, missing
 from ops.drill.durability import LOST_AFTER_SECONDS, acknowledged, assess, settled_at
@@ -18,14 +20,17 @@ from ops.drill.durations import (
     HOLD_SECONDS,
     SETTLE_SECONDS,
     STEADY_SECONDS,
+    load_hold_seconds,
     patience_seconds,
     stay_seconds,
 )
-from ops.drill.events import Events, Log
+from ops.drill.events import Events, Log, Request
 from ops.drill.expectation import Expectation, Pace
 from ops.drill.fault import DrillFault
 from ops.drill.history import History, Seen
 from ops.drill.interrupts import Interrupts
+from ops.drill.load import Attempt, Load, Traffic
+from ops.drill.load_figures import LoadResult, share_failed
 from ops.drill.measure import (
     Measurements,
     detection,
@@ -58,6 +63,14 @@ MOST_ANSWERS = 40
 """So many answers in a row that name no lost Region are not by chance."""
 
 
+class _Running(Protocol):
+    """What runs beside a drill."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 @dataclass
 class Drill:
     """One drill of one environment.
@@ -72,6 +85,7 @@ class Drill:
         interrupts: Handles signals.
         notify: Called with a line at every step.
         tick: Called while it waits, with all that was seen.
+        load: The load that it is under; None without one.
     """
 
     environment: Environment
@@ -83,7 +97,9 @@ class Drill:
     notify: Callable[[str], None] = lambda _: None
     tick: Callable[[Events], None] = lambda _: None
     further: tuple[DrillFault, ...] = ()
+    load: Load | None = None
     log: Log = field(default_factory=Log)
+    _traffic: Callable[[], Traffic] = Traffic
     _journal: journals.Journal | None = None
     _stop: Callable[[], None] = lambda: None
     _publishing: Publishing | None = None
@@ -187,9 +203,10 @@ class Drill:
         self._publishing = Publishing.of(
             location, probes[0].customers[0], self.faults, readings, self.log.clock, outcome.pace
         )
-        running: list[Probe | Watch | RetryingCustomer | Publishing] = [
-            *probes, watch, retrying, self._publishing
-        ]  # fmt: skip
+        running: list[_Running] = [*probes, watch, retrying, self._publishing]
+        if self.load:
+            # The first to stop.
+            running.insert(0, self._generator(outcome, location, regions, places, self.load))
 
         def stop() -> None:
             self._stop = lambda: None
@@ -199,6 +216,8 @@ class Drill:
             outcome.retrying = retrying.attempts()
             outcome.events = self.log.events()
             outcome.measurements = self._measure(outcome.events)
+            if self.load:
+                outcome.load = LoadResult(self.load, self._traffic(), outcome.events, self.scenario)
             self._assess(outcome, readings)
 
         self._stop = stop
@@ -209,7 +228,7 @@ class Drill:
         self._stop()
         if outcome.left:
             return
-        written = acknowledged(outcome.events.requests)
+        written = acknowledged(self._ledger())
         self._notify(f"Looking for {len(written)} acknowledged writes in every Region")
         for region in self.environment.regions:
             self._read(outcome, location, readings, region, LOST_AFTER_SECONDS)
@@ -240,9 +259,42 @@ class Drill:
             step=len(self.scenario.customers),
         )
 
+    def _generator(
+        self,
+        outcome: Outcome,
+        location: ProbeLocation,
+        regions: RegionMap,
+        places: Mapping[str, str],
+        load: Load,
+    ) -> _Running:
+        """The load, of customers of all places in turn."""
+        # Only here: no other part of a command needs it.
+        from ops.drill.load_generator import Generator, Place
+
+        resolve = self.environment.network.resolve
+        generator = Generator(
+            load,
+            location,
+            [
+                Place(partial(resolve, client=places[customers.near]), customers.near)
+                for customers in self.scenario.customers
+                for _ in range(customers.resolvers)
+            ],
+            regions,
+            self.log.clock,
+            outcome.pace.timeout_seconds,
+            protected=() if self.environment.descriptor.sandbox else self.scenario.left,
+        )
+        self._traffic = generator.traffic
+        return generator
+
+    def _ledger(self) -> tuple[Request, ...]:
+        """The requests of whom writes are looked for: those of the load, too."""
+        return (*self.log.events().requests, *self._traffic().writes)
+
     def _assess(self, outcome: Outcome, readings: list[Seen]) -> None:
         outcome.durability = assess(
-            outcome.events.requests,
+            self._ledger(),
             readings,
             self.environment.regions,
             lost_after_seconds=LOST_AFTER_SECONDS,
@@ -263,7 +315,7 @@ class Drill:
         def is_whole(reading: Seen) -> bool:
             return not missing(self._history(outcome, readings), reading)
 
-        written = acknowledged(self.log.events().requests)
+        written = acknowledged(self._ledger())
         readings += location.readings(region, written, seconds, self.log.clock, is_whole=is_whole)
 
     def _history(self, outcome: Outcome, readings: list[Seen]) -> History:
@@ -284,7 +336,7 @@ class Drill:
             speed=self.environment.speed,
             lost_after_seconds=LOST_AFTER_SECONDS,
             max_lost_writes=self.limits.max_lost_writes,
-            operations=self._publishing.operations(events.requests),
+            operations=self._publishing.operations(self._ledger()),
             readings=tuple(sorted(readings, key=lambda each: each.at)),
             marks=marks,
         )
@@ -299,6 +351,11 @@ class Drill:
             outcome.findings += self._not_served(0.0, BASELINE_SECONDS, "to begin with")
             return
         self._wait(lambda: False, STEADY_SECONDS / speed)
+        if not self._carries_load():
+            outcome.findings.append(
+                "the Regions do not carry the load without any fault: nothing was injected"
+            )
+            return
         try:
             self._notify(f"Injecting the fault {self.fault.name} into {lost}")
             self._prepare()
@@ -349,6 +406,9 @@ class Drill:
         for region in scenario.taking_over:
             self._read(outcome, location, readings, region, seconds)
         self._wait(lambda: False, HOLD_SECONDS / self.environment.speed)
+        if self.load and scenario.left:
+            hold = load_hold_seconds(self.environment, self.expectation)
+            self._wait(lambda: self._load_has_moved(injected), hold)
         if self.fault.isolates:
             readings += [location.seen(region, self.log.clock) for region in scenario.left]
             outcome.held_back = self._held_back()
@@ -363,6 +423,32 @@ class Drill:
             for each in self.environment.fault_injection.replication()
             if each.source in self.scenario.lost
         )
+
+    def _carries_load(self) -> bool:
+        """Wait until the Regions carry the load; whether they do."""
+        if self.load is None:
+            return True
+        most, begun = self.load.max_failed_share, self.log.events().when("started") or 0.0
+
+        def is_carried() -> bool:
+            last = self._load_of_last(loads.BASELINE_SECONDS)
+            is_warm = self.log.clock() >= begun + loads.STEADY_SECONDS
+            return is_warm and share_failed(last) <= most
+
+        self._notify(f"Waiting until the Regions carry the load: {self.load}")
+        return self._wait(is_carried, loads.STEADY_SECONDS + BASELINE_SECONDS)
+
+    def _load_has_moved(self, injected: float) -> bool:
+        """Whether no request of the load was sent to a lost Region for a while."""
+        # Where an attempt was sent to is known when it has ended.
+        seconds = loads.HOLD_SECONDS + Pace.of(self.environment).timeout_seconds
+        last = self._load_of_last(seconds)
+        is_over = self.log.clock() >= injected + seconds
+        return is_over and bool(last) and not any(a.region in self.scenario.lost for a in last)
+
+    def _load_of_last(self, seconds: float) -> list[Attempt]:
+        since = self.log.clock() - seconds
+        return [each for each in self._traffic().attempts if each.sent_at >= since]
 
     def _stay_failed_over(self, outcome: Outcome) -> None:
         """With manual failback, clear the faults, and see that customers stay where they are."""
@@ -412,8 +498,7 @@ class Drill:
             self._stop()
         except Exception as error:  # what was measured is lost, and the rest is restored
             outcome.findings.append(f"the measurement has failed: {explain(error)}")
-        sent = self.log.events().requests
-        written = self._publishing.operations(sent) if self._publishing else ()
+        written = self._publishing.operations(self._ledger()) if self._publishing else ()
         settled = settled_at(written, self.environment.speed)
         time.sleep(max(0.0, settled - self.log.clock()))
         self._notify("Deleting the drill's observations")

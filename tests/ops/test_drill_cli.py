@@ -214,6 +214,11 @@ def test_either_a_fault_or_the_restore(parse, arguments):
         ["--fault", "error", "--status", "404"],
         ["--fault", "refuse", "--max-rto-seconds", "-1"],
         ["--fault", "refuse", "--max-lost-writes", "-1"],
+        ["--fault", "refuse", "--load", "0"],
+        ["--fault", "refuse", "--load", "501"],
+        ["--fault", "refuse", "--load", "nan"],
+        ["--fault", "refuse", "--load", "1", "--profile", "surge"],
+        ["--fault", "refuse", "--load", "1", "--max-failed-share", "1.1"],
     ],
 )
 def test_a_wrong_value_is_wrong_usage(parse, arguments, capsys):
@@ -427,3 +432,91 @@ def test_judging_a_history_injects_and_restores_nothing(parse):
 
     with pytest.raises(OpsError, match="--check-history injects and restores nothing"):
         options.run(options)
+
+
+def test_the_plan_names_the_load_what_it_costs_and_what_ends_it(parse, on_aws, monkeypatch, capsys):
+    monkeypatch.setattr(
+        cli.quota, "limits", lambda _: [KeyLimits("us-east-1", 50.0, None, "", None)]
+    )
+    options = parse(*on_aws, "--load", "20", "--profile", "burst", "--max-failed-share", "0.05")
+
+    assert options.run(options) == ExitCode.PASSED
+    printed = capsys.readouterr().out
+    assert "Load: 20 requests a second (burst, each tried up to 10 times), for at most" in printed
+    assert "at most 5 % may fail after the cut-over" in printed
+    assert " dollars (docs/how-to/cost.md)" in printed
+    assert "The load stops if most of its requests fail in a Region without a fault" in printed
+
+
+def test_the_rate_of_a_load_is_confirmed(parse, on_aws):
+    options = parse(*on_aws, "--load", "1", "--execute")
+
+    with pytest.raises(OpsError, match=r"under 1 requests a second \(steady\)") as caught:
+        options.run(options)
+    assert "not confirmed" in str(caught.value)
+
+
+def test_a_load_beyond_the_plan_is_refused_before_anything_is_done(parse, on_aws):
+    options = parse(*on_aws, "--load", "100", "--execute", "--yes")
+
+    with pytest.raises(OpsError, match="its usage plan allows 50 in us-east-1"):
+        options.run(options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        (["--profile", "burst"], "--profile requires --load"),
+        (["--max-failed-share", "0.1"], "--max-failed-share requires --load"),
+    ],
+)
+def test_options_of_a_load_require_one(parse, on_aws, arguments, refused):
+    options = parse(*on_aws, *arguments)
+
+    with pytest.raises(OpsError, match=refused) as caught:
+        options.run(options)
+    assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_a_restore_takes_no_load(parse):
+    options = parse("--environment", "production", "--restore", "--load", "1")
+
+    with pytest.raises(OpsError, match="--restore takes no --load"):
+        options.run(options)
+
+
+def test_a_generator_that_is_not_installed_is_named_with_what_installs_it(
+    parse, on_aws, monkeypatch
+):
+    monkeypatch.setattr("ops.cli.drill_load.find_spec", lambda _: None)
+    options = parse(*on_aws, "--load", "1")
+
+    with pytest.raises(OpsError, match="requires the Python package aiohttp") as caught:
+        options.run(options)
+    assert caught.value.exit_code is ExitCode.PREREQUISITE
+    assert "make setup" in caught.value.next_step
+
+
+def test_a_load_through_a_proxy_is_refused(parse, on_aws, monkeypatch):
+    monkeypatch.setattr("ops.cli.drill_load.proxy_for", lambda _: "http://proxy.example.net:3128")
+    options = parse(*on_aws, "--load", "1")
+
+    with pytest.raises(OpsError, match=r"go through the proxy proxy\.example\.net") as caught:
+        options.run(options)
+    assert "NO_PROXY" in caught.value.next_step
+
+
+def outcome_that(**said):
+    return SimpleNamespace(**{"interrupted": False, "left": [], "passed": False} | said)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (outcome_that(verdict="passed", passed=True), ExitCode.PASSED),
+        (outcome_that(verdict="failed"), ExitCode.CHECK_FAILED),
+        (outcome_that(verdict="not measured"), ExitCode.PREREQUISITE),
+    ],
+)
+def test_a_load_that_was_not_measured_has_its_own_exit_code(outcome, code):
+    assert cli._exit_code(outcome, is_written=True) == code

@@ -8,7 +8,8 @@ from fake_environment import EAST, WEST, Canned, environment
 
 from ops.drill import quota
 from ops.drill.expectation import expect
-from ops.drill.quota import most_requests, require
+from ops.drill.load import Load
+from ops.drill.quota import most_requests, require, require_rate
 from ops.drill.spending import KeyLimits
 from ops.errors import ExitCode, OpsError
 
@@ -120,3 +121,35 @@ def test_with_latency_routing_customers_of_every_region_may_come_to_one():
     by_latency = environment(outputs={"routing_policy": "latency"})
 
     assert most_requests(by_latency, EXPECTATION) > 1.8 * most_requests(environment(), EXPECTATION)
+
+
+def test_a_load_needs_its_reads_and_the_listings_of_its_writes():
+    without = most_requests(environment(), EXPECTATION)
+    steady = most_requests(environment(), EXPECTATION, Load(20))
+    burst = most_requests(environment(), EXPECTATION, Load(20, "burst"))
+
+    seconds = quota.longest_seconds(environment(), EXPECTATION, Load(20))
+    assert seconds > quota.longest_seconds(environment(), EXPECTATION)
+    assert steady - without > 18 * seconds
+    assert burst - steady > 9 * 18 * seconds - 100
+
+
+@pytest.mark.parametrize(("rate", "is_enough"), [(49.9, True), (54, True), (55, False)])
+def test_a_load_beyond_the_rate_of_the_plan_is_refused_with_what_is_possible(rate, is_enough):
+    """It would be throttled without any failover: 50 a second, of which the drill reads one."""
+    known = [KeyLimits(EAST, None, None, "", None), KeyLimits(WEST, 50.0, None, "", None)]
+    if is_enough:
+        require_rate(environment(), Load(rate), known)
+        return
+    with pytest.raises(
+        OpsError, match=r"needs 50 reads a second.*allows 50 in us-west-2"
+    ) as caught:
+        require_rate(environment(), Load(rate), known)
+    assert caught.value.exit_code is ExitCode.USAGE
+    assert "give --load 54 or less, raise rate_per_second of its plan" in caught.value.next_step
+    assert "--customer" in caught.value.next_step
+
+
+def test_a_plan_without_a_rate_and_an_unknown_one_allow_every_load():
+    require_rate(environment(), Load(500), [KeyLimits(EAST, None, None, "", None)])
+    require_rate(environment(), Load(500), [])

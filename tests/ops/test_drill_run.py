@@ -4,6 +4,7 @@ import errno
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import fake_environment
 import pytest
@@ -16,6 +17,7 @@ from ops.drill.events import DnsSeen, HealthSeen, Request
 from ops.drill.expectation import expect
 from ops.drill.history import Seen
 from ops.drill.interrupts import Interrupts
+from ops.drill.load import Attempt, Load, Traffic
 from ops.drill.outcome import Limits
 from ops.drill.publisher import Publisher
 from ops.drill.run import Drill
@@ -707,3 +709,123 @@ def test_a_drill_that_is_interrupted_restores_what_failed_over(latching, monkeyp
     assert outcome.interrupted
     assert not switch.state.evacuated
     assert not outcome.left
+
+
+class Loaded:
+    """In the place of the load generator: one attempt after the other, as `fate` says."""
+
+    def __init__(self, *_, **options):
+        self.options, self.stopped = options, []
+        self.region, self.fate, self.clock = EAST, "ok", lambda: 0.0
+        self.writes = ()
+
+    def start(self):
+        pass
+
+    def stop(self):
+        self.stopped.append(1)
+
+    def traffic(self):
+        now = self.clock()
+        return Traffic(
+            attempts=tuple(
+                Attempt("read", now - n / 1000, now, self.fate, self.region) for n in range(20)
+            ),
+            writes=self.writes,
+        )
+
+
+@pytest.fixture
+def loaded(drill, monkeypatch):
+    """The drill under a load."""
+    generator = Loaded()
+
+    def made(*_):
+        generator.clock = drill.log.clock
+        drill._traffic = generator.traffic
+        return generator
+
+    monkeypatch.setattr(drill, "_generator", made)
+    for name in ("STEADY_SECONDS", "BASELINE_SECONDS", "HOLD_SECONDS"):
+        monkeypatch.setattr(running.loads, name, 0.01)
+    monkeypatch.setattr(running, "load_hold_seconds", lambda *_: 0.1)
+    drill.load = Load(10)
+    drill.generator = generator
+    return drill
+
+
+def test_a_drill_under_a_load_reports_it_and_stops_it(loaded, environment, location):
+    outcome = loaded.run()
+
+    assert outcome.load.load == Load(10)
+    assert outcome.load.traffic.attempts
+    assert loaded.generator.stopped == [1]
+    assert is_restored(environment, location)
+
+
+def test_nothing_is_injected_while_the_load_fails_without_any_fault(
+    loaded, environment, location, monkeypatch
+):
+    """On AWS it would harm customers, and measure the load instead of the failover."""
+    monkeypatch.setattr(running, "BASELINE_SECONDS", 0.1)
+    monkeypatch.setattr(
+        environment.fault_injection, "inject", lambda *_, **__: pytest.fail("it was injected")
+    )
+    loaded.generator.fate = "throttled"
+
+    outcome = loaded.run()
+
+    assert outcome.findings == [
+        "the Regions do not carry the load without any fault: nothing was injected"
+    ]
+    assert loaded.generator.stopped == [1]
+    assert is_restored(environment, location)
+
+
+def test_the_fault_is_cleared_when_the_load_calls_no_lost_region_any_more(loaded, monkeypatch):
+    monkeypatch.setattr(running, "load_hold_seconds", lambda *_: 60)
+    moved = []
+    has_moved = loaded._load_has_moved
+
+    def looking(injected):
+        moved.append(has_moved(injected))
+        if len(moved) == 3:
+            loaded.generator.region = WEST
+        return moved[-1]
+
+    monkeypatch.setattr(loaded, "_load_has_moved", looking)
+    monkeypatch.setattr(running.Pace, "of", lambda _: running.Pace(1.0, 0.0))
+    loaded.run()
+
+    assert moved[:3] == [False] * 3
+    assert moved[-1]
+
+
+def test_writes_of_the_load_are_in_the_ledger(loaded, location, monkeypatch):
+    looked_for = []
+
+    def readings(region, keys, _seconds, clock):
+        looked_for.append({*keys})
+        return [Reading(region, clock(), dict.fromkeys(keys, ()))]
+
+    monkeypatch.setattr(location, "readings", readings)
+    loaded.generator.writes = (Request("write", 0.0, 0.1, 200, EAST, key="k", value=1.0),)
+
+    outcome = loaded.run()
+
+    assert {frozenset(keys) for keys in looked_for} == {frozenset({"k"})}
+    assert outcome.durability.acknowledged == 1
+    assert any("k" in finding for finding in outcome.findings)
+
+
+def test_a_load_has_a_place_for_every_resolver_and_harms_nobody_on_aws(drill, monkeypatch):
+    places = {customers.near: "" for customers in drill.scenario.customers}
+    outcome = SimpleNamespace(pace=SimpleNamespace(timeout_seconds=3.0))
+
+    for at, protected in ((drill.environment, ()), (fake_environment.environment(), (WEST,))):
+        drill.environment = at
+        made = drill._generator(outcome, None, None, places, Load(10))
+
+        assert [place.near for place in made.places] == [""]
+        assert (made.protected, made.timeout_seconds) == (protected, 3.0)
+        assert drill._traffic() == Traffic()
