@@ -10,6 +10,21 @@ from repository_files import REPOSITORY
 pytestmark = [pytest.mark.program, pytest.mark.soak]
 
 
+def test_the_load_is_measured(tmp_path):
+    report = tmp_path / "benchmarks.md"
+
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load", "--rates", "2", "--seconds", "5",
+         "--report", str(report)],
+        cwd=REPOSITORY, capture_output=True, text=True,
+    )  # fmt: skip
+
+    assert run.returncode == 0, run.stderr
+    text = report.read_text()
+    assert text.count("\n| 2 | ") == 2
+    assert "Largest rate that was carried: " in text
+
+
 @pytest.mark.parametrize(
     ("benchmark", "row"),
     [("synthesis", "through ts-node"), ("functions", "`get_evacuation`")],

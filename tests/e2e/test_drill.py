@@ -281,10 +281,14 @@ def test_what_a_killed_drill_leaves_is_named_and_restored(api, environment, faul
     assert again.stdout.endswith("Nothing was left to restore.\n")
 
 
-def test_a_drill_over_its_limit_fails_and_leaves_a_report(api, environment, tmp_path):
+def test_a_drill_over_its_limit_and_under_load_fails_and_leaves_a_report(
+    api, environment, tmp_path
+):
     done = run_ops(
         "drill", "--folder", str(api.workspace.folder), "--fault", "error", "--json",
         "--report-folder", str(tmp_path), "--max-rto-seconds", "1",
+        # What a busy machine does to the load is not the matter here.
+        "--load", "5", "--max-failed-share", "1",
     )  # fmt: skip
 
     assert done.returncode == 1, done.stdout + done.stderr
@@ -295,4 +299,23 @@ def test_a_drill_over_its_limit_fails_and_leaves_a_report(api, environment, tmp_
     [place] = tmp_path.iterdir()
     assert found["report_folder"] == str(place)
     assert {path.name for path in place.iterdir()} == {"report.json", "report.md", "timeline.png"}
+    assert_load_moved(found["load"], environment)
+    # The load's writes are looked for, and deleted, like all others.
+    assert found["writes"]["acknowledged"] > found["requests"]["write"]["sent"] / 2
     assert nothing_is_left(environment)
+
+
+def assert_load_moved(load, environment):
+    assert [*load["parts"]] == ["before", "during", "after", "restored"]
+    before, during, after, restored = load["parts"].values()
+    served = [{r["region"] for r in part["regions"] if r["ok"]} for part in (before, after)]
+    assert served == [{environment.primary}, {environment.secondary}]
+    assert sum(each["server_error"] for each in during["regions"]) > 0
+    assert after["attempts"] >= 10
+    assert restored["requests"] > 0
+    for part in (before, after):
+        latency = part["latency_seconds"]
+        assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"]
+    sent = sum(each["sent"] for second in load["seconds"] for each in second["regions"])
+    assert sent == sum(part["attempts"] for part in load["parts"].values())
+    assert load["state"] == ("not measured" if load["unmeasured"] else "measured")
