@@ -30,6 +30,10 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
     },
     "dynamodb": {"ResourceArn": "{0}"},
     "ec2": {"PrefixListId": "arn:aws:ec2:{region}:aws:prefix-list/{0}"},
+    "fis": {
+        "experimentTemplateId": "arn:aws:fis:{region}:{account}:experiment-template/{0}",
+        "resourceArn": "{0}",
+    },
     "kms": {"AliasName": "arn:aws:kms:{region}:{account}:{0}"},
     "route53": {
         "HealthCheckId": "arn:aws:route53:::healthcheck/{0}",
@@ -42,7 +46,11 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 
 Source: https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html
 """
-_PASSED_TO = {"lambda": "lambda.amazonaws.com", "apigateway": "apigateway.amazonaws.com"}
+_PASSED_TO = {
+    "apigateway": "apigateway.amazonaws.com",
+    "fis": "fis.amazonaws.com",
+    "lambda": "lambda.amazonaws.com",
+}
 
 
 @dataclass(frozen=True)
@@ -173,6 +181,11 @@ def resource_of(call: Call, region: str, account: str) -> str:
     if call.service == "wafv2" and operation.endswith("IPSet"):
         id = parameters.get("Id", "*")
         return f"arn:aws:wafv2:{region}:{account}:regional/ipset/{parameters['Name']}/{id}"
+    if call.service == "fis" and "id" in parameters:
+        kind = "experiment-template" if operation.endswith("Template") else "experiment"
+        return f"arn:aws:fis:{region}:{account}:{kind}/{parameters['id']}"
+    if operation == "CreateExperimentTemplate":
+        return f"arn:aws:fis:{region}:{account}:experiment-template/*"
     for parameter, arn in _NAMES.get(call.service, {}).items():
         if value := parameters.get(parameter):
             first = value[0] if isinstance(value, list) else value
@@ -208,6 +221,8 @@ def role_of(call: Call) -> str:
     """
     if call.service == "lambda":
         return str(call.parameters.get("Role", ""))
+    if call.service == "fis":
+        return str(call.parameters.get("roleArn", ""))
     if call.operation.name == "UpdateAccount":
         operations = call.parameters.get("patchOperations", ())
         values = [each.get("value", "") for each in operations]

@@ -17,6 +17,7 @@ from sandbox.emulator import (
     capacity,
     capacity_api,
     faults,
+    fis,
     patches,
     process_environment,
     replication,
@@ -187,6 +188,7 @@ def _serve(
         application = StrictServices(ThrottledServices(application) if throttled else application)
     if patched:
         tables = replication.install(lag_seconds=lag_seconds, speed=speed)
+        fis.install(tables, speed=speed, iam_enforced=iam_enforced)
         application = faults.install(application, tables)
         application = capacity_api.CapacityApi(application, capacity.in_use)
     print(f"local AWS: http://{host}:{port}", flush=True)

@@ -33,6 +33,7 @@ SERVICES = {
     "apigateway": "apigateway",
     "dynamodb": "dynamodb",
     "ec2": "ec2",
+    "fis": "fis",
     "iam": "iam",
     "kms": "kms",
     "lambda": "lambda",
