@@ -53,12 +53,16 @@ class Monitored:
     runbook: str
 
 
-def add_monitoring(monitored: Monitored) -> None:
+def add_monitoring(monitored: Monitored) -> dict[str, AlarmTopic]:
     """Create what the environment asks for: alarms, the dashboard, both or neither.
 
     Args:
         monitored: What the environment consists of.
+
+    Returns:
+        `{region: topic}` with the alarms of the Region; empty without alarms.
     """
+    topics: dict[str, AlarmTopic] = {}
     watched = _watched(monitored)
     if monitored.settings.monitoring.alarms:
         topics = _add_regional_alarms(monitored, watched)
@@ -78,6 +82,7 @@ def add_monitoring(monitored: Monitored) -> None:
                 for observer, id in ids.items()
             },
         )
+    return topics
 
 
 def _add_regional_alarms(

@@ -205,6 +205,11 @@ class Outputs:
         "With fenced writes, how an evacuated Region refuses writes", optional=True
     )
 
+    experiment_template_ids: Mapping[str, Mapping[str, str]] | None = _output(
+        "With AWS Fault Injection Service, experiment templates by fault of a drill, then Region",
+        optional=True,
+    )
+
     @property
     def primary(self) -> str:
         """The Region that serves while it is healthy."""

@@ -16,6 +16,7 @@ from constructs_lib.capacity import check_capacity
 from constructs_lib.cloudwatch.watched import FailureMetric
 from constructs_lib.customer_access import customers_of
 from constructs_lib.dynamodb.global_table import GlobalTable, Key
+from constructs_lib.experiments import add_experiments
 from constructs_lib.kms.multi_region_key import MultiRegionKey
 from constructs_lib.layout import create_layout
 from constructs_lib.monitoring import Monitored, add_monitoring
@@ -178,7 +179,7 @@ class FailoverApiStack(TerraformStack):
         self._create_data(partition_key, sort_key)
         self._create_regions(functions, hints.key_values)
         self._route()
-        add_monitoring(
+        topics = add_monitoring(
             Monitored(
                 settings=settings,
                 name=self._name,
@@ -191,6 +192,15 @@ class FailoverApiStack(TerraformStack):
                 runbook=hints.runbook,
             ),
         )
+        self.experiments = add_experiments(
+            settings,
+            name=self._name,
+            layout=self.layout,
+            table_arns=self.table.arns,
+            topics=topics,
+            key_arns=self._key_arns,
+        )
+        """`{fault of a drill: {region: what injects it}}`."""
         self.outputs = self._outputs()
         """What the stack outputs; tokens where Terraform knows them at deployment only."""
         descriptions = Outputs.descriptions()
@@ -422,6 +432,11 @@ class FailoverApiStack(TerraformStack):
             evacuation=self._evacuation_output(),
             failback=self._failback_output(),
             fencing=self._fencing_output(),
+            experiment_template_ids={
+                fault: {region: each.template.id for region, each in experiments.items()}
+                for fault, experiments in self.experiments.items()
+            }
+            or None,
         )
 
     def _evacuation_output(self) -> EvacuationOutput | None:

@@ -58,6 +58,8 @@ class AlarmTopic(Construct):
         """
         super().__init__(scope, id)
         self._provider, self._name, self._tags = provider, name, dict(tags or {})
+        self.alarms: dict[str, CloudwatchMetricAlarm] = {}
+        """`{id: alarm}` of the alarms that were added."""
         self.arn = topic_arn or ""
         """ARN of the topic; a token."""
         if topic_arn:
@@ -210,7 +212,7 @@ class AlarmTopic(Construct):
         )
 
     def _alarm(self, id: str, *, description: str, **watched: Any) -> CloudwatchMetricAlarm:
-        return CloudwatchMetricAlarm(
+        alarm = self.alarms[id] = CloudwatchMetricAlarm(
             self,
             id,
             provider=self._provider,
@@ -221,3 +223,4 @@ class AlarmTopic(Construct):
             tags=self._tags,
             **watched,
         )
+        return alarm

@@ -422,6 +422,30 @@ class MonitoringSettings(_Section):
     )
 
 
+class DrillsSettings(_Section):
+    """What failover drills need that AWS Fault Injection Service injects; nothing else uses it."""
+
+    fault_injection_service: bool = _setting(
+        "Create in each Region an experiment template of AWS Fault Injection Service that pauses "
+        "the replication of the table, with its role and log group. Nothing runs until a drill "
+        "starts it.",
+        allowed="true or false; true only together with alarms = true in [monitoring] and an "
+        "eventually consistent table",
+        fix="write fault_injection_service = true or fault_injection_service = false, without "
+        "quotes",
+        default=False,
+    )
+    experiment_minutes: int = _setting(
+        "How long an experiment lasts if neither the drill nor an alarm stops it before.",
+        # https://docs.aws.amazon.com/fis/latest/userguide/fis-actions-reference.html
+        allowed="a whole number from 10, as replication may continue for 5 minutes, to 120",
+        fix="for example experiment_minutes = 30",
+        default=30,
+        ge=10,
+        le=120,
+    )
+
+
 class LocalBackend(_Section):
     """Terraform state in a file beside the synthesized output: for trials, not for a team."""
 
@@ -564,6 +588,12 @@ class Settings(_Section):
         allowed="a table",
         fix="write [monitoring]",
         default=MonitoringSettings(),
+    )
+    drills: DrillsSettings = _setting(
+        "What drills on AWS need.",
+        allowed="a table",
+        fix="write [drills]",
+        default=DrillsSettings(),
     )
     plans: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")], PlanSettings] = _setting(
         "Plans that are sold, by name.",

@@ -48,6 +48,7 @@ def cross_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
     yield from _domain_violations(_table(values, "domain"), _table(values, "api"), regions)
     yield from _recovery_violations(_table(values, "domain"))
     yield from _monitoring_violations(_table(values, "monitoring"))
+    yield from _drills_violations(values)
     yield from _backend_violations(
         _table(values, "backend"), regions, regional=values.get("layout") == "regional"
     )
@@ -218,6 +219,25 @@ def _monitoring_violations(monitoring: Mapping[str, Any]) -> Iterator[Violation]
                 f"monitoring.emails[{index}]", f'duplicate address "{email}"',
                 "different addresses: a topic takes each once", "remove one of the two",
             )  # fmt: skip
+
+
+def _drills_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
+    if _table(values, "drills").get("fault_injection_service") is not True:
+        return
+    setting = "drills.fault_injection_service"
+    if _table(values, "monitoring").get("alarms", False) is False:
+        yield Violation(
+            setting, "is true, and there is no alarm that could stop an experiment",
+            "true with alarms = true only",
+            "set alarms = true in [monitoring], or remove fault_injection_service",
+        )  # fmt: skip
+    if _table(values, "table").get("consistency") == "strong":
+        yield Violation(
+            setting, "is true, and the table is strongly consistent",
+            "true with an eventually consistent table only: a strongly consistent replica whose "
+            "replication is paused refuses writes, which is the loss of a Region",
+            "remove fault_injection_service; to lose a Region, drill with --fault switch",
+        )  # fmt: skip
 
 
 def _quota_violations(api: Mapping[str, Any], regions: Sequence[str]) -> Iterator[Violation]:

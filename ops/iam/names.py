@@ -91,6 +91,11 @@ def names_of_outputs(outputs: Outputs) -> Names:
     evacuation = outputs.evacuation
     evacuation_checks = set(evacuation.all_health_check_ids.values()) if evacuation else set()
     endpoint_checks = set(outputs.endpoint_health_check_ids.values())
+    templates = [
+        f"{region}:{account}:experiment-template/{id}"
+        for ids in (outputs.experiment_template_ids or {}).values()
+        for region, id in ids.items()
+    ]
     return {
         "account": [account],
         "region": list(outputs.regions),
@@ -108,6 +113,10 @@ def names_of_outputs(outputs: Outputs) -> Names:
         "health_function": [
             f"{outputs.primary}:{account}:function:{outputs.health_functions[outputs.primary]}"
         ],
+        # Without templates there are no experiments, either.
+        "experiment_template": templates,
+        "experiment_account": [account] if templates else [],
+        "environment": [outputs.environment],
         "health_check": sorted(
             {*outputs.health_check_ids.values(), *endpoint_checks, *evacuation_checks}
         ),

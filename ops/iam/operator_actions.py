@@ -11,6 +11,7 @@ from ops.verify.health_states import METRICS_REGION
 
 _SECONDARY_TABLE = "dynamodb:{secondary}:{account}:table/{table}"
 _TABLES = "dynamodb:{region}:{account}:table/{table}"
+_EXPERIMENTS = "fis:{region}:{experiment_account}:experiment/*"
 _OWN_PARTITIONS: Conditions = {
     "ForAllValues:StringLike": {
         "dynamodb:LeadingKeys": ("{partition}", "operations-lock", "api-key-*", "verify*")
@@ -88,6 +89,10 @@ VERIFY = (
         "GetHostedZone ListQueryLoggingConfigs ListResourceRecordSets",
         ("route53:::hostedzone/{zone}",),
     ),
+    # What drills start, and whether one of them still runs.
+    Grant("fis", "GetExperimentTemplate", ("fis:{experiment_template}",)),
+    Grant("fis", "ListExperiments", (ANYWHERE,)),
+    Grant("iam", "GetRole", ("iam::{experiment_account}:role/*-drills-{region}",)),
     # The state of the replicas' keys, whose ids only DynamoDB knows.
     Grant("kms", "DescribeKey", ("kms:{region}:{account}:key/*",)),
     _through_dynamodb("region"),
@@ -103,6 +108,31 @@ DRILL = (
     ),
     # As a publisher, at a location of its own.
     Grant("execute-api", "Invoke", ("execute-api:{invoked}/*",)),
+    # Experiments of the environment's templates; each gets a tag with the environment's name.
+    Grant(
+        "fis",
+        "StartExperiment",
+        ("fis:{experiment_template}", _EXPERIMENTS),
+        {"StringEquals": {"aws:RequestTag/environment": ("{environment}",)}},
+    ),
+    Grant(
+        "fis",
+        "TagResource",
+        (_EXPERIMENTS,),
+        {"StringEquals": {"aws:RequestTag/environment": ("{environment}",)}},
+    ),
+    Grant(
+        "fis",
+        "GetExperiment StopExperiment",
+        (_EXPERIMENTS,),
+        {"StringEquals": {"aws:ResourceTag/environment": ("{environment}",)}},
+    ),
+    Grant(
+        "iam",
+        "CreateServiceLinkedRole",
+        ("iam::{experiment_account}:role/aws-service-role/fis.amazonaws.com/AWSServiceRoleForFIS",),
+        {"StringEquals": {"iam:AWSServiceName": ("fis.amazonaws.com",)}},
+    ),
 )
 RECONCILE = (
     Grant("sts", "GetCallerIdentity", (ANYWHERE,)),

@@ -14,6 +14,7 @@ _STAGE = f"{_API}/restapis/*/stages/*"
 _ZONE = "route53:::hostedzone/*"
 _HEALTH_CHECK = "route53:::healthcheck/*"
 _QUERY_LOG = "route53:::queryloggingconfig/*"
+_TEMPLATE = "fis:{region}:{account}:experiment-template/*"
 _CERTIFICATE = "acm:{region}:{account}:certificate/*"
 
 
@@ -75,6 +76,19 @@ SERVING: Mapping[str, tuple[Grant, ...]] = {
         read("ec2", "DescribeManagedPrefixLists", ANYWHERE),
         # AWS owns the list of Route 53's health checkers.
         read("ec2", "GetManagedPrefixListEntries", "ec2:{region}:*:prefix-list/*"),
+    ),
+    "aws_fis_experiment_template": (
+        read("fis", "GetExperimentTemplate", _TEMPLATE),
+        # The actions of a template are authorized, too.
+        write(
+            "fis",
+            "CreateExperimentTemplate UpdateExperimentTemplate",
+            _TEMPLATE,
+            "fis:{region}:{account}:action/aws:dynamodb:global-table-pause-replication",
+        ),
+        # Other tags replace it.
+        write("fis", "DeleteExperimentTemplate TagResource", _TEMPLATE),
+        pass_role("fis.amazonaws.com"),
     ),
     "aws_lambda_alias": (
         read("lambda", "GetAlias", _FUNCTION),

@@ -31,7 +31,8 @@ pytestmark = pytest.mark.unit
 ADDRESSES = REPOSITORY / "tests" / "constructs_lib" / "addresses"
 ACCOUNT = "111122223333"
 CERTIFICATES = {r: f"arn:aws:acm:{r}:{ACCOUNT}:certificate/{r}" for r in (EAST, WEST)}
-DEPLOYED = outputs(certificate_arns=CERTIFICATES)
+TEMPLATES = {"replication-paused": {EAST: "EXTeast", WEST: "EXTwest"}}
+DEPLOYED = outputs(certificate_arns=CERTIFICATES, experiment_template_ids=TEMPLATES)
 NAMES = {
     "aws_api_gateway_rest_api": ["weather-trial"],
     "aws_kms_alias": ["alias/weather-trial"],
@@ -123,6 +124,8 @@ ACCEPTED = {
     ("RESOURCE_STAR", "cloudwatch:DescribeAlarms"),
     # Of a health check or a zone; the linter expects both.
     ("RESOURCE_MISMATCH", "route53:ChangeTagsForResource"),
+    # The linter ends the ARN of an action at the first colon of its id.
+    ("RESOURCE_MISMATCH", "fis:CreateExperimentTemplate"),
 }
 
 
@@ -161,7 +164,7 @@ def test_only_actions_without_a_resource_are_allowed_on_any(purpose):
     assert regional <= {
         "acm:RequestCertificate", "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData",
         "cloudwatch:GetMetricStatistics", "dynamodb:DescribeLimits",
-        "ec2:DescribeManagedPrefixLists", "kms:CreateKey", "kms:ListAliases",
+        "ec2:DescribeManagedPrefixLists", "fis:ListExperiments", "kms:CreateKey", "kms:ListAliases",
         "lambda:GetAccountSettings", "logs:DeleteResourcePolicy", "logs:DescribeLogGroups",
         "logs:DescribeResourcePolicies", "logs:PutResourcePolicy", "sns:GetSubscriptionAttributes",
         "sns:Unsubscribe",
@@ -256,7 +259,7 @@ def test_roles_are_passed_to_the_services_that_run_with_them_and_to_no_other():
     passing = [each for each in statements("deploy") if "iam:PassRole" in each["Action"]]
 
     assert {each["Condition"]["StringEquals"]["iam:PassedToService"][0] for each in passing} == {
-        "apigateway.amazonaws.com", "lambda.amazonaws.com",
+        "apigateway.amazonaws.com", "fis.amazonaws.com", "lambda.amazonaws.com",
     }  # fmt: skip
     assert {r for each in passing for r in each["Resource"]} == {
         f"arn:aws:iam::{ACCOUNT}:role/weather-trial-it"
@@ -504,6 +507,8 @@ NOT_RECORDED = {
     "dynamodb:*TableReplica": _ON_AWS_ONLY,
     "dynamodb:Query": _ON_AWS_ONLY,
     "dynamodb:Scan": _ON_AWS_ONLY,
+    "fis:TagResource": _ON_AWS_ONLY,
+    "fis:UpdateExperimentTemplate": "the recorded change has other tags, which replace a template",
     "iam:*PolicyVersion": _LATER,
     "iam:CreateServiceLinkedRole": "AWS creates the role at an account's first use",
     "iam:Update*": _LATER,

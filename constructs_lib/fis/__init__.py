@@ -1,0 +1,1 @@
+"""Drills with AWS Fault Injection Service."""
