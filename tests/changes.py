@@ -393,6 +393,31 @@ _OPTIONS = (
     ),
 )  # fmt: skip
 
+_DRILLS = (
+    Change(
+        setting="drills.fault_injection_service", change="`false` to `true`",
+        after={"drills.fault_injection_service": True}, before={"monitoring.alarms": True},
+        note="No experiment runs until a drill starts it.",
+    ),
+    Change(
+        setting="drills.experiment_minutes", change="changed",
+        after={"drills.experiment_minutes": 20},
+        before={"monitoring.alarms": True, "drills.fault_injection_service": True},
+        note="Experiments that run keep their duration.",
+    ),
+    Change(
+        setting="drills.fault_injection_service", change="`true` to `false`",
+        after={"drills.fault_injection_service": False},
+        before={"monitoring.alarms": True, "drills.fault_injection_service": True},
+        note="An experiment that runs is not stopped.",
+    ),
+    Change(
+        setting="drills.fault_injection_service", change="without alarms",
+        after={"monitoring.alarms": False, "drills.fault_injection_service": True},
+        outcome=REFUSED_BY_SETTINGS,
+    ),
+)  # fmt: skip
+
 _PLANS = (
     Change(
         setting="plans", change="one added",
@@ -508,6 +533,6 @@ BACKEND = tuple(
 )  # fmt: skip
 
 CHANGES = (
-    *_TOP, *_API, *_TABLE, *_DOMAIN, *_TIME_TO_LIVE, *_HEALTH_CHECK, *_OPTIONS, *_PLANS, *_TAGS,
-    *_OPERATIONS,
+    *_TOP, *_API, *_TABLE, *_DOMAIN, *_TIME_TO_LIVE, *_HEALTH_CHECK, *_OPTIONS, *_DRILLS, *_PLANS,
+    *_TAGS, *_OPERATIONS,
 )  # fmt: skip

@@ -1,13 +1,16 @@
 """Drills as tests run them: at a speed that this machine can follow, and again if it could not."""
 
 from ops.drill.expectation import expectation_of
-from ops.drill.faults import choose
+from ops.drill.faults import FAULTS, choose
+from ops.drill.fis_faults import FisReplicationPausedFault
 from ops.drill.interrupts import Interrupts
 from ops.drill.outcome import Limits, deciding_time
 from ops.drill.run import Drill
 from ops.drill.speed import at_followed_speed
 from ops.lock import hold, new_run
 
+EVERYWHERE = [name for name, f in FAULTS.items() if f is not FisReplicationPausedFault]
+"""The faults that need no experiment templates: tests/e2e/test_drill_fis.py has the others."""
 LOSSES = {
     2: [("refuse", (1,)), ("refuse", (2,)), ("refuse", (1, 2)), ("switch", (1,)), ("switch", (2,))],
     3: [

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import fake_environment
 from fake_environment import EAST, WEST
+from fake_fis import TEMPLATE_IDS, FakeFis
 
 from ops import switch
 from ops.evacuation_item import Evacuation
@@ -14,12 +15,14 @@ from ops.switch import SwitchChange
 
 
 class FakeLambda:
-    """A session whose only service is Lambda, with one function per Region."""
+    """A session of Lambda, with one function per Region, and of Fault Injection Service."""
 
     def __init__(self):
-        self.reserved = {}
+        self.reserved, self.fis = {}, FakeFis()
 
     def client(self, service, *, region_name, **_):
+        if service == "fis":
+            return self.fis.client(region_name)
         assert service == "lambda"
 
         def get(**_):
@@ -162,7 +165,7 @@ class FakeLock:
 def sandbox_environment(folder, *, manual_failback=False, **changes):
     """A sandbox in which nothing runs."""
     return fake_environment.environment(
-        outputs={"environment": "local"}
+        outputs={"environment": "local", "experiment_template_ids": TEMPLATE_IDS}
         | ({"failback": fake_environment.FAILBACK} if manual_failback else {}),
         session=FakeLambda(),
         endpoint_url="http://127.0.0.1:1",
@@ -174,7 +177,9 @@ def sandbox_environment(folder, *, manual_failback=False, **changes):
 
 
 def aws_environment(folder):
-    return fake_environment.environment(session=FakeLambda(), folder=folder)
+    return fake_environment.environment(
+        outputs={"experiment_template_ids": TEMPLATE_IDS}, session=FakeLambda(), folder=folder
+    )
 
 
 __all__ = [

@@ -197,6 +197,8 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
     console.print(f"In {environment.name}, this will {what}, until cleared at the end.")
     for line in _expected(environment, faults, expectation):
         console.print(line, markup=False)
+    for line in (line for fault in faults for line in fault.details(environment)):
+        console.print(line, markup=False)
     most = quota.most_requests(environment, expectation, load)
     spending = quota.require(environment, most)
     console.print(str(spending), markup=False)

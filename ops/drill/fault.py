@@ -94,6 +94,32 @@ class DrillFault:
         """
         raise NotImplementedError
 
+    def details(self, environment: Environment) -> tuple[str, ...]:
+        """Describe what AWS will do, a sentence each, before it is injected; nothing is changed.
+
+        Args:
+            environment: The environment.
+
+        Raises:
+            OpsError: It cannot be read.
+        """
+        del environment
+        return ()
+
+    def ended(self, environment: Environment) -> str:
+        """Why it has ended, though nobody has cleared it; empty while it has not.
+
+        A drill asks while the fault is injected, and ends with the answer.
+
+        Args:
+            environment: The environment.
+
+        Raises:
+            OpsError: It cannot be read now.
+        """
+        del environment
+        return ""
+
     def is_injected(self, environment: Environment) -> bool:
         """Whether it is injected now, and by this run.
 

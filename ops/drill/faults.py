@@ -10,6 +10,7 @@ from typing import Any
 
 from ops.drill.aws_faults import HealthConcurrencyFault, SwitchFault
 from ops.drill.fault import DrillFault
+from ops.drill.fis_faults import FisReplicationPausedFault
 from ops.drill.sandbox_faults import (
     BlackHoleFault,
     ControlPlaneFault,
@@ -30,9 +31,9 @@ from ops.errors import ExitCode, OpsError
 FAULTS: Mapping[str, type[DrillFault]] = {
     each.name: each
     for each in (
-        SwitchFault, HealthConcurrencyFault, RefuseFault, BlackHoleFault, ErrorFault, SlowFault,
-        GrayFault, TableFault, RegionLossFault, PartitionFault, ReplicationPausedFault,
-        DynamoDbDnsFault, StsFault, ControlPlaneFault,
+        SwitchFault, HealthConcurrencyFault, FisReplicationPausedFault, RefuseFault, BlackHoleFault,
+        ErrorFault, SlowFault, GrayFault, TableFault, RegionLossFault, PartitionFault,
+        ReplicationPausedFault, DynamoDbDnsFault, StsFault, ControlPlaneFault,
     )
 }  # fmt: skip
 """Values of `--fault`."""

@@ -57,6 +57,8 @@ from ops.errors import OpsError, explain
 from ops.lock import Lock, LockedError
 
 POLL_SECONDS = 0.1
+WATCH_SECONDS = 2.0
+"""How often it is asked whether the faults are still injected."""
 ANSWERS = 10
 """How often DNS is asked in each look, where answers vary."""
 MOST_ANSWERS = 40
@@ -104,6 +106,7 @@ class Drill:
     _stop: Callable[[], None] = lambda: None
     _publishing: Publishing | None = None
     _moved_at: float | None = None
+    _watched_at: float | None = None
 
     @property
     def faults(self) -> tuple[DrillFault, ...]:
@@ -363,8 +366,10 @@ class Drill:
             for fault in self.faults:
                 fault.inject(self.environment)
             self.log.mark("injected")
+            self._watched_at = time.monotonic()
             self._lost(outcome, location, readings, injected, patience)
         finally:
+            self._watched_at = None
             restoring = self.log.mark("restoring")
             steps = [clearing(self.environment, fault) for fault in self.faults]
             are_cleared = [self._undo(outcome, step) for step in (*steps, *self._failing_back())]
@@ -629,10 +634,28 @@ class Drill:
                 raise LockedError(self.lock.lost, next_step="run the drill again later")
             if time.monotonic() > deadline:
                 return False
+            self._watch_faults()
             with suppress(Exception):
                 self.tick(self.log.events())
             time.sleep(POLL_SECONDS)
         return True
+
+    def _watch_faults(self) -> None:
+        """End the drill if a fault has ended before it was cleared: what follows would not be its.
+
+        Raises:
+            OpsError: One has.
+        """
+        now = time.monotonic()
+        if self._watched_at is None or now < self._watched_at + WATCH_SECONDS:
+            return
+        self._watched_at = now
+        for fault in self.faults:
+            reason = ""
+            with suppress(OpsError):
+                reason = fault.ended(self.environment)
+            if reason:
+                raise OpsError(reason, next_step="see the report, and run the drill again")
 
     def _notify(self, line: str) -> None:
         # Nothing that happens to the terminal may keep the drill from restoring.

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from drills import FEW, drill, failed_without_reason, over_time
+from drills import EVERYWHERE, FEW, drill, failed_without_reason, over_time
 from local_api import run_ops
 from repository_files import REPOSITORY
 
@@ -60,7 +60,7 @@ def wait_until(condition, what):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", EVERYWHERE)
 def test_a_drill_passes_and_leaves_nothing(environment, fault):
     outcome = drill(environment, fault)
     if over_time(outcome) or failed_without_reason(outcome) > FEW:

@@ -12,13 +12,13 @@ from functools import partial
 
 import pytest
 from disturbances import ON_SIGNAL, awaited, disturb
+from drills import EVERYWHERE
 from warm_ops import short_drill
 
 from ops import lock as locks
 from ops import switch
 from ops.cli.program import INTERRUPTED
 from ops.drill.aws_faults import reserved_concurrency
-from ops.drill.faults import FAULTS
 from ops.drill.probe_location import probe_locations
 from ops.errors import ExitCode
 
@@ -133,7 +133,7 @@ def test_what_a_disturbed_drill_leaves_is_named_and_restored_and_nothing_else(
     api, environment, foreign, commands, seed
 ):
     chance, kind = random.Random(seed), KINDS[seed % len(KINDS)]
-    fault = chance.choice(list(FAULTS))
+    fault = chance.choice(EVERYWHERE)
     at = ("--folder", str(api.workspace.folder))
     line, delay = chance.randint(1, LINES), chance.uniform(0, LONGEST_DELAY_SECONDS)
     print(f"{fault}, {kind}, {delay:.1f} s after line {line}")

@@ -42,6 +42,7 @@ CHANGES = FIRST | {
     "requests_per_five_minutes = 3000": "requests_per_five_minutes = 4000",
     "manage_account_log_role = true": "manage_account_log_role = true\ntracing = false\n"
     "log_retention_days = 14",
+    "fault_injection_service = true": "fault_injection_service = true\nexperiment_minutes = 20",
     "deletion_protection = false": "deletion_protection = false\npoint_in_time_recovery = false",
     '"on-call@example.com"': '"operations@example.com"',
     "keys = [1, 2]": "keys = [2, 3]",
@@ -164,7 +165,8 @@ def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(r
         "switch": [("switch", "engage", "--reason", "test"), ("switch", "status"),
                    ("switch", "release"), ("switch", "evacuate", "us-west-2"),
                    ("switch", "restore", "us-west-2")],
-        "drill": [("drill", "--fault", "switch"), ("drill", "--fault", "health-concurrency")],
+        "drill": [("drill", "--fault", "switch"), ("drill", "--fault", "health-concurrency"),
+                  ("drill", "--fault", "fis-replication-paused")],
     }.items():  # fmt: skip
         credentials = roles.assume(purpose)
         for command in commands:

@@ -12,7 +12,7 @@ from ops.fault_injection import CONTROL_KINDS, KINDS, REPLICATION_KINDS, Fault
 
 pytestmark = pytest.mark.unit
 
-ON_AWS = ("switch", "health-concurrency")
+ON_AWS = ("switch", "health-concurrency", "fis-replication-paused")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_on_aws_only_what_needs_no_sandbox_can_be_injected(tmp_path, name):
         return
     with pytest.raises(OpsError, match="into a sandbox only") as caught:
         choose(on_aws, name, "drill-1", {})
-    assert "switch, health-concurrency" in caught.value.next_step
+    assert ", ".join(ON_AWS) in caught.value.next_step
     assert caught.value.exit_code is ExitCode.USAGE
 
 

@@ -122,6 +122,43 @@ def test_a_fault_is_journalled_with_its_id_before_it_is_injected(drill, environm
 
 
 @pytest.fixture
+def watched(drill, monkeypatch):
+    """A drill that asks its fault all the while, for a moment."""
+    monkeypatch.setattr(running, "WATCH_SECONDS", 0)
+    monkeypatch.setattr(running, "HOLD_SECONDS", 0.1)
+    return drill
+
+
+def test_a_fault_that_has_ended_before_it_is_cleared_ends_the_drill_with_its_reason(
+    watched, environment, location, monkeypatch
+):
+    monkeypatch.setattr(ErrorFault, "ended", lambda *_: "an alarm has stopped it")
+
+    outcome = watched.run()
+
+    assert not outcome.passed
+    assert any("an alarm has stopped it" in each for each in outcome.findings)
+    assert is_restored(environment, location)
+
+
+def test_a_fault_that_cannot_be_asked_has_not_ended(watched, monkeypatch):
+    def unreadable(*_):
+        raise OpsError("throttled", next_step="wait")
+
+    monkeypatch.setattr(ErrorFault, "ended", unreadable)
+
+    assert watched.run().passed
+
+
+def test_a_fault_that_is_being_cleared_is_not_asked_any_more(watched, monkeypatch):
+    monkeypatch.setattr(ErrorFault, "ended", lambda self, at: (
+        "" if self.is_injected(at) else "it was cleared"
+    ))  # fmt: skip
+
+    assert watched.run().passed
+
+
+@pytest.fixture
 def both(environment, locks, monkeypatch):
     """A drill that loses both Regions, of which nobody is left to serve."""
     monkeypatch.setattr(Drill, "_serves", lambda *_, **__: True)

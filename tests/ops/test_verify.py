@@ -5,6 +5,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from fake_environment import EAST, FAILBACK, WEST, environment
+from fake_fis import TEMPLATE_IDS
 from rich.console import Console
 
 from ops.__main__ import main
@@ -128,6 +129,7 @@ def test_the_ids_of_the_checks_are_a_contract():
         "leftover.faults",
         "leftover.health_function",
         "leftover.weight",
+        "leftover.experiment",
         "leftover.lock",
         "leftover.drill",
         "dns.records",
@@ -162,6 +164,8 @@ def test_the_ids_of_the_checks_are_a_contract():
         "parity.usage_plans",
         "release.regions",
         "release.unfinished",
+        "experiment.templates",
+        "experiment.role",
         "quota.parity",
         "capacity.headroom",
         "capacity.limits",
@@ -178,10 +182,22 @@ def test_a_total_outage_of_aws_shows_no_traceback(monkeypatch):
     unreachable_aws = environment(
         {
             (service, region): EndpointConnectionError(endpoint_url=f"https://{service}.example")
-            for service in ("acm", "apigateway", "cloudwatch", "dynamodb", "lambda", "route53")
+            for service in (
+                "acm",
+                "apigateway",
+                "cloudwatch",
+                "dynamodb",
+                "fis",
+                "lambda",
+                "route53",
+            )
             for region in (EAST, WEST)
         },
-        outputs={"failback": FAILBACK, "fencing": {"after_seconds": 180}},
+        outputs={
+            "failback": FAILBACK,
+            "fencing": {"after_seconds": 180},
+            "experiment_template_ids": TEMPLATE_IDS,
+        },
     )
 
     def unreachable(*_, **__):

@@ -1,0 +1,206 @@
+"""Drills with AWS Fault Injection Service: a run starts, watches and stops its own experiment."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from fake_drill import EAST, WEST, FakeSwitch, aws_environment, sandbox_environment
+from fake_fis import TEMPLATE_IDS
+
+from ops.drill import fis_faults
+from ops.drill.faults import choose
+from ops.errors import ExitCode, OpsError
+
+pytestmark = pytest.mark.unit
+
+NAME, TEMPLATE = "fis-replication-paused", "replication-paused"
+
+
+@pytest.fixture
+def the_switch(monkeypatch):
+    return FakeSwitch.instead(monkeypatch)
+
+
+@pytest.fixture
+def environment(the_switch, tmp_path):
+    return sandbox_environment(tmp_path)
+
+
+@pytest.fixture
+def fis(environment):
+    return environment.session.fis
+
+
+def chosen(environment, id="drill-1", region=None):
+    return choose(environment, NAME, id, {}, region=region)
+
+
+def statuses(fis, region=EAST):
+    return [each.status for each in fis.regions[region].experiments.values()]
+
+
+def test_an_experiment_has_the_tags_of_its_run_and_its_environment(environment, fis):
+    chosen(environment).inject(environment)
+
+    (experiment,) = fis.regions[EAST].experiments.values()
+    assert experiment.shown["tags"] == {"drill": "drill-1", "environment": "local"}
+    assert experiment.shown["experimentTemplateId"] == TEMPLATE_IDS[TEMPLATE][EAST]
+
+
+def test_a_run_that_injects_again_starts_no_second_experiment(environment, fis, the_switch):
+    fault = chosen(environment)
+    fault.inject(environment)
+    the_switch.restore(environment, EAST)
+    fault.inject(environment)
+
+    assert statuses(fis) == ["running"]
+
+
+def test_the_region_is_evacuated_once_replication_is_paused_and_restored_after(
+    environment, fis, the_switch
+):
+    fault = chosen(environment)
+    fault.inject(environment)
+    assert (the_switch.state.evacuated, statuses(fis)) == (True, ["running"])
+
+    assert fault.clear(environment)
+
+    assert (the_switch.state.evacuated, statuses(fis)) == (False, ["stopped"])
+
+
+def test_no_experiment_of_another_run_is_stopped(environment, fis):
+    chosen(environment, "drill-2").inject(environment)
+
+    assert not chosen(environment).clear(environment)
+    assert statuses(fis) == ["running"]
+
+
+def test_an_experiment_whose_run_was_killed_before_it_knew_its_id_is_found(environment, fis):
+    fis.client(EAST).start_experiment(
+        clientToken="drill-1", experimentTemplateId="EXTeast", tags={"drill": "drill-1"}
+    )
+
+    assert chosen(environment).is_injected(environment)
+    assert chosen(environment).clear(environment)
+    assert statuses(fis) == ["stopped"]
+
+
+def test_an_experiment_that_cannot_run_evacuates_nothing(environment, fis, the_switch):
+    fis.starts, fis.reason = "failed", "Unable to assume role"
+
+    with pytest.raises(OpsError, match=r"did not run: failed \(Unable to assume role\)"):
+        chosen(environment).inject(environment)
+
+    assert not the_switch.state.evacuated
+
+
+def test_nothing_is_injected_while_another_experiment_of_the_template_runs(environment):
+    chosen(environment, "drill-2").inject(environment)
+
+    with pytest.raises(OpsError, match="runs in us-east-1 already") as caught:
+        chosen(environment).prepared(environment)
+    assert "aws fis stop-experiment --region us-east-1 --id EXP" in caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("stopped", "Experiment halted by stop condition: arn:aws:cloudwatch:…:alarm:errors"),
+        ("stopped", "Experiment stopped"),
+        ("completed", "Experiment completed"),
+    ],
+)
+def test_an_experiment_that_somebody_else_has_ended_is_reported_with_its_reason(
+    environment, fis, status, reason
+):
+    fault = chosen(environment)
+    fault.inject(environment)
+    assert fault.ended(environment) == ""
+
+    fis.end(EAST, status, reason)
+
+    assert f"has ended: {status} ({reason})" in fault.ended(environment)
+
+
+def test_before_it_is_injected_nothing_has_ended(environment):
+    assert chosen(environment).ended(environment) == ""
+
+
+def test_an_experiment_that_does_not_stop_is_an_error_with_the_line_that_stops_it(
+    environment, fis, the_switch, monkeypatch
+):
+    monkeypatch.setattr(fis_faults, "PATIENCE_SECONDS", 0)
+    fault = chosen(environment)
+    fault.inject(environment)
+    fis.stops = False
+
+    with pytest.raises(OpsError, match="still stopping") as caught:
+        fault.clear(environment)
+
+    assert "aws fis stop-experiment --region us-east-1 --id EXP" in caught.value.next_step
+    # Its Region has not every write: customers stay where they are.
+    assert the_switch.state.evacuated
+
+
+def test_an_experiment_that_has_just_ended_is_cleared(environment, fis, monkeypatch):
+    """Between the list and the call."""
+    fault = chosen(environment)
+    fault.inject(environment)
+    listed = fis_faults.experiments(environment, EAST, "EXTeast")
+    monkeypatch.setattr(fis_faults, "experiments", lambda *_: [
+        {**each, "state": {"status": "running"}} for each in listed
+    ])  # fmt: skip
+    fis.end(EAST, "completed", "Experiment completed")
+
+    assert fault.clear(environment), "the Region was restored"
+
+
+def test_each_region_has_its_own_template(environment):
+    assert chosen(environment, region=WEST).template_id == TEMPLATE_IDS[TEMPLATE][WEST]
+
+
+def test_an_environment_without_templates_is_told_how_to_get_them(environment):
+    without = replace(
+        environment,
+        descriptor=replace(
+            environment.descriptor,
+            outputs=replace(environment.outputs, experiment_template_ids=None),
+        ),
+    )
+
+    with pytest.raises(OpsError, match="no experiment template") as caught:
+        chosen(without)
+    assert caught.value.exit_code is ExitCode.USAGE
+    assert "fault_injection_service = true" in caught.value.next_step
+
+
+def test_the_dry_run_says_what_the_template_on_aws_does(environment):
+    text = " ".join(chosen(environment).details(environment))
+
+    for said in (
+        "EXTeast in us-east-1", "aws:dynamodb:global-table-pause-replication",
+        "arn:aws:dynamodb:us-east-1:123456789012:table/weather", "PT30M at most",
+        "weather-server-errors", "0.10 dollars",
+    ):  # fmt: skip
+        assert said in text
+    assert environment.session.fis.calls == ["GetExperimentTemplate"]
+
+
+def test_the_line_that_clears_it_by_hand_stops_the_experiment_of_the_run(environment):
+    line = chosen(environment).by_hand(environment)
+
+    assert "aws fis list-experiments --region us-east-1 --experiment-template-id EXTeast" in line
+    assert "experiments[?tags.drill==" in line
+    assert "aws fis stop-experiment --region us-east-1 --id" in line
+    assert "aws dynamodb delete-item" in line
+
+
+def test_on_aws_it_is_waited_until_replication_has_stopped(the_switch, tmp_path, monkeypatch):
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    environment = aws_environment(tmp_path)
+
+    chosen(environment).inject(environment)
+
+    assert sum(slept) == fis_faults.EFFECT_SECONDS
+    assert the_switch.state.evacuated
