@@ -133,6 +133,39 @@ class CustomerOutput:
     keys: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class ObjectivesOutput:
+    """What a failover must keep, and which drills must prove it.
+
+    Attributes:
+        rto_seconds: Recovery time objective; None for none.
+        rpo_seconds: Recovery point objective; None for none.
+        proofs: Faults of which a drill must have passed, each with the Regions that are lost after
+            a colon, if it names any; empty for every one that can be injected.
+        proof_days: Days after which a drill no longer counts.
+    """
+
+    rto_seconds: float | None = None
+    rpo_seconds: float | None = None
+    proofs: tuple[str, ...] = ()
+    proof_days: int = 90
+
+
+@dataclass(frozen=True)
+class StateOutput:
+    """Where the Terraform state is in Amazon S3; releases and records of drills are beside it.
+
+    Attributes:
+        bucket: Name of the bucket.
+        key: Key of the state in the environment file.
+        region: Region of the bucket.
+    """
+
+    bucket: str
+    key: str
+    region: str
+
+
 def _output(description: str, *, optional: bool = False) -> Any:
     metadata = {"description": description}
     return field(default=None, metadata=metadata) if optional else field(metadata=metadata)
@@ -209,6 +242,16 @@ class Outputs:
         "With AWS Fault Injection Service, experiment templates by fault of a drill, then Region",
         optional=True,
     )
+    objectives: ObjectivesOutput | None = _output(
+        "With objectives, RTO and RPO, and the drills that must prove them", optional=True
+    )
+    records_key_arn: str | None = _output(
+        "With signed records of drills, ARN of the KMS key that signs them", optional=True
+    )
+    state: StateOutput | None = _output(
+        "With a state in S3, where it is: releases and records of drills are beside it",
+        optional=True,
+    )
 
     @property
     def primary(self) -> str:
@@ -266,6 +309,7 @@ class Outputs:
         try:
             evacuation, failback = known["evacuation"], known["failback"]
             fencing = known["fencing"]
+            objectives, state = known["objectives"], known["state"]
             outputs = cls(
                 **known
                 | {
@@ -281,6 +325,12 @@ class Outputs:
                     if failback
                     else None,
                     "fencing": FencingOutput(**fencing) if fencing else None,
+                    "objectives": ObjectivesOutput(
+                        **objectives | {"proofs": tuple(objectives.get("proofs") or ())}
+                    )
+                    if objectives
+                    else None,
+                    "state": StateOutput(**state) if state else None,
                 }
             )
             # It is read from the others, which may be of another form.

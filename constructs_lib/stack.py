@@ -18,6 +18,7 @@ from constructs_lib.customer_access import customers_of
 from constructs_lib.dynamodb.global_table import GlobalTable, Key
 from constructs_lib.experiments import add_experiments
 from constructs_lib.kms.multi_region_key import MultiRegionKey
+from constructs_lib.kms.signing_key import SigningKey
 from constructs_lib.layout import create_layout
 from constructs_lib.monitoring import Monitored, add_monitoring
 from constructs_lib.outputs import (
@@ -25,7 +26,9 @@ from constructs_lib.outputs import (
     EvacuationOutput,
     FailbackOutput,
     FencingOutput,
+    ObjectivesOutput,
     Outputs,
+    StateOutput,
 )
 from constructs_lib.regions import Regional, add_publisher_policy, add_regions
 from constructs_lib.route53.failover_dns import FailoverDns
@@ -33,6 +36,7 @@ from constructs_lib.route53.options import HealthCheck, RegionalEndpoint, Routin
 from constructs_lib.route53.query_log import QUERY_LOG_REGION, QueryLog
 from constructs_lib.route53.serving_name import TTL_SECONDS, serving_addresses, serving_name
 from constructs_lib.settings import Settings
+from constructs_lib.settings.schema import S3Backend
 from constructs_lib.settings.stack_names import ROUTING, stack_name
 from constructs_lib.terraform_configuration import provider_of
 
@@ -177,6 +181,7 @@ class FailoverApiStack(TerraformStack):
         self.layout = create_layout(self, settings, hint=hints.changes)
         """The stacks, this one among them, and which part is where."""
         self._create_data(partition_key, sort_key)
+        self.records_key = self._create_records_key()
         self._create_regions(functions, hints.key_values)
         self._route()
         topics = add_monitoring(
@@ -316,6 +321,18 @@ class FailoverApiStack(TerraformStack):
             else None
         )
 
+    def _create_records_key(self) -> SigningKey | None:
+        """The key that signs the records of drills, where the lock is: in the secondary."""
+        objectives, data = self._settings.objectives, self.layout.data
+        if not (objectives and objectives.sign_records):
+            return None
+        return SigningKey(
+            data.stack,
+            "records_key",
+            description=f"Records of drills of {self._name}",
+            provider=data.providers[self._settings.regions[1]],
+        )
+
     def _query_log_providers(self) -> dict[str, AwsProvider]:
         """`{Region of the query log: its provider}`; empty without a query log."""
         if not self._settings.domain.query_logging:
@@ -437,6 +454,9 @@ class FailoverApiStack(TerraformStack):
                 for fault, experiments in self.experiments.items()
             }
             or None,
+            objectives=_objectives_output(settings),
+            records_key_arn=self.records_key.arn if self.records_key else None,
+            state=_state_output(settings),
         )
 
     def _evacuation_output(self) -> EvacuationOutput | None:
@@ -467,3 +487,15 @@ class FailoverApiStack(TerraformStack):
             ttl_seconds=TTL_SECONDS,
             mark=self._latch.mark,
         )
+
+
+def _objectives_output(settings: Settings) -> ObjectivesOutput | None:
+    found = settings.objectives
+    return ObjectivesOutput(**found.model_dump(exclude={"sign_records"})) if found else None
+
+
+def _state_output(settings: Settings) -> StateOutput | None:
+    backend = settings.backend
+    if not isinstance(backend, S3Backend):
+        return None
+    return StateOutput(backend.bucket, backend.key, backend.region)

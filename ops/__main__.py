@@ -11,6 +11,7 @@ from ops.cli import (
     drill,
     export,
     iam_policy,
+    readiness,
     reconcile,
     records,
     switch,
@@ -18,15 +19,17 @@ from ops.cli import (
 )
 from ops.cli.program import Parser, run
 
+COMMANDS = (
+    *(customers, export, deploy, records, verify, drill, readiness, switch, reconcile),
+    *(iam_policy, diagram),
+)
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line: every command with its options."""
     whole = Parser(prog="python -m ops", description="The operator's tool.")
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
-    for command in (
-        *(customers, export, deploy, records, verify, drill, switch, reconcile, iam_policy),
-        diagram,
-    ):
+    for command in COMMANDS:
         command.add_to(commands)
     return whole
 

@@ -418,6 +418,47 @@ _DRILLS = (
     ),
 )  # fmt: skip
 
+_OBJECTIVES = (
+    Change(
+        setting="objectives", change="added", after={"objectives": {"rto_seconds": 160}},
+        note="Only outputs change: export the descriptor again.",
+    ),
+    Change(
+        setting="objectives.rto_seconds", change="changed",
+        after={"objectives.rto_seconds": 180}, before={"objectives.rto_seconds": 160},
+    ),
+    Change(
+        setting="objectives.rto_seconds", change="below what health checks and DNS add up to",
+        after={"objectives.rto_seconds": 60}, outcome=REFUSED_BY_SETTINGS,
+    ),
+    Change(
+        setting="objectives.rpo_seconds", change="added", after={"objectives.rpo_seconds": 5},
+    ),
+    Change(
+        setting="objectives.proofs", change="added", after={"objectives.proofs": ["switch"]},
+    ),
+    Change(
+        setting="objectives.proof_days", change="90 to 30",
+        after={"objectives.proof_days": 30}, before={"objectives.rto_seconds": 180},
+    ),
+    Change(
+        setting="objectives.sign_records", change="`false` to `true`",
+        after={"objectives.sign_records": True}, before={"objectives.rto_seconds": 180},
+        note="Records of before remain unsigned, and prove nothing from then on: drill again.",
+    ),
+    Change(
+        setting="objectives.sign_records", change="`true` to `false`",
+        after={"objectives.sign_records": False},
+        before={"objectives.rto_seconds": 180, "objectives.sign_records": True},
+        note="Deletes the key, after 30 days. Signatures are still checked with the public half, "
+        "if it was kept.",
+    ),
+    Change(
+        setting="objectives", change="removed", after={"objectives": REMOVED},
+        before={"objectives.rto_seconds": 180},
+    ),
+)  # fmt: skip
+
 _PLANS = (
     Change(
         setting="plans", change="one added",
@@ -533,6 +574,6 @@ BACKEND = tuple(
 )  # fmt: skip
 
 CHANGES = (
-    *_TOP, *_API, *_TABLE, *_DOMAIN, *_TIME_TO_LIVE, *_HEALTH_CHECK, *_OPTIONS, *_DRILLS, *_PLANS,
-    *_TAGS, *_OPERATIONS,
+    *_TOP, *_API, *_TABLE, *_DOMAIN, *_TIME_TO_LIVE, *_HEALTH_CHECK, *_OPTIONS, *_DRILLS,
+    *_OBJECTIVES, *_PLANS, *_TAGS, *_OPERATIONS,
 )  # fmt: skip

@@ -16,6 +16,7 @@ from moto import mock_aws
 from ops import __main__ as program
 from ops.cli import customers as customers_cli
 from ops.cli import drill as drill_cli
+from ops.cli import readiness as readiness_cli
 from ops.cli import restore as restore_cli
 from ops.cli import switch as switch_cli
 from ops.cli import verify as verify_cli
@@ -32,7 +33,7 @@ ENGAGED = {
 }  # fmt: skip
 DRILL = "drill-20260101T000000Z-00000000"
 CODES = {*ExitCode}
-COMMANDS = (customers_cli, drill_cli, switch_cli, verify_cli)
+COMMANDS = (customers_cli, drill_cli, readiness_cli, switch_cli, verify_cli)
 
 
 def schedules(kinds=KINDS):

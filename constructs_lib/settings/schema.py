@@ -34,6 +34,8 @@ PROVISIONED_MAX = 10_000
 DOMAIN_PATTERN = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$"
 EMAIL_PATTERN = r"^[A-Za-z0-9._%+'/=!#&*?^~-]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63}$"
 """Without braces: Terraform would read an expression."""
+PROOF_PATTERN = r"^[a-z][a-z-]*(:[a-z0-9-]+(\+[a-z0-9-]+)*)?$"
+"""A fault of a drill, and the Regions that are lost."""
 PLANS_MAX = 300
 """Usage plans of an account and Region.
 
@@ -446,6 +448,56 @@ class DrillsSettings(_Section):
     )
 
 
+class ObjectivesSettings(_Section):
+    """What a failover must keep, and which drills must prove it; nothing is deployed for it."""
+
+    rto_seconds: float | None = _setting(
+        "Recovery time objective: longest time from the first failed request until another Region "
+        "serves. Drills pass or fail by it; without it, by what the health checks and the time to "
+        "live add up to.",
+        allowed="a number up to 86400, not below interval_seconds x failure_threshold of "
+        "[health_check] + ttl_seconds of [domain]",
+        fix="for example rto_seconds = 180, or leave it out",
+        default=None,
+        gt=0,
+        le=86400,
+    )
+    rpo_seconds: float | None = _setting(
+        "Recovery point objective: how long before the fault a write may have been acknowledged "
+        "that is lost, or not there yet when another Region takes over. Drills pass or fail by it. "
+        "None by default.",
+        allowed="a number above 0 and up to 86400",
+        fix="for example rpo_seconds = 5, or leave it out",
+        default=None,
+        gt=0,
+        le=86400,
+    )
+    proofs: tuple[Annotated[str, Field(pattern=PROOF_PATTERN, max_length=128)], ...] = _setting(
+        "Faults of which a drill must have passed, for `ops readiness`. One without a Region means "
+        "the primary with failover routing, else each Region. Default: every fault that a drill "
+        "can inject into the environment.",
+        allowed="a list of different names such as switch, or of names with the Regions that are "
+        "lost, such as switch:us-west-2 or refuse:us-east-1+us-west-2",
+        fix='for example proofs = ["switch"], or leave it out',
+        default=(),
+    )
+    proof_days: int = _setting(
+        "Days after which a drill no longer counts.",
+        allowed="a whole number from 1 to 3650",
+        fix="set proof_days = 90",
+        default=90,
+        ge=1,
+        le=3650,
+    )
+    sign_records: bool = _setting(
+        "Sign the records of drills with a KMS key of this account, in the secondary Region. "
+        "Without it, whoever may write all records may invent them.",
+        allowed="true or false",
+        fix="write sign_records = true or sign_records = false, without quotes",
+        default=False,
+    )
+
+
 class LocalBackend(_Section):
     """Terraform state in a file beside the synthesized output: for trials, not for a team."""
 
@@ -594,6 +646,12 @@ class Settings(_Section):
         allowed="a table",
         fix="write [drills]",
         default=DrillsSettings(),
+    )
+    objectives: ObjectivesSettings | None = _setting(
+        "RTO and RPO, and the drills that must prove them; none without this table.",
+        allowed="a table",
+        fix="write [objectives], or remove it for none",
+        default=None,
     )
     plans: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")], PlanSettings] = _setting(
         "Plans that are sold, by name.",

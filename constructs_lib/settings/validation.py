@@ -49,6 +49,7 @@ def cross_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
     yield from _recovery_violations(_table(values, "domain"))
     yield from _monitoring_violations(_table(values, "monitoring"))
     yield from _drills_violations(values)
+    yield from _objectives_violations(values, regions)
     yield from _backend_violations(
         _table(values, "backend"), regions, regional=values.get("layout") == "regional"
     )
@@ -238,6 +239,42 @@ def _drills_violations(values: Mapping[str, Any]) -> Iterator[Violation]:
             "replication is paused refuses writes, which is the loss of a Region",
             "remove fault_injection_service; to lose a Region, drill with --fault switch",
         )  # fmt: skip
+
+
+def _objectives_violations(
+    values: Mapping[str, Any], regions: Sequence[str]
+) -> Iterator[Violation]:
+    objectives = _table(values, "objectives")
+    check, domain = _table(values, "health_check"), _table(values, "domain")
+    interval, threshold = check.get("interval_seconds", 30), check.get("failure_threshold", 3)
+    rto, ttl = objectives.get("rto_seconds"), domain.get("ttl_seconds", ALIAS_TTL_SECONDS)
+    if _is_number(rto) and all(map(_is_number, (interval, threshold, ttl))):
+        least = interval * threshold + ttl
+        if 0 < rto < least:
+            yield Violation(
+                "objectives.rto_seconds",
+                f"got {rto:g}, and customers who follow DNS wait for {least:g} s = {interval:g} s "
+                f"interval x {threshold:g} checks + {ttl:g} s time to live",
+                f"{least:g} or more with these settings, and a little more for a drill to pass",
+                "raise it, or choose a shorter profile: docs/how-to/recovery-time.md",
+            )  # fmt: skip
+    listed = objectives.get("proofs")
+    proofs = [str(proof) for proof in listed] if isinstance(listed, list) else []
+    for index, proof in enumerate(proofs):
+        if proof in proofs[:index]:
+            yield Violation(
+                f"objectives.proofs[{index}]", f'duplicate proof "{proof}"', "different proofs",
+                "remove one of the two",
+            )  # fmt: skip
+        named = proof.partition(":")[2]
+        for region in named.split("+") if named else ():
+            if region not in regions:
+                yield Violation(
+                    f"objectives.proofs[{index}]",
+                    f'got "{proof}", and {region} is none of regions',
+                    f"one or more of {', '.join(regions)} after the colon",
+                    "name one of these, or leave out the colon and what follows",
+                )  # fmt: skip
 
 
 def _quota_violations(api: Mapping[str, Any], regions: Sequence[str]) -> Iterator[Violation]:

@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 from ops.cli.check_history import checked
 from ops.cli.confirmation import add_confirmation_option, confirm
 from ops.cli.drill_load import add_load_options, load_from, load_lines
+from ops.cli.drill_record import leave_record
 from ops.cli.drill_screen import console, notifier, print_outcome, show
 from ops.cli.options import (
     add_customer_option,
@@ -28,7 +29,8 @@ from ops.drill.faults import FAULTS, choose
 from ops.drill.interrupts import Interrupts
 from ops.drill.journal import refuse_if_any
 from ops.drill.load import Load
-from ops.drill.outcome import Limits, Outcome
+from ops.drill.objectives import judge_rpo, limits_of, objectives_of
+from ops.drill.outcome import Outcome
 from ops.drill.probe_location import is_probe_location
 from ops.drill.run import Drill
 from ops.drill.scenario import scenario_of
@@ -44,8 +46,9 @@ from ops.fault_injection import (
     TABLE_ERRORS,
     UNRESOLVED,
 )
+from ops.identity import Identity
 from ops.lock import Lock, hold, new_run
-from ops.verify import verify
+from ops.verify import Verification, verify
 from ops.verify.finding import Outcome as CheckOutcome
 
 REPORT_BYTES = 4 * 2**20
@@ -66,9 +69,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         description="Verifies the environment, sends customers' reads and writes by DNS, injects a "
         "fault into the primary Region, or those of --region, waits until the others serve, clears "
         "the fault, waits until they serve again, and looks for every acknowledged write in every "
-        "Region. "
-        "Leaves a report and a picture. In a sandbox it lowers the speed to one that this machine "
-        "can follow.",
+        "Region. Leaves a report, a picture and a record for readiness. In a sandbox it lowers the "
+        "speed to one that this machine can follow.",
         epilog=f"On AWS the faults {on_aws} work, and nothing is done without --execute. Exit "
         "codes: 0 passed, 1 a check or the drill failed, 2 wrong usage, 3 a prerequisite is "
         "missing, or the load was not measured, 130 interrupted, with everything restored.",
@@ -131,7 +133,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         type=_positive,
         metavar="N",
         help="longest RTO that passes, on AWS, or longest cut-over if the fault makes no request "
-        "fail (default: interval x threshold + time to live + one probe)",
+        "fail (default: rto_seconds of [objectives], else interval x threshold + time to live + "
+        "one probe)",
     )
     parser.add_argument(
         "--max-lost-writes",
@@ -221,7 +224,7 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
         at_followed_speed(environment, console.print) as followed,
     ):
         try:
-            return _at_speed(followed, options, lock, interrupts, spending, load)
+            return _at_speed(followed, options, lock, interrupts, spending, identity, load)
         finally:
             interrupts.postpone()
 
@@ -296,14 +299,20 @@ def _at_speed(
     lock: Lock,
     interrupts: Interrupts,
     spending: Spending,
+    identity: Identity | None,
     load: Load | None = None,
 ) -> int:
     (fault, *further), expectation = _chosen(environment, options, lock.run)
-    limit = options.max_rto_seconds
-    limits = Limits(expectation.seconds if limit is None else limit, options.max_lost_writes)
+    limits = limits_of(
+        environment,
+        expectation,
+        max_rto_seconds=options.max_rto_seconds,
+        max_lost_writes=options.max_lost_writes,
+    )
     folder = options.report_folder or environment.drills_folder
     with console.status("Verifying the environment") as status:
-        if not _verified(environment):
+        verification = _verified(environment)
+        if not verification.passed:
             return ExitCode.CHECK_FAILED
         longest = longest_seconds(environment, expectation, load)
         longest += longest_restore_seconds(environment)
@@ -322,6 +331,7 @@ def _at_speed(
         )
         with _space_for_a_report(folder):
             outcome = drill.run()
+        outcome.findings += judge_rpo(outcome, objectives_of(environment))
         outcome.spending = spending
         status.update("Writing the report")
         place, unwritten = None, ""
@@ -331,11 +341,26 @@ def _at_speed(
             # What was measured must not be lost with it.
             unwritten = explain(error)
     print_outcome(outcome, f"Report: {place}" if place else f"No report was written: {unwritten}")
+    link, unrecorded = leave_record(
+        environment,
+        outcome,
+        run=lock.run,
+        identity=identity,
+        verification=verification,
+        report=place,
+    )
+    console.print(
+        f"Record {link.sequence}: {link.digest}" if link else f"No record was left: {unrecorded}",
+        style="" if link else "red",
+        markup=False,
+    )
     return Result(
-        _exit_code(outcome, is_written=place is not None),
+        _exit_code(outcome, is_written=place is not None and link is not None),
         **report.to_json(outcome, with_events=False),
         report_folder=str(place) if place else None,
         report_error=unwritten or None,
+        record={"sequence": link.sequence, "digest": link.digest} if link else None,
+        record_error=unrecorded or None,
     )
 
 
@@ -373,7 +398,7 @@ def _space_for_a_report(folder: Path) -> Iterator[None]:
         yield
 
 
-def _verified(environment: Environment) -> bool:
+def _verified(environment: Environment) -> Verification:
     verification = verify(environment)
     for finding in (*verification.with_outcome(CheckOutcome.FAILED), *verification.unreadable):
         outcome = finding.outcome.value.capitalize()
@@ -381,7 +406,7 @@ def _verified(environment: Environment) -> bool:
         console.print(f"{text}\n  Fix: {finding.fix}", style="red", markup=False)
     if not verification.passed:
         console.print("Nothing was injected: a drill of an unhealthy environment proves nothing.")
-    return verification.passed
+    return verification
 
 
 def _number(text: str, most: float, expected: str) -> float:

@@ -31,6 +31,7 @@ PURPOSES: Mapping[str, str] = {
     "verify": "verify",
     "reconcile": "compare the replicas after an outage",
     "reconcile-apply": "carry out a reviewed plan of reconcile",
+    "readiness": "readiness",
 }
 """`{value of --for: what the policy allows}`."""
 

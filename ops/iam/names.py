@@ -88,7 +88,7 @@ def names_of_outputs(outputs: Outputs) -> Names:
         Values by placeholder, those with a Region in them as the end of an ARN.
     """
     account, secondary = outputs.account_id, outputs.secondary
-    evacuation = outputs.evacuation
+    evacuation, state = outputs.evacuation, outputs.state
     evacuation_checks = set(evacuation.all_health_check_ids.values()) if evacuation else set()
     endpoint_checks = set(outputs.endpoint_health_check_ids.values())
     templates = [
@@ -124,6 +124,11 @@ def names_of_outputs(outputs: Outputs) -> Names:
         "evacuation_check": sorted(evacuation_checks),
         "zone": [outputs.zone_id],
         "record": list(outputs.routed_names),
+        "state_bucket": [state.bucket] if state else [],
+        "releases": [releases_prefix(state.key)] if state else [],
+        "records_key": [_without_prefix(outputs.records_key_arn)]
+        if outputs.records_key_arn
+        else [],
     }
 
 

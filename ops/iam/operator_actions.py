@@ -33,6 +33,17 @@ def _through_dynamodb(region: str) -> Grant:
     )
 
 
+_STATE_BUCKET, _RECORDS = "s3:::{state_bucket}", "s3:::{state_bucket}/{releases}"
+RECORDS = (
+    # That an object does not exist is said only to whoever may list the bucket.
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    Grant("s3", "ListBucket", (_STATE_BUCKET,)),
+    # What was released, and what drills have left.
+    Grant("s3", "GetObject", (f"{_RECORDS}history.json", f"{_RECORDS}drills/*")),
+    Grant("kms", "GetPublicKey", ("{records_key}",)),
+)
+"""Records of drills, beside the state; nothing if that is in files."""
+
 SWITCH = (
     Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
     Grant("dynamodb", "DescribeTable", (_SECONDARY_TABLE,)),
@@ -133,6 +144,19 @@ DRILL = (
         ("iam::{experiment_account}:role/aws-service-role/fis.amazonaws.com/AWSServiceRoleForFIS",),
         {"StringEquals": {"iam:AWSServiceName": ("fis.amazonaws.com",)}},
     ),
+    # A record of the drill. What is written is not deleted; S3 refuses to write one twice.
+    *RECORDS,
+    Grant("s3", "PutObject", (f"{_RECORDS}drills/*",)),
+    Grant("kms", "Sign", ("{records_key}",)),
+)
+READINESS = (
+    Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
+    Grant("dynamodb", "DescribeTable", (_SECONDARY_TABLE,)),
+    *RECORDS,
+    # What is deployed now, to compare it with what was when a drill passed.
+    Grant("apigateway", "GET", ("apigateway:{api}", "apigateway:{api}/*")),
+    Grant("lambda", "GetFunctionConfiguration GetFunctionConcurrency", ("lambda:{function}",)),
+    Grant("route53", "GetHealthCheck", ("route53:::healthcheck/{endpoint_check}",)),
 )
 RECONCILE = (
     Grant("sts", "GetCallerIdentity", (ANYWHERE,)),
@@ -184,5 +208,6 @@ OPERATOR: Mapping[str, tuple[Grant, ...]] = {
     "drill": DRILL,
     "reconcile": RECONCILE,
     "reconcile-apply": RECONCILE_APPLY,
+    "readiness": READINESS,
 }
 """`{command: what it calls}`."""

@@ -74,7 +74,7 @@ def differences(first: str, expected: Settings, region: str, settings: Settings)
     """
     for name in [*expected, *(name for name in settings if name not in expected)]:
         one, other = expected.get(name, MISSING), settings.get(name, MISSING)
-        if _differ(first, _text(one), region, _text(other)):
+        if _differ(first, text_of(one), region, text_of(other)):
             yield f"{name}: {_shown(one)} in {first}, {_shown(other)} in {region}"
 
 
@@ -84,7 +84,12 @@ def _differ(first: str, one: str, region: str, other: str) -> bool:
     return one.replace(first, "{region}") != other.replace(region, "{region}")
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
+    """A setting's value as it is compared, also if it is never shown.
+
+    Args:
+        value: The value.
+    """
     shown = value.value if isinstance(value, Hidden) else value
     return json.dumps(shown, sort_keys=True, default=str)
 

@@ -146,6 +146,10 @@ def _stage(environment: Environment, region: str) -> Settings:
     return settings
 
 
+SERVED_WITH = {"routes": _routes, "functions": _functions, "stage": _stage}
+"""What reads the settings of one Region that decide how it serves, by what they belong to."""
+
+
 def _variables(values: dict[str, str] | None) -> dict[str, object]:
     return {f"variable {name}": Hidden(value) for name, value in (values or {}).items()}
 

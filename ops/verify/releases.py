@@ -29,7 +29,7 @@ def regions(environment: Environment) -> Iterator[Finding]:
     ids = {
         region: id
         for region in environment.regions
-        if (id := _release(history, region, environment))
+        if (id := release_of(history, region, environment))
     }
     if not ids:
         yield passed("releases", "no release of python -m ops deploy is known here")
@@ -116,7 +116,14 @@ def _stack(history: History, region: str, environment: Environment) -> str:
     return own if own in history.deployed else environment.name
 
 
-def _release(history: History, region: str, environment: Environment) -> str:
+def release_of(history: History, region: str, environment: Environment) -> str:
+    """Id of the release that a Region has; empty if it is not known.
+
+    Args:
+        history: What was deployed.
+        region: The Region.
+        environment: The environment.
+    """
     return history.deployed.get(_stack(history, region, environment), "")
 
 

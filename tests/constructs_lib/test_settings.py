@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import botocore
@@ -11,8 +12,15 @@ from constructs_lib.settings.regions import (
     REGIONS_NEWER_THAN_THE_PROVIDER,
     SMALLER_QUOTA_REGIONS,
 )
-from constructs_lib.settings.schema import CapacitySettings, CustomerSettings, WebAclSettings
+from constructs_lib.settings.schema import (
+    PROOF_PATTERN,
+    CapacitySettings,
+    CustomerSettings,
+    ObjectivesSettings,
+    WebAclSettings,
+)
 from constructs_lib.settings.sharing import shared_violations
+from ops.drill.faults import FAULTS
 
 pytestmark = pytest.mark.unit
 
@@ -72,6 +80,32 @@ def test_weights_are_by_region_and_one_may_be_0(tmp_path):
     assert load(path).weights == {"us-east-1": 255, "us-west-2": 0}
 
 
+@pytest.mark.parametrize(
+    ("rto_seconds", "health_check", "domain"),
+    [
+        (150, "", ""),
+        (90, "interval_seconds = 10", ""),
+        (20.0, "interval_seconds = 10\nfailure_threshold = 1", "\nttl_seconds = 10"),
+    ],
+)
+def test_an_objective_that_the_profile_meets_is_taken(rto_seconds, health_check, domain, tmp_path):
+    path = tmp_path / "trial.toml"
+    path.write_text(
+        text_of(
+            objectives=OBJECTIVES.format(rto_seconds),
+            health_check=health_check,
+            domain=VALID["domain"] + domain,
+        )
+    )
+
+    assert load(path).objectives.rto_seconds == rto_seconds
+
+
+def test_every_fault_of_a_drill_can_be_named_as_a_proof():
+    for name in FAULTS:
+        assert re.match(PROOF_PATTERN, name)
+
+
 def test_example_teaches_the_layout_for_production_and_the_default_is_the_one_for_trials(tmp_path):
     example = REPOSITORY / "environments" / "example.toml"
     (tmp_path / "trial.toml").write_text(text_of())
@@ -91,7 +125,8 @@ def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
     # THEN the example has every key
     text = (REPOSITORY / "environments" / "example.toml").read_text()
     sections = [example, example.api, example.table, example.domain, example.health_check,
-                example.encryption, example.web_acl, example.monitoring, example.backend,
+                example.encryption, example.web_acl, example.monitoring, example.objectives,
+                example.backend,
                 example.customers[0], *example.plans.values(), CapacitySettings()]  # fmt: skip
     for section in sections:
         for key in type(section).model_fields:
@@ -110,6 +145,7 @@ def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
                 least.health_check,
                 least.encryption,
                 WebAclSettings(),
+                ObjectivesSettings(),
                 CustomerSettings(name="a", plan="b"),
             ]
             (holder,) = [h for h in holders if key in type(h).model_fields and key != "name"]
@@ -117,7 +153,41 @@ def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
             assert str(getattr(holder, key)).lower().replace("(1,)", "[1]") == shown, key
 
 
+OBJECTIVES = "rto_seconds = {}\n"
 ERRORS = {
+    "an objective that a failover cannot meet": (
+        {"objectives": OBJECTIVES.format(149.9)},
+        [
+            "objectives.rto_seconds: got 149.9, and customers who follow DNS wait for 150 s = 30 s "
+            "interval x 3 checks + 60 s time to live",
+            "150 or more with these settings",
+            "docs/how-to/recovery-time.md",
+        ],
+    ),
+    "an objective below the fast profile": (
+        {"objectives": OBJECTIVES.format(30), "health_check": "interval_seconds = 10"},
+        ["objectives.rto_seconds: got 30, and customers", "90 s = 10 s interval x 3 checks"],
+    ),
+    "an objective of no time": (
+        {"objectives": "rpo_seconds = -1"},
+        ["objectives.rpo_seconds: got -1", "above 0"],
+    ),
+    "a proof of another form": (
+        {"objectives": 'proofs = ["switch:"]'},
+        ['objectives.proofs[0]: got "switch:"', "such as switch:us-west-2"],
+    ),
+    "a proof of another Region": (
+        {"objectives": 'proofs = ["switch:us-west-2", "switch:us-east-1+eu-west-1"]'},
+        ['proofs[1]: got "switch:us-east-1+eu-west-1", and eu-west-1 is none of regions'],
+    ),
+    "a proof twice": (
+        {"objectives": 'proofs = ["switch", "switch"]'},
+        ['objectives.proofs[1]: duplicate proof "switch"'],
+    ),
+    "proofs of no days": (
+        {"objectives": "proof_days = 0"},
+        ["objectives.proof_days: got 0", "a whole number from 1 to 3650"],
+    ),
     "one region only": (
         {"top": 'regions = ["us-east-1"]'},
         ["regions: got", "two or more different AWS Regions"],

@@ -107,7 +107,7 @@ def test_every_resource_has_the_provider_of_its_own_region(stacks, name):
             continue
         logical_id = address.rpartition(".")[2]
         secondary = logical_id.startswith("secondary_") or re.match(
-            r"(table|key)_.*us-west-2", logical_id
+            r"(table|key)_.*us-west-2|records_key", logical_id
         )
         assert arguments["provider"] == ("aws.secondary" if secondary else "aws.primary"), address
 
@@ -456,7 +456,7 @@ def test_every_output_of_the_contract_is_emitted_with_its_description(local):
     # And other settings: test_strong_consistency.py, test_zone_options.py, and manual failback and
     # fenced writes in tests/weather_api/.
     other |= {"consistency", "witness_region", "accelerated_recovery", "query_log_group_arn"}
-    other |= {"failback", "fencing"}
+    other |= {"failback", "fencing", "objectives", "records_key_arn", "state"}
     # tests/constructs_lib/fis/test_replication_pause.py
     other |= {"experiment_template_ids"}
     assert descriptions == {n: d for n, d in Outputs.descriptions().items() if n not in other}

@@ -167,6 +167,7 @@ def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(r
                    ("switch", "restore", "us-west-2")],
         "drill": [("drill", "--fault", "switch"), ("drill", "--fault", "health-concurrency"),
                   ("drill", "--fault", "fis-replication-paused")],
+        "readiness": [("readiness", "--proof", "switch", "--proof", "health-concurrency")],
     }.items():  # fmt: skip
         credentials = roles.assume(purpose)
         for command in commands:
@@ -182,7 +183,7 @@ def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(r
     assert destroyed.returncode == 0, destroyed.stderr
 
     # THEN no call was denied, and none is new
-    check_calls(roles, "deploy", "plan", "verify", "switch", "drill")
+    check_calls(roles, "deploy", "plan", "verify", "switch", "drill", "readiness")
 
 
 def test_a_role_with_the_policy_for_releases_deploys_one_and_nothing_is_denied(roles):

@@ -1,5 +1,6 @@
 """Failover over three Regions in a sandbox: one after the other is lost, and comes back."""
 
+import json
 import time
 from contextlib import ExitStack
 
@@ -8,6 +9,7 @@ from local_api import SPEED, run_ops
 
 from ops import switch
 from ops.fault_injection import Fault
+from ops.folders import releases_folder
 from ops.verify import CHECKS
 from ops.verify.finding import Outcome
 from ops.verify.health_states import health_states
@@ -16,6 +18,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 FIRST, SECOND, THIRD = REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 PATIENCE_SECONDS = 120
+RTO_SECONDS = 110
+"""Some more than what health checks and DNS add up to."""
 (ANSWER,) = [check for check in CHECKS if check.id == "dns.answer"]
 
 
@@ -26,7 +30,12 @@ PATIENCE_SECONDS = 120
 )
 def three(request, own_sandbox):
     """A module's own sandbox, with records of a time to live."""
-    return own_sandbox(regions=REGIONS, domain={"ttl_seconds": request.param})
+    objectives = {"rto_seconds": RTO_SECONDS, "rpo_seconds": 600, "proofs": ["refuse"]}
+    return own_sandbox(
+        regions=REGIONS,
+        domain={"ttl_seconds": request.param},
+        objectives=objectives | {"sign_records": True},
+    )
 
 
 @pytest.fixture
@@ -176,8 +185,16 @@ def test_an_evacuated_first_lets_the_second_serve_or_the_third_if_that_is_unheal
     await_region(environment, FIRST)
 
 
-def test_a_drill_of_the_first_region_passes(environment, three):
+def readiness(at):
+    """Exit code and findings of `ops readiness`."""
+    done = run_ops("readiness", "--json", *at)
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_drill_of_the_first_region_passes_and_proves_it(environment, three):
     at = ("--folder", str(three.workspace.folder))
+    code, before = readiness(at)
+    assert (code, before["records"]) == (1, 0), before
     # Other tests may take the processor from it.
     for _ in range(2):
         drilled = run_ops("drill", "--fault", "refuse", *at)
@@ -186,3 +203,21 @@ def test_a_drill_of_the_first_region_passes(environment, three):
 
     assert drilled.returncode == 0, drilled.stdout + drilled.stderr
     assert f"{SECOND} serves" in drilled.stdout
+    # AND it has left a record, signed by the key in KMS, which readiness asks for
+    code, after = readiness(at)
+    assert code == 0, after
+    (proof,) = after["proofs"]
+    assert (proof["fault"], proof["lost"]) == ("refuse", [FIRST])
+    assert proof["record"]["max_rto_seconds"] == RTO_SECONDS
+    assert proof["record"]["rto"]["seconds"] <= RTO_SECONDS
+    assert proof["record"]["rpo"]["state"] == "measured"
+    (signed,) = [each for each in after["findings"] if each["check"] == "records.signatures"]
+    assert signed["found"] == "{0} of {0} are signed by the key".format(after["records"])
+    # AND one that is changed proves nothing
+    name = f"drills/{after['records']:08}.json"
+    path = releases_folder(three.workspace.folder, environment.name) / name
+    path.write_text(path.read_text().replace(f'"{FIRST}"', f'"{THIRD}"', 1))
+    code, tampered = readiness(at)
+    assert code == 1
+    failed = {each["check"] for each in tampered["findings"] if each["outcome"] == "failed"}
+    assert {"records.chain", "records.signatures"} <= failed

@@ -841,9 +841,10 @@ def test_the_fault_is_cleared_when_the_load_calls_no_lost_region_any_more(loaded
 def test_writes_of_the_load_are_in_the_ledger(loaded, location, monkeypatch):
     looked_for = []
 
-    def readings(region, keys, _seconds, clock):
+    def readings(region, keys, _seconds, clock, *, is_whole):
+        del is_whole
         looked_for.append({*keys})
-        return [Reading(region, clock(), dict.fromkeys(keys, ()))]
+        return [Seen(region, clock(), clock(), {})]
 
     monkeypatch.setattr(location, "readings", readings)
     loaded.generator.writes = (Request("write", 0.0, 0.1, 200, EAST, key="k", value=1.0),)

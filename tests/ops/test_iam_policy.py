@@ -32,7 +32,14 @@ ADDRESSES = REPOSITORY / "tests" / "constructs_lib" / "addresses"
 ACCOUNT = "111122223333"
 CERTIFICATES = {r: f"arn:aws:acm:{r}:{ACCOUNT}:certificate/{r}" for r in (EAST, WEST)}
 TEMPLATES = {"replication-paused": {EAST: "EXTeast", WEST: "EXTwest"}}
-DEPLOYED = outputs(certificate_arns=CERTIFICATES, experiment_template_ids=TEMPLATES)
+STATE = {"bucket": "state", "key": "a/b", "region": "us-east-2"}
+KEY = f"arn:aws:kms:{WEST}:123456789012:key/1234"
+DEPLOYED = outputs(
+    certificate_arns=CERTIFICATES,
+    experiment_template_ids=TEMPLATES,
+    state=STATE,
+    records_key_arn=KEY,
+)
 NAMES = {
     "aws_api_gateway_rest_api": ["weather-trial"],
     "aws_kms_alias": ["alias/weather-trial"],
@@ -70,7 +77,7 @@ def stack(types=tuple(TERRAFORM), **more):
         "resource": {t: resources(t) for t in types if not t.startswith("data.")},
         "data": {t.removeprefix("data."): {} for t in types if t.startswith("data.")},
         "provider": {"aws": providers},
-        "terraform": {"backend": {"s3": {"bucket": "state", "key": "a/b", "region": "us-east-2"}}},
+        "terraform": {"backend": {"s3": STATE}},
     } | more
 
 
@@ -495,6 +502,7 @@ def recorded(purpose):
 _ON_AWS_ONLY = "AWS authorizes it together with another action; the sandbox does not"
 _LATER = "a later version of this project may change it; no setting does"
 _PROVIDER = "other versions of the provider call it"
+_UNSIGNED = "the records of the recorded environment are not signed"
 _NEWER = "the provider of the sandbox cannot create what needs it"
 NOT_RECORDED = {
     "apigateway:AddCertificate*": _ON_AWS_ONLY,
@@ -517,6 +525,8 @@ NOT_RECORDED = {
     "kms:DescribeKey": _ON_AWS_ONLY,
     "kms:Encrypt": _ON_AWS_ONLY,
     "kms:GenerateDataKey": _ON_AWS_ONLY,
+    "kms:GetPublicKey": _UNSIGNED,
+    "kms:Sign": _UNSIGNED,
     "kms:PutKeyPolicy": _ON_AWS_ONLY,
     "kms:Update*": _LATER,
     "lambda:DeleteFunctionConcurrency": "the recorded environment has a reservation throughout",
@@ -530,6 +540,8 @@ NOT_RECORDED = {
     "s3:*BucketVersion*": "only a bucket with objects that Terraform does not know has any",
     "s3:DeleteObjectVersion": "only a bucket with objects that Terraform does not know has any",
     "s3:DeleteObject": "the state of the recorded environment is a file",
+    "s3:GetObject": "the state of the recorded environment is a file",
+    "s3:ListBucket": "the state of the recorded environment is a file",
     "s3:PutObject": "the state of the recorded environment is a file",
     "s3:GetBucketAbac": _PROVIDER,
     "s3:*TagsForResource": _PROVIDER,

@@ -50,25 +50,38 @@ def test_what_one_linter_finds_is_reported(linters):
     assert found.startswith("zizmor --offline")
 
 
-def steps():
-    workflow = yaml.safe_load((GITHUB / "workflows" / "deploy.yml").read_text())
+def steps(name):
+    workflow = yaml.safe_load((GITHUB / "workflows" / name).read_text())
     action = yaml.safe_load((GITHUB / "actions" / "prepare" / "action.yml").read_text())
     jobs = [step for job in workflow["jobs"].values() for step in job["steps"]]
     return [step["run"] for step in [*jobs, *action["runs"]["steps"]] if "run" in step]
 
 
-def test_the_commands_of_the_workflow_are_those_of_the_tool():
-    commands = [
+def commands(name):
+    """The commands of a workflow, parsed as the tool does."""
+    lines = [
         re.split(r" (?:2?>|\|\||&&)", line)[0]
-        for step in steps()
+        for step in steps(name)
         for line in step.splitlines()
         if "-m ops" in line
     ]
+    return [parser().parse_args(shlex.split(line)[3:]) for line in lines]
 
-    parsed = [parser().parse_args(shlex.split(c)[3:]) for c in commands]
+
+def test_the_commands_of_the_deployment_are_those_of_the_tool():
+    parsed = commands("deploy.yml")
 
     assert [each.command for each in parsed]
     deployed = [each for each in parsed if hasattr(each, "until")]
     assert [(d.plan_only, d.until is not None, d.auto_approve) for d in deployed] == [
         (True, False, False), (False, True, True), (False, False, True),
     ]  # fmt: skip
+
+
+def test_the_commands_of_the_weekly_drill_are_those_of_the_tool():
+    verified, drilled, asked, *_ = commands("prove.yml")
+
+    names = [each.command.split()[-1] for each in (verified, drilled, asked)]
+    assert names == ["verify", "drill", "readiness"]
+    # Nobody is there to confirm, and without --execute nothing is done on AWS.
+    assert (drilled.fault, drilled.execute, drilled.yes) == ("switch", True, True)

@@ -1,0 +1,130 @@
+"""What a drill is judged by: the environment's objectives, and what was measured against them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from constructs_lib.outputs import ObjectivesOutput
+from ops.drill.expectation import Expectation
+from ops.drill.measure import Duration
+from ops.drill.outcome import Limits, Outcome, deciding_time, not_exercised, seconds_on_aws
+from ops.environment import Environment
+
+
+@dataclass(frozen=True)
+class Rpo:
+    """What a failover would have lost, had the lost Region not come back.
+
+    Attributes:
+        writes: Acknowledged writes that were not there when another Region took over, or are lost.
+        age: How long before the fault the oldest of them was acknowledged.
+    """
+
+    writes: int
+    age: Duration
+
+
+def objectives_of(environment: Environment) -> ObjectivesOutput:
+    """The objectives of an environment; without any, what counts as a proof by default.
+
+    Args:
+        environment: The environment.
+    """
+    return environment.outputs.objectives or ObjectivesOutput()
+
+
+def limits_of(
+    environment: Environment,
+    expectation: Expectation,
+    *,
+    max_rto_seconds: float | None,
+    max_lost_writes: int,
+) -> Limits:
+    """What a drill must keep.
+
+    Args:
+        environment: The environment.
+        expectation: What the failover may take: the longest RTO where nothing else is said.
+        max_rto_seconds: Longest RTO that the command line asks for; None for the objective.
+        max_lost_writes: Most acknowledged writes that may be lost.
+    """
+    objectives = objectives_of(environment)
+    allowed = max_rto_seconds or objectives.rto_seconds or expectation.seconds
+    return Limits(allowed, max_lost_writes)
+
+
+def rpo_of(outcome: Outcome) -> Rpo | None:
+    """What was measured of the RPO.
+
+    Args:
+        outcome: What the drill found.
+
+    Returns:
+        None if the fault could not show it.
+    """
+    injected = outcome.events.when("injecting")
+    if injected is None or "lost_writes" in not_exercised(outcome):
+        return None
+    missing = {e.key for e in outcome.durability.found if e.state in ("lost", "late")}
+    # One that was acknowledged after the fault was accepted by a Region that serves.
+    at = [
+        r.answered_at
+        for r in outcome.events.requests
+        if r.kind == "write" and r.ok and r.key in missing and r.answered_at <= injected
+    ]
+    return Rpo(
+        len(at),
+        Duration(injected - min(at) if at else 0.0, error_seconds=outcome.pace.interval_seconds),
+    )
+
+
+def judge_rpo(outcome: Outcome, objectives: ObjectivesOutput) -> list[str]:
+    """Compare the RPO with its objective.
+
+    Args:
+        outcome: What the drill found.
+        objectives: The objectives.
+
+    Returns:
+        What failed, in words.
+    """
+    rpo, allowed = rpo_of(outcome), objectives.rpo_seconds
+    if allowed is None or rpo is None or rpo.age.at_speed(outcome.speed) <= allowed:
+        return []
+    return [
+        f"the RPO is {seconds_on_aws(rpo.age, outcome.speed)}, more than the {allowed:g} s "
+        f"allowed: {rpo.writes} acknowledged {'write was' if rpo.writes == 1 else 'writes were'} "
+        "not there"
+    ]
+
+
+def figures(outcome: Outcome) -> dict[str, dict[str, Any]]:
+    """RTO and RPO on AWS, as JSON values.
+
+    Args:
+        outcome: What the drill found.
+
+    Returns:
+        `{rto, rpo}`, each `{state, seconds, error_seconds}`, `rto` with `judged_by` and `rpo` with
+        `writes`; `state` is `measured`, `never` or `not exercised`, and without `measured` the
+        seconds are None.
+    """
+    name, time = deciding_time(outcome)
+    rpo = rpo_of(outcome)
+    without = "not exercised" if name == "nothing" else "never"
+    return {
+        "rto": {"judged_by": name, **_seconds(time, outcome.speed, without)},
+        "rpo": {
+            "writes": rpo.writes if rpo else None,
+            **_seconds(rpo.age if rpo else None, outcome.speed, "not exercised"),
+        },
+    }
+
+
+def _seconds(duration: Duration | None, speed: float, without: str) -> dict[str, Any]:
+    if duration is None:
+        return {"state": without, "seconds": None, "error_seconds": None}
+    return {
+        "state": "measured",
+        "seconds": round(duration.at_speed(speed), 3),
+        "error_seconds": round(duration.error_at_speed(speed), 3),
+    }

@@ -1,0 +1,1 @@
+"""Proof that a failover works: a signed record of every drill, and what they amount to."""

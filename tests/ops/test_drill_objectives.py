@@ -1,0 +1,119 @@
+"""Drills pass or fail by the objectives of their environment, on AWS's clock."""
+
+from dataclasses import replace
+
+import pytest
+from fake_environment import environment
+
+from constructs_lib.outputs import ObjectivesOutput
+from ops.drill.durability import Durability, Finding
+from ops.drill.events import Events, Mark, Request
+from ops.drill.expectation import Pace, expect
+from ops.drill.objectives import figures, judge_rpo, limits_of, objectives_of, rpo_of
+from ops.drill.outcome import Limits, Outcome
+from ops.drill.scenario import scenario_of
+
+pytestmark = pytest.mark.unit
+
+EAST, WEST = REGIONS = ("us-east-1", "us-west-2")
+EXPECTATION = expect(interval_seconds=10, failure_threshold=3, ttl_seconds=60, probe_seconds=6)
+
+
+def limits(objectives=None, option=None):
+    return limits_of(
+        environment(outputs={"objectives": objectives}), EXPECTATION,
+        max_rto_seconds=option, max_lost_writes=0,
+    ).max_rto_seconds  # fmt: skip
+
+
+def test_the_longest_rto_is_that_of_the_option_then_the_objective_then_what_is_expected():
+    assert limits() == 96
+    assert limits({"rpo_seconds": 5}) == 96
+    assert limits({"rto_seconds": 120}) == 120
+    assert limits({"rto_seconds": 120}, option=50) == 50
+
+
+def test_objectives_are_read_from_the_outputs():
+    found = environment(outputs={"objectives": {"rto_seconds": 120, "proofs": ["switch"]}})
+
+    assert objectives_of(found) == ObjectivesOutput(120, None, ("switch",), 90)
+    assert objectives_of(environment()) == ObjectivesOutput()
+
+
+INJECTED = (Mark(10.0, "injecting"),)
+
+
+def write(at, key):
+    return Request("write", at - 0.1, at, status=201, region=EAST, key=key, value=1.0)
+
+
+def drilled(*found, speed=1.0, fails_requests=True, marks=INJECTED):
+    """A drill with a write a second, of which some were not there, and a fault after ten."""
+    requests = tuple(write(float(second), f"w{second}") for second in range(1, 14))
+    return Outcome(
+        environment="production",
+        scenario=scenario_of("failover", REGIONS, [EAST]),
+        speed=speed,
+        fault="refuse",
+        description="refuse connections",
+        limits=Limits(96),
+        started=None,
+        expectation=EXPECTATION,
+        pace=Pace(0.5, 1.0),
+        selector="",
+        finish="",
+        fails_requests=fails_requests,
+        events=Events(requests=requests, marks=marks),
+        durability=Durability(
+            acknowledged=13,
+            found=tuple(Finding(key, WEST, state, 1.0) for key, state in found),
+        ),
+    )
+
+
+def test_the_rpo_is_the_age_of_the_oldest_write_that_was_not_there_when_the_fault_came():
+    rpo = rpo_of(drilled(("w9", "late"), ("w7", "lost"), ("w12", "late")))
+
+    assert rpo.writes == 2
+    assert rpo.age.at_speed() == pytest.approx(3.0)
+    assert rpo.age.error_at_speed() == 0.5
+
+
+def test_nothing_missing_is_an_rpo_of_nothing_with_its_error():
+    rpo = rpo_of(drilled())
+
+    assert (rpo.writes, rpo.age.at_speed(), rpo.age.error_at_speed()) == (0, 0.0, 0.5)
+
+
+def test_a_fault_that_stops_nothing_shows_no_rpo():
+    assert rpo_of(drilled(fails_requests=False)) is None
+    assert rpo_of(drilled(marks=())) is None
+    assert rpo_of(drilled(("w9", "lost"), fails_requests=False)) is not None
+
+
+def test_a_drill_fails_by_the_rpo_on_awss_clock():
+    late = drilled(("w9", "late"), speed=10.0)
+
+    assert judge_rpo(late, ObjectivesOutput(rpo_seconds=10.0)) == []
+    assert judge_rpo(late, ObjectivesOutput()) == []
+    (finding,) = judge_rpo(late, ObjectivesOutput(rpo_seconds=9.9))
+    assert finding == (
+        "the RPO is 10.0 ± 5.0 s (scaled), more than the 9.9 s allowed: 1 acknowledged write was "
+        "not there"
+    )
+
+
+def test_figures_are_on_awss_clock_and_say_what_was_not_measured():
+    assert figures(drilled(("w9", "late"), speed=10.0)) == {
+        "rto": {
+            "judged_by": "cut_over", "state": "never", "seconds": None, "error_seconds": None,
+        },
+        "rpo": {"writes": 1, "state": "measured", "seconds": 10.0, "error_seconds": 5.0},
+    }  # fmt: skip
+    quiet = replace(
+        drilled(fails_requests=False), scenario=scenario_of("failover", REGIONS, [WEST])
+    )
+    assert figures(quiet)["rto"]["state"] == "not exercised"
+    assert figures(quiet)["rpo"] == {
+        "writes": None, "state": "not exercised", "seconds": None, "error_seconds": None,
+    }  # fmt: skip
