@@ -11,13 +11,16 @@ from faulty_drill import driller
 from faulty_operator import operator, schedules
 from hypothesis import given
 from hypothesis import strategies as st
+from moto import mock_aws
 
 from constructs_lib.outputs import ObjectivesOutput
+from ops.aws import client_of, session_for
 from ops.deploy.shelf import FolderShelf
 from ops.drill.faults import FAULTS
 from ops.errors import ExitCode, UsageError
 from ops.readiness import chain, deployed
 from ops.readiness.chain import Link, append, name_of
+from ops.readiness.place import shelf_for
 from ops.readiness.proofs import Readiness, Required, required
 from ops.verify.finding import Outcome
 
@@ -385,6 +388,44 @@ def test_what_says_nothing_of_the_environment_is_no_change(schedule):
             assert "changed since" not in finding["found"]
         if code == ExitCode.PASSED:
             assert not any(each["unreadable"] for each in document["findings"])
+
+
+STATE = {"bucket": "states", "key": "api/trial.tfstate", "region": "us-east-2"}
+
+
+@pytest.fixture
+def s3(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with mock_aws():
+        yield client_of(session_for(None, "us-east-2"), "s3", "us-east-2", None)
+
+
+def test_records_are_beside_the_state_that_the_outputs_name(s3, tmp_path, monkeypatch):
+    where = {"LocationConstraint": "us-east-2"}
+    s3.create_bucket(Bucket="states", CreateBucketConfiguration=where)
+    # Without the environment file on this machine.
+    monkeypatch.setenv("FAILOVER_ENVIRONMENTS", str(tmp_path))
+
+    append(shelf_for(environment(outputs={"state": STATE})), record())
+
+    keys = [each["Key"] for each in s3.list_objects_v2(Bucket="states")["Contents"]]
+    assert keys == [
+        "api/trial-releases/drills/00000001.json",
+        "api/trial-releases/drills/head.json",
+    ]
+
+
+def test_records_that_cannot_be_read_are_unknown_and_prove_nothing(s3):
+    with operator(Schedule()) as ada:
+        ada.environment = ada.aws.environment(folder=ada.folder, outputs={"state": STATE})
+
+        code, document = ada.run(*PROOF)
+
+        assert code == ExitCode.PREREQUISITE
+        (finding,) = document["findings"]
+        assert (finding["check"], finding["unreadable"]) == ("records.chain", True)
+        assert "s3://states/api/trial-releases/drills/ cannot be listed" in finding["found"]
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "nan", "x"])

@@ -1,6 +1,7 @@
 """Records of drills: written once, in a chain; whatever is done to them afterwards is found."""
 
 import base64
+import hashlib
 import json
 import threading
 
@@ -261,6 +262,12 @@ def test_what_was_done_to_the_records_is_found(folder, tamper):
     assert problems(folder) != []
 
 
+def test_a_record_that_was_moved_is_named_with_its_former_place(folder):
+    reordered(folder)
+
+    assert "drills/00000002.json was moved: it was written as record 3" in problems(folder)
+
+
 def test_what_takes_the_place_of_a_removed_record_is_found(folder):
     removed_last(folder)
     append(folder, record("new"))
@@ -369,6 +376,22 @@ def test_a_signature_of_another_kind_is_none(signer):
     assert not signer.public.has_signed(
         content, {"algorithm": ALGORITHM, "value": value, "key": ARN}
     )
+
+
+def test_the_padding_is_compared_as_a_whole(signer):
+    """A digest at the end of anything else is not a signature."""
+    numbers = signer.key.private_numbers()
+    modulus, length = numbers.public_numbers.n, signer.key.key_size // 8
+
+    def signature(padding):
+        info = bytes.fromhex("3031300d060960864801650304020105000420")
+        hashed = info + hashlib.sha256(b"content").digest()
+        padded = b"\x00\x01" + padding.ljust(length - len(hashed) - 3, b"\xff") + b"\x00" + hashed
+        value = pow(int.from_bytes(padded), numbers.d, modulus).to_bytes(length)
+        return {"algorithm": ALGORITHM, "value": base64.b64encode(value).decode(), "key": ARN}
+
+    assert signer.public.has_signed(b"content", signature(b""))
+    assert not signer.public.has_signed(b"content", signature(b"\xff\xff\x00garbage"))
 
 
 def spki(key):
