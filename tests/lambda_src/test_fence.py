@@ -121,7 +121,7 @@ def test_writes_are_accepted_unless_the_fence_of_this_region_is_up(fenced, call,
     assert written(call) == [201, 201, 204]
 
 
-@pytest.mark.parametrize("end", ["", "tomorrow", at(86400)])
+@pytest.mark.parametrize("end", ["", "tomorrow", at(86400)], ids=["none", "words", "later"])
 def test_the_fence_lasts_as_long_as_the_evacuation(fenced, call, end):
     fenced.put_item(Item=evacuation(fence_after=at(-1), expires_at=end))
     assert written(call) == [503] * 3

@@ -10,8 +10,9 @@ from fake_environment import EAST, WEST, environment
 from loopback_api import LoopbackRegion, serving
 
 from ops.drill import load_generator
-from ops.drill.durability import Reading, assess
+from ops.drill.durability import assess
 from ops.drill.events import Request, stopwatch
+from ops.drill.history import Seen
 from ops.drill.load import Load, kind_of
 from ops.drill.load_figures import LATE_SECONDS
 from ops.drill.load_generator import Generator, Place, _better_known
@@ -342,7 +343,8 @@ def test_writes_of_a_load_are_looked_for_like_those_of_the_other_customers(api):
     lost, *stored = writes
 
     held = {write.key: (write.value,) for write in stored}
-    readings = [Reading(WEST, write.answered_at + 100, held) for write in writes[-1:]]
+    at = writes[-1].answered_at + 100
+    readings = [Seen(WEST, at, at, held)]
     found = assess(writes, readings, [WEST])
 
     assert found.acknowledged == len(writes)

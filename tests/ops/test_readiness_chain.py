@@ -409,6 +409,7 @@ def spki(key):
         (spki(rsa.generate_private_key(65537, 1024)), "1024 bits"),
         (spki(rsa.generate_private_key(65537, 2048))[:-9], "too early"),
     ],
+    ids=["empty", "no base64", "elliptic curve", "short", "cut off"],
 )
 def test_what_is_not_a_public_key_is_refused(content, reason):
     with pytest.raises(ValueError, match=reason):
