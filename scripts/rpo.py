@@ -3,7 +3,8 @@
 `python -m scripts.rpo --run` measures first, in sandboxes of its own: a drill for each fault, lag
 of replication and number of Regions that rpo.json does not have yet. Each result is stored at once,
 so that a run which was interrupted continues where it ended. `--regions 2 --lag 5 --fault
-partition` measures those alone, and `--again` also what is there already.
+partition` measures those alone, `--again` also what is there already, and `--descriptor FILE` uses
+a sandbox that runs, whose lag and Regions are those given.
 
 `--check` only compares the page; exit codes: 0 written or up to date, 1 out of date or a drill that
 did not pass, whose result is not stored.
@@ -15,7 +16,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -107,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fault", choices=FAULTS, action="append", help="with --run: these alone")
     parser.add_argument("--lag", type=float, choices=LAGS, action="append", help="the same")
     parser.add_argument("--regions", type=int, choices=COUNTS, action="append", help="the same")
+    parser.add_argument("--descriptor", type=Path, help="with --run: of a sandbox that runs")
     options, rest = parser.parse_known_args(arguments)
     failed = options.run and not _measured(options)
     return write_or_check(PAGE, page(read()), command=COMMAND, arguments=rest) or int(failed)
@@ -169,7 +171,8 @@ def _measured(options: argparse.Namespace) -> bool:
             faults = [f for f in options.fault or FAULTS if (count, f, lag) not in known]
             if not faults:
                 continue
-            with _sandbox(count, lag) as descriptor:
+            running = options.descriptor
+            with nullcontext(running) if running else _sandbox(count, lag) as descriptor:
                 for fault in faults:
                     passed &= _drilled(descriptor, fault, lag)
     return passed

@@ -31,12 +31,12 @@ FEW = 0.1
 """A busy machine lets the odd request time out."""
 
 
-def drill(environment, name, notify=print, max_rto_seconds=None, regions=()):
+def drill(environment, name, notify=print, max_rto_seconds=None, regions=(), **options):
     """A drill at a speed that this machine can follow."""
     with at_followed_speed(environment, print) as followed:
         run = new_run("drill")
         fault, *further = [
-            choose(followed, name, f"{run}-{region}" if place else run, {}, region=region)
+            choose(followed, name, f"{run}-{region}" if place else run, options, region=region)
             for place, region in enumerate(regions or environment.regions[:1])
         ]
         expectation = expectation_of(followed, fault)

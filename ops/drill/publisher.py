@@ -110,9 +110,13 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name=self.client, daemon=True)
         self._thread.start()
 
+    def end(self) -> None:
+        """Send no more, and wait for nothing."""
+        self._stop.set()
+
     def stop(self) -> None:
         """Send no more; a request that hangs is noted as unknown by whoever asks."""
-        self._stop.set()
+        self.end()
         if self._thread:
             self._thread.join(STOP_SECONDS)
 

@@ -63,6 +63,11 @@ class Publishing:
         for each in self.publishers:
             each.start()
 
+    def end(self) -> None:
+        """Let none send any more: what they wrote last shows who has won."""
+        for each in self.publishers:
+            each.end()
+
     def stop(self) -> None:
         """Stop all."""
         for each in self.publishers:

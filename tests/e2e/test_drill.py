@@ -18,6 +18,7 @@ from ops.drill.faults import FAULTS
 from ops.drill.outcome import deciding_time
 from ops.drill.probe_location import probe_locations
 from ops.drill.report import to_markdown
+from ops.drill.sandbox_faults import RegionLossFault
 from ops.fault_injection import REPLICATION, Fault
 from ops.lock import LockState, read
 
@@ -60,7 +61,14 @@ def wait_until(condition, what):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("fault", EVERYWHERE)
+RARELY = ("dynamodb-dns", "replication-paused", "sts", "control-plane")
+"""Faults whose parts other tests inject, too."""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(f, marks=pytest.mark.exhaustive if f in RARELY else ()) for f in EVERYWHERE],
+)
 def test_a_drill_passes_and_leaves_nothing(environment, fault):
     outcome = drill(environment, fault)
     if over_time(outcome) or failed_without_reason(outcome) > FEW:
@@ -84,7 +92,58 @@ def test_a_drill_passes_and_leaves_nothing(environment, fault):
     assert outcome.durability.acknowledged > 10
     # Replication takes time: what arrives later is no loss.
     assert {each.state for each in outcome.durability.found} <= {"late"}
+    assert outcome.consistency.problems == []
+    assert outcome.consistency.acknowledged["update"] > 0
+    assert len(outcome.consistency.cut_over) == 1
+    if FAULTS[fault].serves_inside:
+        # The writes of those within the Region count, and the last writer of both sides wins.
+        assert outcome.consistency.missing_writes > 0
+        assert outcome.consistency.conflicts
+        assert all(each.winner for each in outcome.consistency.conflicts)
     assert nothing_is_left(environment)
+
+
+@pytest.mark.exhaustive
+def test_what_is_lost_for_good_is_what_the_region_taking_over_lacked(environment, monkeypatch):
+    # GIVEN writes that are held back a little before the Region is lost, however fast they are
+    monkeypatch.setattr("ops.drill.run.LOST_AFTER_SECONDS", 3)
+    region = environment.primary
+    paused = environment.fault_injection.injected(Fault(region, "replication_paused"))
+    inject = RegionLossFault.inject
+
+    def inject_later(fault, environment):
+        with paused:
+            time.sleep(3.0)
+            inject(fault, environment)
+
+    monkeypatch.setattr(RegionLossFault, "inject", inject_later)
+
+    outcome = drill(environment, "region-loss", discard=True, max_rto_seconds=3600)
+
+    # THEN it is them who are lost, each by its name, and nothing else is wrong
+    found = outcome.consistency
+    (at_cut_over,) = found.cut_over
+    assert outcome.held_back > 0
+    lacking = {each.key for each in at_cut_over.missing if each.kind == "put"}
+    deleted = {each.key for each in outcome.history.operations if each.kind == "delete"}
+    lost = {each.key for each in found.of("lost") if each.kind == "put"}
+    assert lost - deleted == lacking - deleted != set()
+    assert {each.state for each in found.found} <= {"lost", "not deleted"}
+    assert not outcome.passed
+    assert nothing_is_left(environment)
+
+
+@pytest.mark.exhaustive
+def test_a_region_is_evacuated_and_restored_while_control_planes_do_not_work(api, environment):
+    region = environment.primary
+    with environment.fault_injection.injected(Fault(region, "control_plane")):
+        for command in ("evacuate", "restore"):
+            done = run_ops(
+                "switch", command, region, "--folder", str(api.workspace.folder), "--yes"
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
+            is_out = command == "evacuate"
+            assert switch.status(environment, region).evacuated == is_out
 
 
 def test_the_switch_holds_traffic_after_the_primary_has_recovered_until_it_is_released(environment):

@@ -36,7 +36,7 @@ from ops.processes import Program
 pytestmark = pytest.mark.unit
 
 CASES = 240
-FAULTS = ("switch", "health-concurrency", "error")
+FAULTS = ("switch", "health-concurrency", "error", "region-loss", "replication-paused")
 DISTURBANCES = (
     *("killed", "signal", "signals", "denied", "strange", "expired", "terminal", "disk", "clock"),
     *("evacuated", "reserved", "api down", "fault denied", "table down"),
@@ -175,7 +175,7 @@ def world_of(monkeypatch, tmp_path):
         environment.session.client = lambda *given, **options: Watched(
             world, "fault", client(*given, **options)
         )
-        for name in ("inject", "clear", "faults"):
+        for name in ("inject", "clear", "faults", "discard", "replication"):
             function = getattr(environment.fault_injection, name)
             monkeypatch.setattr(environment.fault_injection, name, world.watched("fault", function))
         monkeypatch.setattr(locking, "read", world.watched("table", world.locks.read))
@@ -233,7 +233,7 @@ def drilled(world, name):
 def left_by_the_drill(world, *reserved):
     """What the drill has changed and not restored; `reserved` are the concurrencies to expect."""
     environment, state = world.environment, world.switch.state
-    found = [f"fault {id}" for id in environment.fault_injection.injected if id == RUN]
+    found = [f"fault {id}" for id in environment.fault_injection.injected if id.startswith(RUN)]
     found += ["switch"] if state.evacuated and state.writer == RUN else []
     found += ["concurrency"] if environment.session.reserved.get(EAST) not in reserved else []
     found += [

@@ -18,14 +18,14 @@ from ops.drill.expectation import expect
 from ops.drill.history import Seen
 from ops.drill.interrupts import Interrupts
 from ops.drill.load import Attempt, Load, Traffic
-from ops.drill.outcome import Limits
+from ops.drill.outcome import Limits, not_exercised
 from ops.drill.publisher import Publisher
 from ops.drill.run import Drill
-from ops.drill.sandbox_faults import ErrorFault
+from ops.drill.sandbox_faults import ErrorFault, RegionLossFault
 from ops.drill.speed import Latencies, at_followed_speed, speed_for
 from ops.errors import OpsError
 from ops.evacuation_item import Evacuation
-from ops.fault_injection import Fault
+from ops.fault_injection import Direction, Fault
 from ops.processes import Program
 
 pytestmark = pytest.mark.unit
@@ -867,3 +867,60 @@ def test_a_load_has_a_place_for_every_resolver_and_harms_nobody_on_aws(drill, mo
         assert [place.near for place in made.places] == [""]
         assert (made.protected, made.timeout_seconds) == (protected, 3.0)
         assert drill._traffic() == Traffic()
+
+
+def test_a_region_that_takes_over_is_read_before_writes_of_the_lost_one_can_arrive(
+    drill, environment, location, monkeypatch
+):
+    drill.fault = RegionLossFault(id="drill-1", region=EAST, discard=True)
+    steps, seen, readings = [], location.seen, location.readings
+    injection = environment.fault_injection
+    injection.calls = steps
+    injection.replication = lambda: (
+        Direction(EAST, WEST, 3, 1.0, paused=True), Direction(WEST, EAST, 5, 1.0, paused=True),
+    )  # fmt: skip
+    monkeypatch.setattr(
+        location, "seen", lambda region, clock: steps.append(f"see {region}") or seen(region, clock)
+    )
+    monkeypatch.setattr(
+        location, "readings",
+        lambda region, keys, seconds, clock, *, is_whole: (
+            steps.append(f"read {region} for {seconds:g} s")
+            or readings(region, keys, seconds, clock, is_whole=is_whole)
+        ),
+    )  # fmt: skip
+    monkeypatch.setattr(Publisher, "end", lambda _: steps.append("end publishers"))
+
+    outcome = drill.run()
+
+    assert steps[:11] == [
+        f"see {EAST}", f"see {WEST}", "inject partition", "inject refuse", f"read {WEST} for 0 s",
+        f"see {WEST}", "end publishers", f"discard {EAST}", "clear partition", "clear refuse",
+        "end publishers",
+    ]  # fmt: skip
+    assert steps[11:] == [f"read {EAST} for 30 s", f"read {WEST} for 30 s"]
+    history = outcome.history
+    assert (history.isolated, history.discarded, history.lost) == ((EAST,), (EAST,), (EAST,))
+    assert history.taking_over == (WEST,)
+    assert history.when("injected") <= history.when("cut-over") <= history.when("restoring")
+    assert [each.missing for each in outcome.consistency.cut_over] == [()]
+    # Of the lost Region alone.
+    assert outcome.held_back == 3
+    assert "replication_lag" not in not_exercised(outcome)
+
+
+def test_a_fault_that_stops_no_replication_gives_writes_the_time_to_arrive(drill, monkeypatch):
+    seconds, readings = [], []
+
+    def read(region, _keys, patience, clock, **_):
+        seconds.append(patience)
+        return readings
+
+    monkeypatch.setattr(running.free_location(None)[0], "readings", read)
+
+    outcome = drill.run()
+
+    assert seconds[0] == running.CUT_OVER_SECONDS
+    assert outcome.held_back is None
+    assert outcome.history.isolated == ()
+    assert "replication_lag" in not_exercised(outcome)
