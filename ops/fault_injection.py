@@ -5,6 +5,7 @@
                               injected already, 409 if another fault has the id
     DELETE /faults/{id}       clear one; 404 if it is gone
     GET /replication          the writes that have not arrived in other Regions yet
+    PUT /replication          change how much faster than on AWS it runs: {"speed": 2.5}
     DELETE /replication/{region}  discard those of a Region, which is lost for good
     GET /ready                URL of every Region
 
@@ -280,6 +281,17 @@ class FaultInjection:
             OpsError: They cannot be discarded, or the API does not respond.
         """
         return int(self._call("DELETE", f"/replication/{region}")["discarded"])
+
+    def set_replication_speed(self, speed: float) -> None:
+        """Change how much faster than on AWS replication runs.
+
+        Args:
+            speed: How much faster.
+
+        Raises:
+            OpsError: The API does not respond, or refuses it.
+        """
+        self._call("PUT", "/replication", {"speed": speed})
 
     def await_replication(self, timeout_seconds: float) -> bool:
         """Wait until every write has arrived that no fault holds back.

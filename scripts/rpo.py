@@ -242,7 +242,8 @@ def page(results: Sequence[Result]) -> str:
         "|---|---|",
         "| Lag | Median time of a write to another Region; 1 % take three times as long or more. |",
         "| Time | RTO, or the cut-over where no request fails; in brackets what is expected at "
-        "most. It is longer on a busy machine. |",
+        "most. It is longer on a busy machine, and shorter by up to the TTL, 60 s, where resolvers "
+        "had asked long before. |",
         "| RPO, writes | Acknowledged writes that the Region taking over did not have. |",
         "| RPO, seconds | From the oldest of them to the last write that the lost Region "
         "acknowledged before the cut-over. |",

@@ -55,6 +55,9 @@ class FakeFaultInjection:
         self.calls.append(f"inject {fault.kind}")
         return id
 
+    def set_replication_speed(self, speed):
+        self.calls.append(f"replicate {speed:g} times as fast")
+
     def discard(self, region):
         self.calls.append(f"discard {region}")
         return 1

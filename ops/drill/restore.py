@@ -11,7 +11,7 @@ from ops.drill import journal as journals
 from ops.drill.aws_faults import reserved_concurrency
 from ops.drill.journal import InvalidJournalError, Journal
 from ops.drill.probe_location import ProbeLocation
-from ops.drill.speed import current_speed, set_speed
+from ops.drill.speed import current_speed, set_all_speeds
 from ops.drill.steps import (
     Step,
     clearing,
@@ -220,7 +220,7 @@ def _holder(environment: Environment, ended: str) -> str:
 def _set_speed(environment: Environment) -> str:
     if current_speed(environment) == environment.speed:
         return ""
-    set_speed(environment, environment.speed)
+    set_all_speeds(environment, environment.speed)
     return f"set the speed of the sandbox to {environment.speed:g} again"
 
 

@@ -128,12 +128,12 @@ def at_followed_speed(
             f"customer's request {found.customer_seconds:.2f} s: the drill runs {speed:g} times as "
             f"fast as on AWS, not {environment.speed:g} times."
         )
-    set_speed(environment, speed)
+    set_all_speeds(environment, speed)
     try:
         _wait_until_healthy(environment, faults, notify)
         yield environment.at_speed(speed)
     finally:
-        set_speed(environment, environment.speed)
+        set_all_speeds(environment, environment.speed)
 
 
 def current_speed(environment: Environment) -> float:
@@ -159,6 +159,22 @@ def set_speed(environment: Environment, speed: float) -> None:
         OpsError: Its Route 53 does not respond.
     """
     environment.sandbox_status("PUT", "/speed", {"speed": speed})
+
+
+def set_all_speeds(environment: Environment, speed: float) -> None:
+    """Change the speed of replication, too, so that all times of a drill are of one scale.
+
+    Args:
+        environment: The sandbox.
+        speed: How much faster than on AWS all of it shall run.
+
+    Raises:
+        OpsError: It does not respond.
+    """
+    # First: by the speed of Route 53 it is known whether this was done.
+    if environment.fault_injection:
+        environment.fault_injection.set_replication_speed(speed)
+    set_speed(environment, speed)
 
 
 def _wait_until_healthy(

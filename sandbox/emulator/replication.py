@@ -51,9 +51,10 @@ class ReplicatedTables:
         speed: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._speed = speed
+        self._clock, self._speed = clock, speed
+        self._passed, self._since = 0.0, 0.0
         self._replication = Replication(
-            self._store, lag=lag, clock=lambda: clock() * speed, on_arrival=self._measure
+            self._store, lag=lag, clock=self._now, on_arrival=self._measure
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -68,6 +69,16 @@ class ReplicatedTables:
     def resume(self, id: str) -> None:
         """Resume it: what is overdue arrives now."""
         self._replication.resume(id)
+        self._pump()
+
+    def set_speed(self, speed: float) -> None:
+        """Let time pass faster or slower from now on, also for what is on its way.
+
+        Args:
+            speed: How much faster than AWS.
+        """
+        self._passed, self._since = self._now(), self._clock()
+        self._speed = speed
         self._pump()
 
     def discard(self, region: str) -> int:
@@ -167,6 +178,9 @@ class ReplicatedTables:
         return reset
 
     # --- What replication does
+
+    def _now(self) -> float:
+        return self._passed + (self._clock() - self._since) * self._speed
 
     def _written(self, table: Any, key: tuple[str, str], item: Any) -> None:
         _, _, _, region, account, _ = table["TableArn"].split(":", 5)

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from ops.errors import OpsError
 from ops.fault_injection import LOCAL_AWS_KINDS, Fault, FaultError, InjectedFault
@@ -22,6 +23,7 @@ from sandbox.http_server import Request, RequestError, Response
 from sandbox.region_endpoints.faults import Faults
 from sandbox.region_endpoints.region_endpoint import RegionEndpoint
 from sandbox.region_endpoints.upstream import Upstream, UpstreamError
+from sandbox.validation import FASTEST
 
 
 class FaultApi:
@@ -62,26 +64,24 @@ class FaultApi:
             case "GET", ["faults"]:
                 return _listed(self._faults.all())
             case "GET", ["replication"]:
-                try:
-                    pending = await self._call("GET", REPLICATION_PATH, "list what is pending")
-                except OpsError as error:
-                    raise RequestError(502, error.args[0]) from error
-                return Response.of(200, json.loads(pending))
+                return await self._emulator("GET", REPLICATION_PATH, "list what is pending")
+            case "PUT", ["replication"]:
+                body = json.dumps({"speed": _speed(request.json())}).encode()
+                return await self._emulator("PUT", REPLICATION_PATH, "change its speed", body)
             case "DELETE", ["replication", region] if region in self._endpoints:
-                try:
-                    path = f"{REPLICATION_PATH}/{region}"
-                    discarded = await self._call("DELETE", path, "discard writes")
-                except OpsError as error:
-                    raise RequestError(502, error.args[0]) from error
-                return Response.of(200, json.loads(discarded))
+                return await self._emulator(
+                    "DELETE", f"{REPLICATION_PATH}/{region}", "discard writes"
+                )
             case "GET", ["capacity"]:
-                return await self._capacity("GET", "", "show its capacity")
+                return await self._emulator("GET", CAPACITY_PATH, "show its capacity")
             case "PUT", ["capacity", region] if region in self._endpoints:
                 try:
                     Limits().with_values(request.json())
                 except ValueError as error:
                     raise RequestError(400, str(error)) from error
-                return await self._capacity("PUT", f"/{region}", "change it", request.body or b"")
+                return await self._emulator(
+                    "PUT", f"{CAPACITY_PATH}/{region}", "change it", request.body or b""
+                )
             case "POST", ["faults"]:
                 return await self._inject(request)
             case "DELETE", ["faults", id]:
@@ -90,14 +90,15 @@ class FaultApi:
                 raise RequestError(404, f"no fault {id} is injected")
         allowed = (
             "GET /faults, POST /faults, DELETE /faults/{id}, GET /replication, "
-            "DELETE /replication/{region}, GET /capacity, PUT /capacity/{region}, GET /ready"
+            "PUT /replication, DELETE /replication/{region}, GET /capacity, "
+            "PUT /capacity/{region}, GET /ready"
         )
         raise RequestError(404, f"no {method} {path}; there are {allowed}")
 
-    async def _capacity(self, method: str, path: str, done: str, body: bytes = b"") -> Response:
-        """Show or change what a Region serves at once."""
+    async def _emulator(self, method: str, path: str, done: str, body: bytes = b"") -> Response:
+        """Have the local AWS itself show or change something."""
         try:
-            found = await self._call(method, CAPACITY_PATH + path, done, body)
+            found = await self._call(method, path, done, body)
         except OpsError as error:
             raise RequestError(502, error.args[0]) from error
         return Response.of(200, json.loads(found))
@@ -168,6 +169,18 @@ class FaultApi:
             f"the local AWS at http://{host} does not {done}: {problem}",
             next_step="restart the sandbox: python -m sandbox down, then up",
         )
+
+
+def _speed(data: Any) -> float:
+    """The speed that a request asks for.
+
+    Raises:
+        RequestError: It is not a speed.
+    """
+    speed = data.get("speed") if isinstance(data, dict) else None
+    if isinstance(speed, int | float) and speed is not True and 0 < speed < FASTEST:
+        return speed
+    raise RequestError(400, f"speed: expected more than 0 and less than {FASTEST}, got {speed!r}")
 
 
 def _listed(faults: list[InjectedFault]) -> Response:

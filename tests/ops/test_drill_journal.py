@@ -21,7 +21,7 @@ from ops.drill.journal import (
     refuse_if_any,
     this_program,
 )
-from ops.drill.sandbox_faults import ErrorFault
+from ops.drill.sandbox_faults import ErrorFault, RegionLossFault
 from ops.errors import ExitCode, OpsError
 from ops.fault_injection import Fault
 from ops.processes import Program
@@ -484,3 +484,21 @@ def test_the_fix_of_observations_that_no_journal_names_names_their_location(envi
     assert finding.fix == (
         "python -m ops drill --environment local --restore --location drill-0000cafe"
     )
+
+
+def test_every_part_of_a_fault_is_its_drills_and_is_restored_with_it(
+    environment, locks, path, journal
+):
+    fault = RegionLossFault(id=ERROR.id, region=EAST, discard=True)
+    begin(path, replace(journal, fault=fault), environment)
+    fault.inject(environment)
+    # Its drill was killed in between.
+    environment.fault_injection.clear(fault.ids[0])
+
+    [finding] = leftovers.faults.run(environment)
+    assert "drill" in finding.fix
+    assert "--restore" in finding.fix
+    assert restoring.plan(environment).others == ()
+
+    assert restore(environment, locks).done[0] == "cleared the fault region-loss in us-east-1"
+    assert environment.fault_injection.faults() == ()

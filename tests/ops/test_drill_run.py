@@ -628,6 +628,10 @@ def test_a_speed_that_the_machine_cannot_follow_is_lowered_and_set_back(
         raise KeyboardInterrupt
 
     assert status.set == [3.3, 20]
+    # Replication with it: the times of a drill are of one scale.
+    assert environment.fault_injection.calls == [
+        "replicate 3.3 times as fast", "replicate 20 times as fast"
+    ]  # fmt: skip
     assert "runs 3.3 times as fast as on AWS, not 20 times" in capsys.readouterr().out
 
 

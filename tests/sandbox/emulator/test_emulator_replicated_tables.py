@@ -185,3 +185,27 @@ def test_what_was_written_arrived_and_expired_is_in_the_stream_of_each_replica()
     inserted, modified, removed = ([name, None] for name in ("INSERT", "MODIFY", "REMOVE"))
     assert east == [inserted, modified, inserted, modified, modified, by_dynamodb]
     assert west == [inserted, modified, inserted, removed]
+
+
+def test_a_speed_that_changes_counts_for_what_is_on_its_way_and_turns_no_time_back():
+    before, after, ages = run(
+        """
+        tables.pause("p", ((WEST, None),))
+        put(WEST, "held")
+        wait(1.0)
+        tables.set_speed(1.0)
+        wait(1.0)
+        ages = [each.oldest_seconds for each in tables.pending() if each.writes]
+        lag = LogNormalLag(0.5, seed=1)
+        lag()
+        put(EAST, "a")
+        due = lag()
+        wait(due - 0.01)
+        before = keys(WEST)
+        wait(0.02)
+        print(json.dumps([before, keys(WEST), ages]))
+        """
+    )
+
+    assert (before, after) == (["held"], ["a", "held"])
+    assert ages == [11.0]

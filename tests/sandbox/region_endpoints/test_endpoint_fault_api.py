@@ -349,3 +349,16 @@ def test_writes_of_a_region_that_is_lost_for_good_are_discarded_in_the_local_aws
     assert upstream.last.startswith(f"DELETE /_local/replication/{EAST} HTTP".encode())
     with pytest.raises(OpsError, match="no DELETE /replication/us-west-9"):
         endpoints.control.discard("us-west-9")
+
+
+def test_the_speed_of_replication_is_changed_in_the_local_aws(endpoints, upstream):
+    upstream.reply = b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"speed":2.5}'
+
+    endpoints.control.set_replication_speed(2.5)
+
+    assert upstream.last.startswith(b"PUT /_local/replication HTTP")
+    assert upstream.last.endswith(b'{"speed": 2.5}')
+    for speed in (0, -1, "fast", None, True):
+        status, answer = call(endpoints, "PUT", "/replication", {"speed": speed})
+        assert status == 400
+        assert "speed: expected more than 0" in answer["message"]
