@@ -198,7 +198,8 @@ def change(environment: Environment, region: str, when: When) -> FenceState:
         What the Region's own replica says then.
 
     Raises:
-        OpsError: The environment has no fence, the Region is not evacuated, or no replica responds.
+        OpsError: The environment has no fence, the Region is not evacuated, no replica responds, or
+            none takes the change.
     """
     if environment.outputs.fencing is None:
         raise no_fence(environment)
@@ -229,7 +230,15 @@ def change(environment: Environment, region: str, when: When) -> FenceState:
         changing[region] = partial(
             items.rewrite, environment, first, region, fence_after=fence_after, create=True
         )
-    gathered(changing, REACH_SECONDS * environment.patience)
+    done, errors = gathered(changing, REACH_SECONDS * environment.patience)
+    if not any(done.values()):
+        why = [f"{replica}: {explain(error)}" for replica, error in errors.items()]
+        raise OpsError(
+            f"when {region} refuses writes was not changed: "
+            + ("; ".join(why) or "somebody else has changed its evacuation meanwhile"),
+            next_step=f"look with python -m ops switch status {environment.selector}",
+            exit_code=ExitCode.CHECK_FAILED,
+        )
     state = read(environment, region)
     assert state is not None
     return state

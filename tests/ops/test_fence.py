@@ -224,6 +224,24 @@ def test_a_fence_is_not_changed_of_an_evacuation_that_followed():
     assert held(WEST) == {"pk": "control", "sk": f"evacuation-{EAST}", "writer": "switch-2"}
 
 
+@pytest.mark.parametrize(
+    ("put_item", "why"), [(DEAD, "us-west-2: .*dead"), (None, "somebody else has changed")]
+)
+def test_a_change_that_no_replica_takes_is_an_error(put_item, why):
+    switch.evacuate(fenced(), EAST)
+    dynamodb = environment().client("dynamodb", WEST)
+
+    def get_item(**arguments):
+        found = dynamodb.get_item(**arguments)
+        hold(WEST, writer="switch-2")
+        return found
+
+    west = Canned(get_item=get_item, put_item=put_item or dynamodb.put_item)
+    with pytest.raises(OpsError, match=why) as error:
+        fence.change(fenced(LOST | {("dynamodb", WEST): west}), EAST, When.NOW)
+    assert error.value.exit_code == ExitCode.CHECK_FAILED
+
+
 def test_without_a_replica_that_responds_the_error_names_both():
     with pytest.raises(OpsError, match=r"could not be read in any Region: us-east-1: .*us-west-2:"):
         fence.change(fenced(LOST | ONLY_EAST), EAST, When.NOW)
