@@ -149,6 +149,15 @@ _TOP = (
         note="A Region that has failed over stays out of service until it is restored.",
     ),
     Change(
+        setting="fence_writes", change="`false` to `true`", after={"fence_writes": True},
+        steps="../how-to/failover-and-failback.md#fenced-writes",
+    ),
+    Change(
+        setting="fence_writes", change="`true` to `false`",
+        after={"fence_writes": False}, before={"fence_writes": True},
+        note="An evacuated Region accepts writes again.",
+    ),
+    Change(
         setting="allowed_account_ids", change="another account added",
         after={"allowed_account_ids": ["000000000000", "111122223333"]},
     ),
