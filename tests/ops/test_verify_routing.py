@@ -287,7 +287,7 @@ class WithoutIpv6:
 def test_every_region_takes_over_from_the_primary_and_nobody_from_the_others():
     given = routed("failover")
 
-    assert {r: quotas._taken_over_from(given, r) for r in REGIONS} == {
+    assert {r: quotas.taken_over_from(given, r) for r in REGIONS} == {
         EAST: [], WEST: [EAST], THIRD: [EAST],
     }  # fmt: skip
 
