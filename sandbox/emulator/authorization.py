@@ -29,6 +29,7 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "DashboardNames": "arn:aws:cloudwatch::{account}:dashboard/{0}",
     },
     "dynamodb": {"ResourceArn": "{0}"},
+    "dynamodbstreams": {"StreamArn": "{0}"},
     "ec2": {"PrefixListId": "arn:aws:ec2:{region}:aws:prefix-list/{0}"},
     "fis": {
         "experimentTemplateId": "arn:aws:fis:{region}:{account}:experiment-template/{0}",
@@ -176,6 +177,10 @@ def resource_of(call: Call, region: str, account: str) -> str:
         name = parameters["FunctionName"].rpartition(":function:")[2].partition(":")[0]
         qualifier = f":{parameters['Qualifier']}" if "Qualifier" in parameters else ""
         return f"arn:aws:lambda:{region}:{account}:function:{name}{qualifier}"
+    if operation == "GetRecords":
+        # MiniStack's iterator holds the stream's ARN.
+        iterator = module("services.dynamodb_streams")._decode_iterator(parameters["ShardIterator"])
+        return str((iterator or {}).get("arn", ""))
     if operation == "CreatePolicy":
         return f"arn:aws:iam::{account}:policy/{parameters['PolicyName']}"
     if call.service == "wafv2" and operation.endswith("IPSet"):

@@ -32,6 +32,7 @@ SERVICES = {
     "acm": "acm",
     "apigateway": "apigateway",
     "dynamodb": "dynamodb",
+    "dynamodbstreams": "dynamodbstreams",
     "ec2": "ec2",
     "fis": "fis",
     "iam": "iam",
@@ -45,7 +46,11 @@ SERVICES = {
     "sts": "sts",
     "wafv2": "wafv2",
 }
-"""`{signing name: botocore's name}` of the services whose requests are checked."""
+"""`{signing name: botocore's name}` of the services whose requests are checked.
+
+The streams of DynamoDB have its signing name, and are known by the header with the operation.
+"""
+_STREAMS_TARGET = "DynamoDBStreams_"
 CBOR = "smithy-rpc-v2-cbor"
 _CBOR_PATH = re.compile(r"^/service/[^/]+/operation/(?P<operation>\w+)$")
 _OUTSIDE_OF_THE_MODEL = {"Action", "Version", "AWSAccessKeyId", "SignatureVersion"}
@@ -84,7 +89,10 @@ def service_of(headers: Mapping[str, str], query: bytes) -> str:
     if signed is None and b"X-Amz-Credential=" in query:
         presigned = dict(parse_qsl(query.decode("latin-1")))
         signed = CREDENTIAL.search(presigned["X-Amz-Credential"])
-    return SERVICES.get(signed["service"], "") if signed else ""
+    if signed is None:
+        return ""
+    is_stream = headers.get("x-amz-target", "").startswith(_STREAMS_TARGET)
+    return SERVICES.get("dynamodbstreams" if is_stream else signed["service"], "")
 
 
 def read(

@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.core.utils import get_service_model
 
+from sandbox.emulator import module
 from sandbox.emulator.authorization import (
     RECORD_VARIABLE,
     action_of,
@@ -27,6 +28,15 @@ def call(service: str, operation: str, **parameters: Any) -> Call:
     return Call(service, "json", model, parameters)
 
 
+STREAM = "dynamodb:R:A:table/a/stream/b"
+
+
+def iterator(stream: str) -> str:
+    """What MiniStack gives for a place in a stream."""
+    made = module("services.dynamodb_streams")._encode_iterator
+    return str(made("a", "shard", 0, account_id="A", region="R", stream_arn=stream))
+
+
 @pytest.mark.unit
 @pytest.mark.parametrize(
     ("made", "resource"),
@@ -35,6 +45,14 @@ def call(service: str, operation: str, **parameters: Any) -> Call:
         (call("cloudwatch", "DeleteAlarms", AlarmNames=["a"]), "cloudwatch:R:A:alarm:a"),
         (call("cloudwatch", "PutDashboard", DashboardName="a"), "cloudwatch::A:dashboard/a"),
         (call("dynamodb", "TagResource", ResourceArn="arn:aws:dynamodb:a"), "dynamodb:a"),
+        (
+            call("dynamodbstreams", "DescribeStream", StreamArn=f"arn:aws:{STREAM}"),
+            STREAM,
+        ),
+        (
+            call("dynamodbstreams", "GetRecords", ShardIterator=iterator(f"arn:aws:{STREAM}")),
+            STREAM,
+        ),
         (call("iam", "CreatePolicy", PolicyName="a"), "iam::A:policy/a"),
         (call("kms", "DescribeKey", KeyId="alias/a"), "kms:R:A:key/alias/a"),
         (call("lambda", "CreateFunction", FunctionName="a"), "lambda:R:A:function:a"),

@@ -63,6 +63,7 @@ WELL_FORMED: list[tuple[str, str, dict[str, Any]]] = [
         "update_table",
         {"TableName": "abc", "ReplicaUpdates": [{"Create": {"RegionName": "us-west-2"}}]},
     ),
+    ("dynamodbstreams", "get_records", {"ShardIterator": "a", "Limit": 10}),
     ("ec2", "describe_regions", {"RegionNames": ["us-east-1"], "AllRegions": True}),
     (
         "iam",
@@ -153,6 +154,7 @@ MISTAKES: list[tuple[str, str, dict[str, Any], str]] = [
     ("apigateway", "create_usage_plan", {"apiStages": []}, "name is required"),
     ("cloudwatch", "put_metric_alarm", {"EvaluationPeriods": 1}, "AlarmName is required"),
     ("dynamodb", "put_item", {"TableName": "abc"}, "Item is required"),
+    ("dynamodbstreams", "get_records", {"Limit": 0}, "ShardIterator is required"),
     ("iam", "create_role", {"RoleName": "a"}, "AssumeRolePolicyDocument is required"),
     ("kms", "create_key", {"Tags": [{"TagKey": "a"}]}, "Tags[0].TagValue is required"),
     ("lambda", "create_function", {"FunctionName": "a", "Role": ARN}, "Code is required"),
