@@ -18,6 +18,7 @@ from ops.environment import Environment
 from ops.errors import ExitCode, OpsError, UsageError
 from ops.identity import Identity
 from ops.lock import hold
+from ops.reconcile import acknowledged
 from ops.reconcile.comparison import DIFFERENCES, Comparison, Summary, Tables
 from ops.reconcile.judgement import State, time_text
 from ops.reconcile.plan import KEEP, Writer, entries_of, header_of
@@ -71,6 +72,13 @@ def add_to(commands: Commands) -> None:
         help="a plan that was reviewed: what is to be kept in it, is not listed again",
     )
     parser.add_argument(
+        "--history",
+        metavar="FILE",
+        type=Path,
+        help="the history of a drill: each write that it says was acknowledged must be in a "
+        "replica or a stream",
+    )
+    parser.add_argument(
         "--read-units",
         metavar="NUMBER",
         type=_units,
@@ -120,9 +128,10 @@ def _units(text: str) -> float:
 
 
 def _reconcile(options: argparse.Namespace) -> int:
-    if options.apply and (options.output or options.reviewed):
+    if options.apply and (options.output or options.reviewed or options.history):
         raise UsageError(
-            "--output and --reviewed belong to a comparison", next_step="leave them out of --apply"
+            "--output, --reviewed and --history belong to a comparison",
+            next_step="leave them out of --apply",
         )
     if options.since and options.allow_deletes:
         raise UsageError(
@@ -164,6 +173,7 @@ def _compare(environment: Environment, identity: Identity, options: argparse.Nam
         since.timestamp(),
         Pace(options.read_units),
         reviewed=reviewed,
+        acknowledged=acknowledged.keys_of(options.history) if options.history else frozenset(),
     )
     summary = comparison.run(writer, identity.account_id or "")
     _print_summary(summary, writer.path, environment)
@@ -176,6 +186,7 @@ def _compare(environment: Environment, identity: Identity, options: argparse.Nam
         own_items=dict(summary.own),
         reviewed=summary.reviewed,
         notes=summary.notes,
+        unseen=sorted(summary.unseen),
     )
 
 
@@ -205,6 +216,14 @@ def _print_summary(summary: Summary, path: Path, environment: Environment) -> No
     if not summary.differs:
         console.print("Nothing differs, and no write was overwritten.", style="green")
         return
+    if summary.unseen:
+        named = ", ".join(sorted(summary.unseen)[:_SHOWN])
+        console.print(
+            f"{len(summary.unseen):,} acknowledged writes of the history are in no replica and no "
+            f"stream: {named}",
+            style="red",
+            markup=False,
+        )
     for state in State:
         if state in DIFFERENCES and (count := summary.states[state]):
             console.print(f"{count:,} {state}", style="red")

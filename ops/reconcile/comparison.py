@@ -22,6 +22,7 @@ from ops.drill.probe_location import is_probe_location
 from ops.environment import Environment
 from ops.errors import FAILURES, OpsError, explain, next_step_for
 from ops.reconcile import reading
+from ops.reconcile.acknowledged import names_in
 from ops.reconcile.judgement import (
     ON_ITS_WAY_SECONDS,
     Finding,
@@ -54,6 +55,7 @@ class Summary:
         own: How many items differ that belong to this tool or to drills.
         reviewed: How many findings a person had decided to keep.
         notes: What could not be known.
+        unseen: Keys of acknowledged writes that no replica and no stream shows.
     """
 
     items: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -61,11 +63,12 @@ class Summary:
     own: Counter[str] = field(default_factory=Counter)
     reviewed: int = 0
     notes: list[str] = field(default_factory=list)
+    unseen: set[str] = field(default_factory=set)
 
     @property
     def differs(self) -> bool:
         """Whether there is anything that a person should look at."""
-        return any(self.states[state] for state in DIFFERENCES)
+        return bool(self.unseen) or any(self.states[state] for state in DIFFERENCES)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Comparison:
         clock: The time in seconds since 1970.
         run_bytes: How much text of each Region is kept in memory.
         reviewed: Identities of findings that a person has decided to keep.
+        acknowledged: Keys of writes that a replica or a stream must show.
     """
 
     environment: Environment
@@ -89,6 +93,7 @@ class Comparison:
     clock: Callable[[], float] = time.time
     run_bytes: int = RUN_BYTES
     reviewed: frozenset[tuple[str, str, str, str]] = frozenset()
+    acknowledged: frozenset[str] = frozenset()
 
     def run(self, writer: Writer, account: str = "") -> Summary:
         """Compare, and write the plan.
@@ -104,7 +109,7 @@ class Comparison:
             OpsError: A replica cannot be read, or the plan cannot be written: there is none then.
         """
         begun = self.clock()
-        summary = Summary()
+        summary = Summary(unseen=set(self.acknowledged))
         try:
             replicas = {
                 name: [self._replica(region, arn, begun) for region, arn in arns.items()]
@@ -155,6 +160,8 @@ class Comparison:
             uncovered = {each.region: each.uncovered for each in replicas if each.uncovered}
             for text, lines in by_key(sorters):
                 key = _Key.read(text, lines, replicas, uncovered)
+                if summary.unseen:
+                    summary.unseen -= names_in(key.key)
                 if not key.needs_a_look:
                     continue
                 if owner := owner_of(self.environment, key.key):

@@ -16,10 +16,13 @@ from repository_files import REPOSITORY
 
 import ops.aws
 from ops.__main__ import main
+from ops.cli.reconcile import tables_of
 from ops.deploy import workplace
 from ops.errors import ExitCode
 from ops.folders import releases_folder
 from ops.iam.policy import size
+from ops.reconcile.judgement import State
+from ops.reconcile.plan import OVERWRITTEN, REPLAY, Entry, Header, Overwritten, Writer
 from ops.synthesis import synthesize
 from sandbox import lifecycle
 from sandbox.emulator.authorization import RECORD_VARIABLE, recorded
@@ -127,6 +130,24 @@ class Roles:
         finally:
             self._monkeypatch.setattr(ops.aws, "SANDBOX_CREDENTIALS", ("test", "test"))
 
+    def plan(self):
+        """A plan of `reconcile` that writes an item."""
+        outputs = self.api.local.environment.outputs
+        key = {"pk": {"S": "reconciled"}, "sk": {"S": "item"}}
+        writer = Writer(self._folder / "plan.jsonl")
+        tables = tables_of(self.api.local.environment)
+        writer.begin(Header(outputs.environment, "", "", "", tables))
+        lost = Overwritten(REGIONS[0], "", 1, key)
+        nothing = dict.fromkeys(REGIONS)
+        writer.add(
+            Entry(
+                outputs.table_name, key, State.OVERWRITTEN, "", nothing, action=REPLAY,
+                source=OVERWRITTEN, targets=REGIONS[:1], overwritten=lost,
+            )
+        )  # fmt: skip
+        writer.finish()
+        return str(writer.path)
+
     def decisions(self, purpose):
         """What IAM decided about the calls of a role."""
         return [d for d in recorded(self._record) if f":assumed-role/{purpose}/" in d.principal]
@@ -168,6 +189,8 @@ def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(r
         "drill": [("drill", "--fault", "switch"), ("drill", "--fault", "health-concurrency"),
                   ("drill", "--fault", "fis-replication-paused")],
         "readiness": [("readiness", "--proof", "switch", "--proof", "health-concurrency")],
+        "reconcile": [("reconcile", "--since", "10m")],
+        "reconcile-apply": [("reconcile", "--apply", roles.plan())],
     }.items():  # fmt: skip
         credentials = roles.assume(purpose)
         for command in commands:
@@ -183,7 +206,8 @@ def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(r
     assert destroyed.returncode == 0, destroyed.stderr
 
     # THEN no call was denied, and none is new
-    check_calls(roles, "deploy", "plan", "verify", "switch", "drill", "readiness")
+    operators = ("verify", "switch", "drill", "readiness", "reconcile", "reconcile-apply")
+    check_calls(roles, "deploy", "plan", *operators)
 
 
 def test_a_role_with_the_policy_for_releases_deploys_one_and_nothing_is_denied(roles):

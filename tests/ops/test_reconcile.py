@@ -691,6 +691,46 @@ def test_what_is_left_is_a_failed_check(command, partitioned, tmp_path):
     ]
 
 
+def operation(key, *, kind="put", result="acknowledged"):
+    return json.dumps({"type": "operation", "kind": kind, "key": key, "result": result})
+
+
+def test_what_a_drill_says_was_acknowledged_must_be_in_a_replica_or_a_stream(
+    command, partitioned, tmp_path
+):
+    history = tmp_path / "history.jsonl"
+    place = {"pk": {"S": "location#drill-0123abcd"}, "sk": {"S": "observation#2000-01-01#x"}}
+    partitioned.write(EAST, place, place)
+    partitioned.wait(10)
+    # As a drill does at its end: only the streams show it now.
+    partitioned.write(EAST, place, None)
+    partitioned.wait(LATER)
+    lines = [
+        json.dumps({"type": "drill", "version": 1}),
+        operation("2000-01-01"),
+        operation("2000-01-02", result="unknown"),
+        operation("2000-01-03", kind="delete"),
+    ]
+    history.write_text("\n".join([*lines, '{"type": "oper']))
+    words = ("--since", "2020-01-01T00:00:00Z", "--history", str(history))
+    _, document, _ = command(*words)
+    assert document["unseen"] == []
+
+    history.write_text("\n".join([*lines, operation("2000-01-04")]))
+    plan = document["plan"]
+    code, document, printed = command(*words, "--reviewed", plan)
+    assert (code, document["unseen"]) == (ExitCode.CHECK_FAILED, ["2000-01-04"])
+    assert "in no replica and no stream: 2000-01-04" in printed
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]\n2", "odd\n{}", '{"type": "drill"}'])
+def test_a_file_that_is_no_history_is_refused(command, tmp_path, text):
+    history = tmp_path / "history.jsonl"
+    history.write_text(text)
+
+    assert command("--since", "4h", "--history", str(history))[0] == ExitCode.USAGE
+
+
 def test_a_plan_is_never_overwritten(command, tmp_path):
     plan = tmp_path / "plan.jsonl"
     assert command("--since", "4h", "--output", str(plan))[0] == ExitCode.CHECK_FAILED
