@@ -162,10 +162,12 @@ class Comparison:
                 key = _Key.read(text, lines, replicas, uncovered)
                 if summary.unseen:
                     summary.unseen -= names_in(key.key)
-                if not key.needs_a_look:
+                if not key.differs and not key.is_written:
                     continue
                 if owner := owner_of(self.environment, key.key):
                     summary.own[owner] += key.differs
+                    continue
+                if not key.differs and not key.history.overwritten():
                     continue
                 waiting.append(key)
                 if len(waiting) == reading.BATCH:
@@ -327,8 +329,8 @@ class _Key:
         return len(set(self.scanned.values())) > 1
 
     @property
-    def needs_a_look(self) -> bool:
-        return self.differs or bool(self.history.overwritten())
+    def is_written(self) -> bool:
+        return any(self.history.records.values())
 
     def has_changed(self, region: str, item: Item | None) -> bool:
         """Whether neither the scan nor the stream shows what is there now."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
-from itertools import combinations, product
+from itertools import chain, combinations, product
 
 from ops.reconcile.values import Item, digest
 
@@ -27,6 +27,8 @@ SAME_TIME_SECONDS = 1.0
 """Streams round times down to the second, and the clocks of two Regions differ a little."""
 ON_ITS_WAY_SECONDS = 60.0
 """A write that is younger is on its way: replication takes about a second."""
+_MOST_PAIRS = 10_000
+"""Of a value that two Regions show more often, records are paired from the last one on."""
 
 
 class State(StrEnum):
@@ -143,14 +145,27 @@ class History:
         return [each for each in same if each.at == first]
 
     @cached_property
-    def _pairs(self) -> Mapping[Record, Sequence[Record]]:
-        """`{record: records of the same write in other Regions}`."""
-        by_value: dict[str, dict[str, list[Record]]] = {}
+    def _by_value(self) -> Mapping[str, Mapping[str, Sequence[Record]]]:
+        """`{digest: {Region: records of changes to it}}`."""
+        found: dict[str, dict[str, list[Record]]] = {}
         for region, records in self.records.items():
             for record in records:
-                by_value.setdefault(record.after, {}).setdefault(region, []).append(record)
+                found.setdefault(record.after, {}).setdefault(region, []).append(record)
+        return found
+
+    @cached_property
+    def _by_former_value(self) -> Mapping[str, Sequence[Record]]:
+        """`{digest: records of changes from it}`."""
+        found: dict[str, list[Record]] = {}
+        for record in chain.from_iterable(self.records.values()):
+            found.setdefault(record.before, []).append(record)
+        return found
+
+    @cached_property
+    def _pairs(self) -> Mapping[Record, Sequence[Record]]:
+        """`{record: records of the same write in other Regions}`."""
         pairs: dict[Record, list[Record]] = {}
-        for regions in by_value.values():
+        for regions in self._by_value.values():
             for one, other in combinations(regions.values(), 2):
                 for left, right in _paired(one, other):
                     pairs.setdefault(left, []).append(right)
@@ -159,38 +174,35 @@ class History:
 
     def _was_known(self, lost: Record, winner: Record) -> bool:
         """Whether the Region that wrote the winner had the other write before."""
-        passed = [
-            record.after
-            for record in self.records[winner.region]
-            if record.sequence < winner.sequence
-            and record.at >= self.origin(lost).at - SAME_TIME_SECONDS
-        ]
-        return lost.after in (*passed, winner.before)
+        if winner.before == lost.after:
+            return True
+        since = self.origin(lost).at - SAME_TIME_SECONDS
+        return any(
+            record.sequence < winner.sequence and record.at >= since
+            for record in self._by_value[lost.after].get(winner.region, ())
+        )
 
     def _replacers(self, lost: Record) -> list[Record]:
         """Records of writes over it that may have been made where they are shown, knowing it."""
+        since = self.origin(lost).at - SAME_TIME_SECONDS
         return [
             record
-            for records in self.records.values()
-            for record in records
-            if record.before == lost.after
-            and record.at >= self.origin(lost).at - SAME_TIME_SECONDS
-            and record in self._origins(record)
+            for record in self._by_former_value.get(lost.after, ())
+            if record.at >= since and record in self._origins(record)
         ]
 
     def _came_back(self, lost: Record, winner: Record) -> bool:
         """Whether the lost value was written again afterwards, be it by a replay."""
         return any(
-            record.after == lost.after and self.origin(record).at > winner.at
-            for records in self.records.values()
-            for record in records
+            self.origin(record).at > winner.at
+            for record in chain.from_iterable(self._by_value[lost.after].values())
         )
 
 
 def _paired(one: Sequence[Record], other: Sequence[Record]) -> Iterator[tuple[Record, Record]]:
     """Records of one value in two Regions that are of one write, as far as their times say."""
-    if len(one) == len(other):
-        yield from zip(one, other, strict=True)
+    if len(one) == len(other) or len(one) * len(other) > _MOST_PAIRS:
+        yield from zip(reversed(one), reversed(other), strict=False)
         return
     near = sorted(product(one, other), key=lambda pair: abs(pair[0].at - pair[1].at))
     taken: set[Record] = set()
