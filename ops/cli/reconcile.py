@@ -208,11 +208,11 @@ def _print_summary(summary: Summary, path: Path, environment: Environment) -> No
     for owner, count in summary.own.items():
         if count:
             what = "this tool" if owner == "ops" else "drills"
-            console.print(f"Not listed: {count:,} items of {what} that differ")
+            console.print(f"Not listed, items of {what} that differ: {count:,}")
     if summary.reviewed:
-        console.print(f"Not listed: {summary.reviewed:,} that were reviewed, and are to be kept")
+        console.print(f"Not listed, reviewed and to be kept: {summary.reviewed:,}")
     if expired := summary.states[State.EXPIRED]:
-        console.print(f"No difference: {expired:,} expired items that one Region has deleted")
+        console.print(f"No difference, expired items that one Region has deleted: {expired:,}")
     if not summary.differs:
         console.print("Nothing differs, and no write was overwritten.", style="green")
         return

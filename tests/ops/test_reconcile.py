@@ -265,6 +265,74 @@ def test_a_write_that_lost_is_listed_with_both_values_and_kept(partitioned, plan
     assert (entry.action, entry.wins) == ("keep", WEST)
 
 
+def test_a_conflict_within_a_second_is_only_possible(replicas, plan):
+    replicas.isolate(EAST)
+    replicas.write(EAST, key(), item(value="1"))
+    replicas.wait(0.1)
+    replicas.write(WEST, key(), item(value="2"))
+    replicas.wait(0.1)
+    replicas.connect(EAST)
+    replicas.wait(LATER)
+
+    summary, (entry,) = compare(replicas, plan)
+
+    assert entry.state is State.MAYBE_OVERWRITTEN
+    assert (entry.overwritten.value, entry.wins) == (item(value="1"), "")
+    assert summary.differs
+
+
+def test_a_write_that_somebody_has_seen_and_replaced_is_not_lost(replicas, plan):
+    replicas.write(EAST, key(), item(value="1"))
+    replicas.wait(10)
+    replicas.write(WEST, key(), item(value="2"))
+    replicas.wait(10)
+    replicas.write(EAST, key(), None)
+    replicas.wait(10)
+    replicas.write(WEST, key(), item(value="1"))
+    replicas.wait(LATER)
+
+    assert compare(replicas, plan)[1] == []
+
+
+def test_a_deletion_that_lost_is_kept_and_can_be_carried_out(replicas, plan):
+    replicas.write(EAST, key(), item(value="1"))
+    replicas.wait(10)
+    replicas.isolate(EAST)
+    replicas.write(EAST, key(), None)
+    replicas.wait(10)
+    replicas.write(WEST, key(), item(value="2"))
+    replicas.wait(10)
+    replicas.connect(EAST)
+    replicas.wait(LATER)
+
+    _, (entry,) = compare(replicas, plan)
+    assert entry.state is State.OVERWRITTEN
+    assert (entry.overwritten.value, entry.action, entry.source) == (None, "keep", "")
+    assert "the deletion in us-east-1" in entry.why
+
+    edited(plan, action="delete")
+    assert carried_out(replicas, plan, deletes=True)[0].outcome is Outcome.DONE
+    replicas.wait(LATER)
+    assert replicas.items == {EAST: {}, WEST: {}}
+
+
+def test_a_write_that_lost_to_a_third_region_is_listed_once(plan):
+    replicas = Replicas(REGIONS)
+    replicas.isolate(EAST)
+    replicas.write(WEST, key(), item(value="1"))
+    replicas.wait(10)
+    replicas.write(EAST, key(), item(value="2"))
+    replicas.wait(10)
+    replicas.connect(EAST)
+    replicas.wait(LATER)
+
+    # The write that lost was in two Regions, and that of the isolated one won.
+    _, (entry,) = compare(replicas, plan)
+
+    assert (entry.overwritten.region, entry.wins) == (WEST, EAST)
+    assert entry.overwritten.value == item(value="1")
+
+
 def test_a_missing_item_is_proposed_for_replay(replicas, plan):
     replicas.isolate(EAST)
     replicas.write(EAST, key(), item())
