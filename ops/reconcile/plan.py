@@ -7,6 +7,7 @@ values of all Regions as they were; `action` and `from` are what a person decide
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -283,9 +284,13 @@ class Writer:
 
     def discard(self) -> None:
         """Remove what is not finished."""
-        if self._file is not None:
+        if self._file is None:
+            return
+        # On a full disk, what is not written yet cannot be.
+        with suppress(OSError):
             self._file.close()
-        self._draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._draft.unlink(missing_ok=True)
 
     def _line(self, data: Mapping[str, Any]) -> None:
         assert self._file is not None

@@ -808,6 +808,15 @@ def test_a_plan_is_never_overwritten(command, tmp_path):
     assert plan.read_text() == before
 
 
+def test_a_plan_that_cannot_be_written_is_named(command, tmp_path):
+    (tmp_path / "file").touch()
+
+    code, document, _ = command("--since", "4h", "--output", str(tmp_path / "file" / "plan"))
+
+    assert code == ExitCode.PREREQUISITE
+    assert "cannot be written" in document["error"]["message"]
+
+
 @pytest.mark.parametrize(
     "words",
     [
