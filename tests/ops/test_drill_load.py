@@ -112,7 +112,8 @@ def test_the_most_requests_of_a_load_include_every_attempt():
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 99, 100, 101, 1000])
 def test_percentiles_are_those_of_a_reference(count):
-    seconds = [random.Random(count).expovariate(1) for _ in range(count)]
+    chance = random.Random(count)
+    seconds = [chance.expovariate(1) for _ in range(count)]
     reference = numpy.percentile(seconds, [*PERCENTS, 100], method="inverted_cdf")
 
     found = Latency.of(random.Random(1).sample(seconds, count))

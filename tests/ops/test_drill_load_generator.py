@@ -1,7 +1,10 @@
 """The load generator against real HTTPS servers: open loop, DNS, connections, retries, ledger."""
 
+import asyncio
+import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -154,11 +157,21 @@ def test_a_generator_that_stalls_shows_how_late_its_requests_began(api):
 
 
 def test_dns_is_asked_once_while_an_answer_lives_and_all_wait_for_one_question(api):
-    generator = api.load(200)
+    answered = threading.Event()
+
+    def resolve(name):
+        answer = api.dns(name)
+        assert answered.wait(PATIENCE_SECONDS)
+        return answer
+
+    generator = api.load(200, places=[Place(resolve)])
+    wait_until(lambda: len(asyncio.all_tasks(generator._loop)) >= 20)
+    answered.set()
     wait_until(lambda: len(generator.traffic().calls) >= 50)
     generator.stop()
 
     assert api.dns.asked == 1
+    assert fates(generator).keys() == {"ok"}
 
 
 def test_an_answer_that_has_expired_is_asked_for_again(api):
@@ -272,7 +285,7 @@ def test_an_address_that_refuses_connections_is_unreachable(api):
 
 
 def test_what_this_machine_has_run_out_of_is_no_failure_of_the_api(api, monkeypatch):
-    def exhausted(*_):
+    async def exhausted(*_, **__):
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(load_generator._Connections, "resolve", exhausted)
@@ -360,6 +373,27 @@ def test_a_write_without_a_response_is_unknown_also_if_a_retry_was_refused():
     assert _better_known(unknown, stored) == stored
     assert _better_known(refused, unknown) == unknown
     assert _better_known(refused, refused) == refused
+
+
+def test_the_ledger_has_what_is_known_of_all_attempts_of_a_write(api, monkeypatch):
+    monkeypatch.setattr("ops.drill.load.FIRST_WAIT_SECONDS", 0.001)
+    tried = Counter()
+
+    async def send(_customers, request):
+        tried[request.sent_at] += 1
+        if tried[request.sent_at] == 1:
+            return "time_out", replace(request, error="TimeoutError: no response")
+        return "rejected", replace(request, status=400, region=EAST)
+
+    monkeypatch.setattr(load_generator._Customers, "send", send)
+    generator = api.load(200, "burst")
+    wait_until(lambda: len(generator.traffic().writes) >= 2)
+    generator.stop()
+
+    writes = [write for write in generator.traffic().writes if tried[write.sent_at] > 1]
+    assert writes
+    assert all(write.is_unknown for write in writes)
+    assert all(write.answered_at > write.sent_at for write in writes)
 
 
 def test_what_has_no_response_when_the_drill_ends_is_unfinished_and_its_writes_unknown(
