@@ -71,4 +71,4 @@ def longest_seconds(
     if load is not None:
         longest += loads.STEADY_SECONDS + BASELINE_SECONDS
         longest += load_hold_seconds(environment, expectation)
-    return longest
+    return longest + expectation.preceding_seconds

@@ -3,7 +3,7 @@
 Source: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/dns-failover-determining-health-of-endpoints.html
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ops.drill.fault import DrillFault
 from ops.environment import Environment
@@ -56,12 +56,14 @@ class Expectation:
         failures: Requests it takes until nearly every checker believes in the failure.
         ttl_seconds: Time to live of the DNS answers.
         probe_seconds: One probe: the time to the next one and until it is given up.
+        preceding_seconds: What precedes the fault, which nobody waits for but the drill.
     """
 
     interval_seconds: float
     failures: int
     ttl_seconds: float
     probe_seconds: float
+    preceding_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -148,10 +150,11 @@ def expectation_of(environment: Environment, fault: DrillFault) -> Expectation:
             next_step=f"check the credentials: python -m ops verify {environment.selector}",
         ) from error
     pace = Pace.of(environment)
-    return expect(
+    expectation = expect(
         interval_seconds=config.get("RequestInterval", DEFAULT_INTERVAL_SECONDS),
         failure_threshold=config.get("FailureThreshold", DEFAULT_FAILURE_THRESHOLD),
         ttl_seconds=environment.outputs.answer_ttl_seconds,
         probe_seconds=(pace.interval_seconds + pace.timeout_seconds) * environment.speed,
         share=fault.share,
     )
+    return replace(expectation, preceding_seconds=fault.preceding_seconds(environment))

@@ -83,6 +83,28 @@ class DrillFault:
         del environment
         return self
 
+    def preceding_seconds(self, environment: Environment) -> float:
+        """How long `precede` takes at most.
+
+        Args:
+            environment: The environment.
+        """
+        del environment
+        return 0.0
+
+    def precede(self, environment: Environment) -> None:
+        """Begin what takes its time and no customer notices, right before it is injected.
+
+        `clear` ends it, too.
+
+        Args:
+            environment: The environment.
+
+        Raises:
+            OpsError: It cannot begin, or has not begun in time.
+        """
+        del environment
+
     def inject(self, environment: Environment) -> None:
         """Inject it.
 

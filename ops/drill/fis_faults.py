@@ -25,7 +25,7 @@ EFFECT_SECONDS = 300.0
 """So long replication may continue on AWS; the sandbox pauses it at once."""
 PATIENCE_SECONDS = 120.0
 """How long an experiment may take to run, or to stop."""
-POLL_SECONDS = 0.5
+POLL_SECONDS, AWS_POLL_SECONDS = 0.1, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +90,12 @@ class FisReplicationPausedFault(SwitchFault):
             )
         return super().prepared(environment)
 
-    def inject(self, environment: Environment) -> None:
-        """Start the experiment, wait until it has its effect, and evacuate the Region."""
+    def preceding_seconds(self, environment: Environment) -> float:
+        """How long it takes until replication has stopped, at most."""
+        return 0.0 if environment.descriptor.sandbox else PATIENCE_SECONDS + EFFECT_SECONDS
+
+    def precede(self, environment: Environment) -> None:
+        """Start the experiment, and wait until it has its effect; then the Region is evacuated."""
         client = environment.client("fis", self.region)
         started = _call(
             client.start_experiment,
@@ -101,14 +105,13 @@ class FisReplicationPausedFault(SwitchFault):
         )["experiment"]
         id = started["id"]
         state = _awaited(environment, self.region, id, ("pending", "initiating"))
+        if not environment.descriptor.sandbox:
+            state = _awaited(environment, self.region, id, ("running",), EFFECT_SECONDS)
         if state["status"] != "running":
             raise OpsError(
                 f"the experiment {id} in {self.region} did not run: {_ended(state)}",
                 next_step="fix what it names, and run the drill again",
             )
-        if not environment.descriptor.sandbox:
-            time.sleep(EFFECT_SECONDS)
-        super().inject(environment)
 
     def is_injected(self, environment: Environment) -> bool:
         """Whether the experiment of this run has not ended, or the Region is evacuated by it."""
@@ -264,15 +267,19 @@ def _state(environment: Environment, region: str, id: str) -> Mapping[str, str]:
 
 
 def _awaited(
-    environment: Environment, region: str, id: str, states: tuple[str, ...]
+    environment: Environment,
+    region: str,
+    id: str,
+    states: tuple[str, ...],
+    seconds: float | None = None,
 ) -> Mapping[str, str]:
     """The state of an experiment, once it is none of these, or time is up."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + (PATIENCE_SECONDS if seconds is None else seconds)
     while True:
         state = _state(environment, region, id)
         if state["status"] not in states or time.monotonic() > deadline:
             return state
-        time.sleep(POLL_SECONDS / environment.speed)
+        time.sleep(POLL_SECONDS if environment.descriptor.sandbox else AWS_POLL_SECONDS)
 
 
 def _ended(state: Mapping[str, str]) -> str:

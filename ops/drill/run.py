@@ -362,6 +362,8 @@ class Drill:
         try:
             self._notify(f"Injecting the fault {self.fault.name} into {lost}")
             self._prepare()
+            for fault in self.faults:
+                fault.precede(self.environment)
             injected = self.log.mark("injecting")
             for fault in self.faults:
                 fault.inject(self.environment)

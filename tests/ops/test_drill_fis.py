@@ -1,6 +1,5 @@
 """Drills with AWS Fault Injection Service: a run starts, watches and stops its own experiment."""
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -8,7 +7,10 @@ from fake_drill import EAST, WEST, FakeSwitch, aws_environment, sandbox_environm
 from fake_fis import TEMPLATE_IDS
 
 from ops.drill import fis_faults
+from ops.drill.durations import longest_seconds
+from ops.drill.expectation import Expectation
 from ops.drill.faults import choose
+from ops.drill.fis_faults import EFFECT_SECONDS
 from ops.errors import ExitCode, OpsError
 
 pytestmark = pytest.mark.unit
@@ -35,12 +37,19 @@ def chosen(environment, id="drill-1", region=None):
     return choose(environment, NAME, id, {}, region=region)
 
 
+def injected(fault, environment):
+    """A fault, as a drill injects it."""
+    fault.precede(environment)
+    fault.inject(environment)
+    return fault
+
+
 def statuses(fis, region=EAST):
     return [each.status for each in fis.regions[region].experiments.values()]
 
 
 def test_an_experiment_has_the_tags_of_its_run_and_its_environment(environment, fis):
-    chosen(environment).inject(environment)
+    injected(chosen(environment), environment)
 
     (experiment,) = fis.regions[EAST].experiments.values()
     assert experiment.shown["tags"] == {"drill": "drill-1", "environment": "local"}
@@ -48,10 +57,9 @@ def test_an_experiment_has_the_tags_of_its_run_and_its_environment(environment, 
 
 
 def test_a_run_that_injects_again_starts_no_second_experiment(environment, fis, the_switch):
-    fault = chosen(environment)
-    fault.inject(environment)
+    fault = injected(chosen(environment), environment)
     the_switch.restore(environment, EAST)
-    fault.inject(environment)
+    injected(fault, environment)
 
     assert statuses(fis) == ["running"]
 
@@ -60,6 +68,8 @@ def test_the_region_is_evacuated_once_replication_is_paused_and_restored_after(
     environment, fis, the_switch
 ):
     fault = chosen(environment)
+    fault.precede(environment)
+    assert (the_switch.state.evacuated, statuses(fis)) == (False, ["running"])
     fault.inject(environment)
     assert (the_switch.state.evacuated, statuses(fis)) == (True, ["running"])
 
@@ -69,7 +79,7 @@ def test_the_region_is_evacuated_once_replication_is_paused_and_restored_after(
 
 
 def test_no_experiment_of_another_run_is_stopped(environment, fis):
-    chosen(environment, "drill-2").inject(environment)
+    injected(chosen(environment, "drill-2"), environment)
 
     assert not chosen(environment).clear(environment)
     assert statuses(fis) == ["running"]
@@ -89,13 +99,13 @@ def test_an_experiment_that_cannot_run_evacuates_nothing(environment, fis, the_s
     fis.starts, fis.reason = "failed", "Unable to assume role"
 
     with pytest.raises(OpsError, match=r"did not run: failed \(Unable to assume role\)"):
-        chosen(environment).inject(environment)
+        chosen(environment).precede(environment)
 
     assert not the_switch.state.evacuated
 
 
 def test_nothing_is_injected_while_another_experiment_of_the_template_runs(environment):
-    chosen(environment, "drill-2").inject(environment)
+    injected(chosen(environment, "drill-2"), environment)
 
     with pytest.raises(OpsError, match="runs in us-east-1 already") as caught:
         chosen(environment).prepared(environment)
@@ -113,8 +123,7 @@ def test_nothing_is_injected_while_another_experiment_of_the_template_runs(envir
 def test_an_experiment_that_somebody_else_has_ended_is_reported_with_its_reason(
     environment, fis, status, reason
 ):
-    fault = chosen(environment)
-    fault.inject(environment)
+    fault = injected(chosen(environment), environment)
     assert fault.ended(environment) == ""
 
     fis.end(EAST, status, reason)
@@ -130,8 +139,7 @@ def test_an_experiment_that_does_not_stop_is_an_error_with_the_line_that_stops_i
     environment, fis, the_switch, monkeypatch
 ):
     monkeypatch.setattr(fis_faults, "PATIENCE_SECONDS", 0)
-    fault = chosen(environment)
-    fault.inject(environment)
+    fault = injected(chosen(environment), environment)
     fis.stops = False
 
     with pytest.raises(OpsError, match="still stopping") as caught:
@@ -144,8 +152,7 @@ def test_an_experiment_that_does_not_stop_is_an_error_with_the_line_that_stops_i
 
 def test_an_experiment_that_has_just_ended_is_cleared(environment, fis, monkeypatch):
     """Between the list and the call."""
-    fault = chosen(environment)
-    fault.inject(environment)
+    fault = injected(chosen(environment), environment)
     listed = fis_faults.experiments(environment, EAST, "EXTeast")
     monkeypatch.setattr(fis_faults, "experiments", lambda *_: [
         {**each, "state": {"status": "running"}} for each in listed
@@ -195,12 +202,64 @@ def test_the_line_that_clears_it_by_hand_stops_the_experiment_of_the_run(environ
     assert "aws dynamodb delete-item" in line
 
 
-def test_on_aws_it_is_waited_until_replication_has_stopped(the_switch, tmp_path, monkeypatch):
-    slept = []
-    monkeypatch.setattr(time, "sleep", slept.append)
+class Clock:
+    """A clock that sleeping moves."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(fis_faults, "time", clock)
+    return clock
+
+
+def test_on_aws_it_is_waited_until_replication_has_stopped(the_switch, tmp_path, clock):
     environment = aws_environment(tmp_path)
+    fault = chosen(environment)
 
-    chosen(environment).inject(environment)
+    fault.precede(environment)
 
-    assert sum(slept) == fis_faults.EFFECT_SECONDS
-    assert the_switch.state.evacuated
+    assert EFFECT_SECONDS <= clock.now <= fault.preceding_seconds(environment)
+    assert not the_switch.state.evacuated
+
+
+def test_on_aws_an_experiment_that_ends_while_it_is_waited_for_is_reported(
+    the_switch, tmp_path, clock, monkeypatch
+):
+    environment = aws_environment(tmp_path)
+    slept = clock.sleep
+
+    def sleep(seconds):
+        slept(seconds)
+        environment.session.fis.end(EAST, "stopped", "an alarm")
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+
+    with pytest.raises(OpsError, match=r"did not run: stopped \(an alarm\)"):
+        chosen(environment).precede(environment)
+    assert clock.now < EFFECT_SECONDS
+
+
+def test_what_precedes_the_fault_counts_for_credentials_and_quotas(
+    the_switch, environment, tmp_path
+):
+    def longest(at):
+        seconds = chosen(at).preceding_seconds(at)
+        expectation = Expectation(10, 3, 60, 6, preceding_seconds=seconds)
+        return longest_seconds(at, expectation)
+
+    def without(at):
+        return longest_seconds(at, Expectation(10, 3, 60, 6))
+
+    assert longest(environment) == without(environment)
+    on_aws = aws_environment(tmp_path)
+    assert longest(on_aws) >= without(on_aws) + EFFECT_SECONDS
