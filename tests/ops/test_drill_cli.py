@@ -156,6 +156,14 @@ def test_a_restore_takes_no_region(parse):
         options.run(options)
 
 
+def test_what_aws_would_be_asked_for_is_printed_first(parse, on_aws, capsys, monkeypatch):
+    monkeypatch.setattr(SwitchFault, "details", lambda *_: ("Experiment template EXT1: 0.10",))
+    options = parse(*on_aws)
+
+    assert options.run(options) == ExitCode.PASSED
+    assert "Experiment template EXT1: 0.10" in capsys.readouterr().out
+
+
 def test_without_somebody_to_confirm_nothing_is_done(parse, on_aws):
     options = parse(*on_aws, "--execute")
 
