@@ -11,6 +11,8 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
+from sandbox.fis.experiments import ACTIVE
+
 pytestmark = pytest.mark.program
 
 EAST, WEST, ACCOUNT = "us-east-1", "us-west-2", "000000000000"
@@ -100,8 +102,9 @@ class Environment:
         return dict(self.client("fis").get_experiment(id=id)["experiment"]["state"])
 
     def reached(self, id: str, *statuses: str) -> dict[str, str]:
-        """Wait until an experiment is in one of some states."""
+        """Wait until an experiment is in one of some states, or will never be."""
         while (state := self.state(id))["status"] not in statuses:
+            assert state["status"] in ACTIVE, state
             time.sleep(0.05)
         return state
 
