@@ -347,6 +347,36 @@ _HEALTH_CHECK = (
     ),
 )  # fmt: skip
 
+_SECONDARY = {"capacity.us-west-2": {"operations": {"get_weather": 2}}}
+
+_CAPACITY = (
+    Change(
+        setting="capacity", change="added for the secondary", after=_SECONDARY,
+        steps="../how-to/pre-scale-the-secondary.md",
+    ),
+    Change(
+        setting="capacity", change="of a Region that is none of `regions`",
+        outcome=REFUSED_BY_SETTINGS, after={"capacity.eu-west-1": {}},
+    ),
+    Change(
+        setting="capacity.*.operations", change="raised",
+        after={"capacity.us-west-2.operations": {"get_weather": 3}}, before=_SECONDARY,
+        note="In a deployment of its own: AWS refuses it while the alias moves to a new version.",
+    ),
+    Change(
+        setting="capacity.*.concurrency_quota", change="raised",
+        after={"capacity.us-west-2.concurrency_quota": 2000}, before=_SECONDARY,
+        note="It is compared with what is reserved and provisioned, and sets nothing.",
+    ),
+    Change(
+        setting="capacity.*.provisioned_concurrency", change="0 to 1",
+        after={"capacity.us-west-2.provisioned_concurrency": 1}, before=_SECONDARY,
+    ),
+    Change(
+        setting="capacity", change="removed", after={"capacity": REMOVED}, before=_SECONDARY,
+    ),
+)  # fmt: skip
+
 _OPTIONS = (
     _refused(
         "encryption.customer_managed_key", "`false` to `true`",
@@ -583,6 +613,6 @@ BACKEND = tuple(
 )  # fmt: skip
 
 CHANGES = (
-    *_TOP, *_API, *_TABLE, *_DOMAIN, *_TIME_TO_LIVE, *_HEALTH_CHECK, *_OPTIONS, *_DRILLS,
-    *_OBJECTIVES, *_PLANS, *_TAGS, *_OPERATIONS,
+    *_TOP, *_API, *_TABLE, *_DOMAIN, *_TIME_TO_LIVE, *_HEALTH_CHECK, *_CAPACITY, *_OPTIONS,
+    *_DRILLS, *_OBJECTIVES, *_PLANS, *_TAGS, *_OPERATIONS,
 )  # fmt: skip
