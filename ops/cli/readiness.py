@@ -103,6 +103,9 @@ def _readiness(options: argparse.Namespace) -> int:
     )
     print_findings(verification, console)
     head = readiness.chain.head
+    if head:
+        # In one line of its own, to be noted elsewhere: a table would cut it.
+        console.print(f"Digest of the last record: {head.digest}", soft_wrap=True, markup=False)
     return Result(
         exit_code_of(verification),
         **verification.to_json(),

@@ -127,14 +127,9 @@ class Readiness:
             yield failed("records", f"no record has the digest {contains}: records were removed",
                          _RESTORE)  # fmt: skip
         elif not self.chain.problems:
-            head = self.chain.head
-            yield passed(
-                "records",
-                f"{len(self.chain.links)} records, each as it was written; the last one has the "
-                f"digest {head.digest}"
-                if head
-                else "no drill has left a record yet",
-            )
+            number = len(self.chain.links)
+            found = f"{number} records, each as it was written"
+            yield passed("records", found if number else "no drill has left one yet")
 
     def of_signatures(self) -> Iterator[Finding]:
         """Judge the signatures; before the first one, the environment had no key."""

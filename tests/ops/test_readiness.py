@@ -302,6 +302,7 @@ def test_a_drill_leaves_the_record_that_readiness_asks_for():
 
         assert code == ExitCode.PASSED, after
         assert after["head"] == drilled["record"]["digest"]
+        assert f"Digest of the last record: {after['head']}\n" in ada.printed
         (proof,) = after["proofs"]
         assert proof["age_days"] < 1
         kept = proof["record"]
