@@ -34,6 +34,11 @@ def _through_dynamodb(region: str) -> Grant:
 
 
 _STATE_BUCKET, _RECORDS = "s3:::{state_bucket}", "s3:::{state_bucket}/{releases}"
+_NEW_OBJECT: Conditions = {"Null": {"s3:if-none-match": ("false",)}}
+"""The request must refuse to replace an object.
+
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
+"""
 RECORDS = (
     # That an object does not exist is said only to whoever may list the bucket.
     # https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
@@ -144,9 +149,10 @@ DRILL = (
         ("iam::{experiment_account}:role/aws-service-role/fis.amazonaws.com/AWSServiceRoleForFIS",),
         {"StringEquals": {"iam:AWSServiceName": ("fis.amazonaws.com",)}},
     ),
-    # A record of the drill. What is written is not deleted; S3 refuses to write one twice.
+    # A record of the drill: a new one only, and what names the last one. None is deleted.
     *RECORDS,
-    Grant("s3", "PutObject", (f"{_RECORDS}drills/*",)),
+    Grant("s3", "PutObject", (f"{_RECORDS}drills/0*",), _NEW_OBJECT),
+    Grant("s3", "PutObject", (f"{_RECORDS}drills/head.json",)),
     Grant("kms", "Sign", ("{records_key}",)),
 )
 READINESS = (
@@ -198,8 +204,12 @@ RELEASE = (
     ),
     # Alarms, and errors of new versions.
     Grant("cloudwatch", "DescribeAlarms GetMetricData", (ANYWHERE,)),
-    # Releases and their history, beside the state.
-    Grant("s3", "GetObject PutObject DeleteObject", ("s3:::{state_bucket}/{releases}*",)),
+    # Releases and their history, beside the state; not the records of drills there.
+    Grant(
+        "s3",
+        "GetObject PutObject DeleteObject",
+        (f"{_RECORDS}history.json", f"{_RECORDS}kept/*"),
+    ),
 )
 """What `ops deploy` calls beside Terraform."""
 OPERATOR: Mapping[str, tuple[Grant, ...]] = {
