@@ -1,6 +1,7 @@
 """The table of RPOs is generated, current, and has nothing but what drills measured."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from repository_files import REPOSITORY
@@ -107,6 +108,21 @@ def test_a_result_replaces_an_earlier_one_and_what_is_there_is_not_measured_agai
     assert drilled == [(2, 0.0, "region-loss for good")]
     table.main([*arguments, "--again", "--lag", "5"])
     assert drilled[1:] == [(2, 5.0, "region-loss for good")]
+
+
+def test_a_drill_that_did_not_pass_is_run_again_and_stores_nothing(tmp_path, monkeypatch):
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return SimpleNamespace(returncode=1, stdout="{}")
+
+    monkeypatch.setattr(table, "write", lambda _: pytest.fail("it was stored"))
+    monkeypatch.setattr(table.subprocess, "run", run)
+
+    assert not table._drilled(tmp_path / "local.json", "region-loss for good", 5.0)
+    assert len(commands) == table.ATTEMPTS
+    assert "--discard" in commands[0]
 
 
 def test_the_how_to_links_to_the_page():
