@@ -311,11 +311,7 @@ class GlobalTable(Construct):
         Raises:
             ValueError: The table is not in `region`, or an action is none of these.
         """
-        if region not in self._arns:
-            raise ValueError(
-                f"region {region!r} holds no replica of this table; it is in "
-                f"{', '.join(self._arns)}: add a provider for the Region or grant in one of these"
-            )
+        self._require_replica(region)
         if unknown := sorted(set(actions) - {*READ_ACTIONS, *WRITE_ACTIONS}):
             raise ValueError(
                 f"cannot grant {unknown} on a table; allowed: "
@@ -337,7 +333,14 @@ class GlobalTable(Construct):
             region: Region of this table whose replica the role may use.
             partitions: Partition keys of the items.
             id: What the policy is for: part of its address and its name.
+
+        Raises:
+            ValueError: The table is not in `region`, or there is no partition: all items would be
+                granted.
         """
+        self._require_replica(region)
+        if not partitions:
+            raise ValueError("partitions is empty: name the partition keys of the items to read")
         self._grant("read", role, region, ["dynamodb:GetItem"], partitions, id=id)
 
     def grant_read(self, role: IamRole, *, region: str) -> None:
@@ -347,6 +350,13 @@ class GlobalTable(Construct):
     def grant_write(self, role: IamRole, *, region: str) -> None:
         """Let a role write the table in one Region: `grant` with `WRITE_ACTIONS`."""
         self.grant(role, region=region, actions=WRITE_ACTIONS)
+
+    def _require_replica(self, region: str) -> None:
+        if region not in self._arns:
+            raise ValueError(
+                f"region {region!r} holds no replica of this table; it is in "
+                f"{', '.join(self._arns)}: add a provider for the Region or grant in one of these"
+            )
 
     def _grant(
         self,

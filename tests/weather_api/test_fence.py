@@ -106,6 +106,26 @@ def test_who_reads_nothing_else_may_read_that_item_alone(stacks):
         assert ".arn" in resource
 
 
+def test_with_a_stack_for_each_region_each_has_its_own_part_of_it(tmp_path):
+    settings = settings_with(tmp_path, 'fence_writes = true\nlayout = "regional"')
+    app = App(outdir=str(tmp_path / "out"))
+    stacks = weather_api.stack.build_stack(app, settings).layout.stacks
+    app.synth()
+    fenced = {}
+    for stack in stacks:
+        text = (tmp_path / "out" / "stacks" / stack.node.id / "cdk.tf.json").read_text()
+        found = Synthesized(text)
+        policies = [id for id in found.resources("aws_iam_role_policy") if "table_fence" in id]
+        fenced[stack.node.id] = len(policies), "fencing" in found.json.get("output", {})
+
+    assert fenced == {
+        "local-data": (0, False),
+        "local-us-west-2": (1, False),
+        "local-us-east-1": (1, False),
+        "local-routing": (0, True),
+    }
+
+
 @pytest.mark.parametrize(
     ("below", "after_seconds"),
     [("", 90 + 60 + 30), ("\n[health_check]\nfailure_threshold = 1\n", 30 + 60 + 30)],

@@ -168,6 +168,29 @@ def test_an_invalid_grant_is_rejected_with_what_is_allowed():
         table.grant(role, region="eu-west-1", actions=["dynamodb:PutItem", "s3:GetObject"])
 
 
+def test_single_items_are_granted_by_their_partitions_beside_other_grants():
+    stack = new_stack()
+    role = IamRole(stack, "clerk", name="clerk", assume_role_policy="{}")
+    table = table_in(stack)
+    table.grant(role, region="eu-west-1", actions=["dynamodb:Query"])
+    table.grant_get_item(role, region="eu-west-1", partitions=["control"], id="fence")
+
+    found = Synthesized(stack)
+    names = {policy["name"] for policy in found.resources("aws_iam_role_policy").values()}
+    assert names == {"table-read", "table-fence"}
+    conditions = {
+        tuple(document["statement"][0]["actions"]): document["statement"][0].get("condition")
+        for document in found.data("aws_iam_policy_document").values()
+    }
+    assert conditions["dynamodb:Query",] is None
+    assert conditions["dynamodb:GetItem",][0]["values"] == ["control"]
+
+    with pytest.raises(ValueError, match="holds no replica"):
+        table.grant_get_item(role, region="us-east-1", partitions=["control"], id="fence")
+    with pytest.raises(ValueError, match="partitions is empty"):
+        table.grant_get_item(role, region="eu-west-1", partitions=[], id="fence")
+
+
 def test_a_grant_of_nothing_makes_no_policy():
     stack = new_stack()
     role = IamRole(stack, "clerk", name="clerk", assume_role_policy="{}")
