@@ -4,9 +4,12 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import fake_environment
 import pytest
 import requests
 
+from ops.deploy.aliases import Aliases
+from ops.errors import OpsError
 from sandbox.emulator.capacity import (
     ALLOCATION_SECONDS,
     IDLE_SECONDS,
@@ -404,3 +407,42 @@ def ready(client, name):
             assert config["Status"] == "READY", json.dumps(config, default=str)
             return config
         time.sleep(0.05)
+
+
+@pytest.mark.e2e
+def test_a_release_waits_until_the_new_version_is_ready_and_serves(emulator):
+    with emulator.running("--speed", str(ALLOCATION_SECONDS)) as aws:
+        name, api = api_of(aws, code=BODY.format("one"))
+        client = aws.client("lambda", REGION)
+        client.put_provisioned_concurrency_config(
+            FunctionName=name, Qualifier="live", ProvisionedConcurrentExecutions=2
+        )
+        ready(client, name)
+        aws.publish(REGION, name, BODY.format("two"))
+        operator = fake_environment.environment(
+            endpoint_url=aws.url,
+            outputs={"api_ids": {"us-east-1": "none", REGION: api}},
+        )
+        aliases = Aliases(operator)
+
+        # WHEN it is released
+        shared = aliases.share(REGION, 0.1)
+        before = aws.call_api(api, "/v1/thing").json()
+        aliases.release(REGION)
+
+        # THEN nobody has waited for a start
+        after = aws.call_api(api, "/v1/thing").json()
+        settled = client.get_alias(FunctionName=name, Name="live")
+        cold = in_use(aws)["cold_starts"]
+
+        # AND the version before serves again if a new one does not start
+        aws.publish(REGION, name, "raise RuntimeError('no')")
+        aliases = Aliases(operator)
+        with pytest.raises(OpsError, match="is not allocated: FUNCTION_ERROR_INIT_FAILURE"):
+            aliases.release(REGION)
+        aliases.restore(f"production-{REGION}")
+        restored = aws.call_api(api, "/v1/thing").json()
+
+    assert (shared, before, after, cold) == (0, "one", "two", 0)
+    assert (settled["FunctionVersion"], "RoutingConfig" in settled) == ("2", False)
+    assert restored == "two"
