@@ -91,6 +91,7 @@ class RegionalApi(Construct):
         _check_operations(operations)
         self._region, self._stage_name, self._host_names = region, stage_name, host_names
         common: dict[str, Any] = {"provider": provider, "tags": dict(tags or {})}
+        logged: dict[str, Any] = {"logging": logging, "kms_key_arn": kms_key_arn, **common}
 
         assume_role_policy = service_trust(
             self, "assume_role", provider=provider, service="lambda.amazonaws.com"
@@ -119,12 +120,10 @@ class RegionalApi(Construct):
                 code=code,
                 assume_role_policy=assume_role_policy,
                 environment=environment or {},
-                logging=logging,
-                kms_key_arn=kms_key_arn,
                 quiet=operation.name in quiet_operations,
                 provisioned_concurrency=(provisioned_concurrency or {}).get(operation.name, 0),
                 released_by=released_by,
-                **common,
+                **logged,
             )
             for operation in operations
         }
@@ -140,9 +139,7 @@ class RegionalApi(Construct):
             prevent_destroy=prevent_destroy,
             operations=operations,
             throttling=throttling,
-            logging=logging,
-            kms_key_arn=kms_key_arn,
-            **common,
+            **logged,
         )
         self.domain = self._create_domain_name("domain", host_names.shared, **common)
         self.regional_domain = self._create_domain_name(
