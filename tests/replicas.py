@@ -35,7 +35,8 @@ class Replicas:
         self.items = {region: {} for region in regions}
         self.records = {region: [] for region in regions}
         self.specification = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
-        self.created = datetime.fromtimestamp(START - 1e6, UTC)
+        self.created = self.table_created = datetime.fromtimestamp(START - 1e6, UTC)
+        self.consistency = "EVENTUAL"
         self.ttl, self.sequence, self.writes = "", 0, 0
         self.before_write = lambda region: None
         self.calls = defaultdict(int)
@@ -148,6 +149,8 @@ class DynamoDb:
                     {"AttributeName": name, "KeyType": kind}
                     for name, kind in zip(self._replicas.keys, kinds, strict=False)
                 ],
+                "CreationDateTime": self._replicas.table_created,
+                "MultiRegionConsistency": self._replicas.consistency,
                 "StreamSpecification": self._replicas.specification,
                 "LatestStreamArn": f"{TableName}/stream/{label}",
                 "LatestStreamLabel": label,

@@ -48,7 +48,8 @@ def add_to(commands: Commands) -> None:
         "--apply carries it out, where an item is still what the plan saw.",
         "Exit codes: 0 nothing differs, or everything was carried out; 1 something differs or was "
         "overwritten, or was left as it is; 2 wrong usage, or not confirmed; 3 AWS cannot be "
-        "asked, or the environment is being changed. See docs/how-to/reconcile-replicas.md.",
+        "asked, the streams do not reach back so far, or the environment is being changed. See "
+        "docs/how-to/reconcile-replicas.md.",
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
@@ -178,7 +179,7 @@ def _compare(environment: Environment, identity: Identity, options: argparse.Nam
     summary = comparison.run(writer, identity.account_id or "")
     _print_summary(summary, writer.path, environment)
     return Result(
-        ExitCode.CHECK_FAILED if summary.differs else ExitCode.PASSED,
+        _exit_code(summary),
         plan=str(writer.path),
         since=time_text(since.timestamp()),
         items=summary.items,
@@ -188,6 +189,13 @@ def _compare(environment: Environment, identity: Identity, options: argparse.Nam
         notes=summary.notes,
         unseen=sorted(summary.unseen),
     )
+
+
+def _exit_code(summary: Summary) -> ExitCode:
+    """What was overwritten cannot be known without the streams: then nothing has passed."""
+    if summary.differs:
+        return ExitCode.CHECK_FAILED
+    return ExitCode.PREREQUISITE if summary.notes else ExitCode.PASSED
 
 
 def tables_of(environment: Environment) -> Tables:
@@ -214,7 +222,10 @@ def _print_summary(summary: Summary, path: Path, environment: Environment) -> No
     if expired := summary.states[State.EXPIRED]:
         console.print(f"No difference, expired items that one Region has deleted: {expired:,}")
     if not summary.differs:
-        console.print("Nothing differs, and no write was overwritten.", style="green")
+        if summary.notes:
+            console.print("Nothing differs. Whether a write was overwritten is not known.")
+        else:
+            console.print("Nothing differs, and no write was overwritten.", style="green")
         return
     if summary.unseen:
         named = ", ".join(sorted(summary.unseen)[:_SHOWN])

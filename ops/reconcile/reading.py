@@ -25,6 +25,8 @@ BATCH = 100
 _FIRST_LIMIT = 50
 _LARGEST_LIMIT = 1000
 _SLOWEST_SECONDS = 4.0
+_SAME_CREATION_SECONDS = 600.0
+"""A stream that is so much younger than its table does not show what was there before."""
 _EMPTY_PAGES = 3
 """An open shard has no end; so many empty pages in a row are taken for it."""
 
@@ -257,6 +259,9 @@ def _records(
 
 def _stream(described: Mapping[str, Any], since: float, now: float) -> tuple[str, str]:
     """ARN of the stream, and why it does not show everything."""
+    if described.get("MultiRegionConsistency") == "STRONG":
+        # One of two conflicting writes is refused: none is overwritten, and nothing is on its way.
+        return "", ""
     given = described.get("StreamSpecification") or {}
     arn = str(described.get("LatestStreamArn") or "")
     if not given.get("StreamEnabled") or not arn:
@@ -271,7 +276,10 @@ def _stream(described: Mapping[str, Any], since: float, now: float) -> tuple[str
     except ValueError:
         return arn, ""
     begun = begun if begun.tzinfo else begun.replace(tzinfo=UTC)
-    if begun.timestamp() > since:
+    created = described.get("CreationDateTime")
+    is_younger = created is None or begun.timestamp() - _seconds(created) > _SAME_CREATION_SECONDS
+    # Nothing was in the table before it was made.
+    if begun.timestamp() > since and is_younger:
         return arn, f"it was created at {begun.isoformat(timespec='seconds')}"
     return arn, ""
 
