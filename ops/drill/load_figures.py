@@ -261,12 +261,12 @@ class LoadResult:
         return {second: _tallies(by_second[second]) for second in sorted(by_second)}
 
     def slowest(self) -> dict[int, float]:
-        """The longest latency of the requests that were due in each second."""
+        """The longest latency of the requests that were due in each second, in order."""
         zero, found = self._zero, dict[int, float]()
         for call in self._finished:
             second = math.floor(call.due_at - zero)
             found[second] = max(found.get(second, 0.0), call.ended_at - call.due_at)
-        return found
+        return dict(sorted(found.items()))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; rates and seconds are those of this machine's clock."""

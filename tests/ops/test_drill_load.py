@@ -221,6 +221,15 @@ def test_the_borders_of_a_second_belong_to_one_second_only():
     }  # fmt: skip
 
 
+def test_the_slowest_request_of_each_second_is_in_order_though_it_ended_last():
+    calls = (call(11.0), call(10.5, seconds=0.2), call(10.0, seconds=3.0), call(9.9, seconds=0.1))
+
+    found = LoadResult(STEADY, Traffic(calls), EVENTS, LOSS).slowest()
+
+    assert [*found] == [-1, 0, 1]
+    assert [*found.values()] == pytest.approx([0.1, 3.0, 0.05])
+
+
 def test_without_a_fault_there_is_nothing_but_before():
     before = Events(marks=(Mark(0.0, "started"), Mark(40.0, "ended")))
 
