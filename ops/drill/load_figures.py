@@ -141,12 +141,14 @@ class LoadResult:
         traffic: What was sent.
         events: Marks of the drill.
         scenario: The Regions that were lost.
+        is_carried: Whether the Regions carried it without a fault; if not, none was injected.
     """
 
     load: Load
     traffic: Traffic
     events: Events
     scenario: Scenario
+    is_carried: bool = True
 
     @cached_property
     def cut_over_at(self) -> float | None:
@@ -230,6 +232,10 @@ class LoadResult:
         """What failed, in words; of a load that was not measured, only why it was stopped."""
         found = [f"the load was stopped: {self.traffic.stopped}"] if self.traffic.stopped else []
         share, after = self.failed_share, self.parts.get("after")
+        if not (self.is_carried or self.unmeasured):
+            found.append(
+                "the Regions do not carry the load without any fault: nothing was injected"
+            )
         if self.unmeasured or after is None or share is None:
             return found
         if share > self.load.max_failed_share:
@@ -317,7 +323,9 @@ class LoadResult:
         )
         for reason in self.unmeasured:
             yield f"The load was NOT MEASURED: {reason}."
-        if not self.unmeasured:
+        if not self.is_carried:
+            yield "Nothing was injected: the load failed without any fault."
+        elif not self.unmeasured:
             share = self.failed_share
             yield (
                 "Load after the cut-over: none was left to judge: no Region served."

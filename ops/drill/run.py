@@ -102,6 +102,7 @@ class Drill:
     load: Load | None = None
     log: Log = field(default_factory=Log)
     _traffic: Callable[[], Traffic] = Traffic
+    _is_carried: bool = True
     _journal: journals.Journal | None = None
     _stop: Callable[[], None] = lambda: None
     _publishing: Publishing | None = None
@@ -220,7 +221,13 @@ class Drill:
             outcome.events = self.log.events()
             outcome.measurements = self._measure(outcome.events)
             if self.load:
-                outcome.load = LoadResult(self.load, self._traffic(), outcome.events, self.scenario)
+                outcome.load = LoadResult(
+                    self.load,
+                    self._traffic(),
+                    outcome.events,
+                    self.scenario,
+                    self._is_carried,
+                )
             self._assess(outcome, readings)
 
         self._stop = stop
@@ -354,10 +361,8 @@ class Drill:
             outcome.findings += self._not_served(0.0, BASELINE_SECONDS, "to begin with")
             return
         self._wait(lambda: False, STEADY_SECONDS / speed)
-        if not self._carries_load():
-            outcome.findings.append(
-                "the Regions do not carry the load without any fault: nothing was injected"
-            )
+        self._is_carried = self._carries_load()
+        if not self._is_carried:
             return
         try:
             self._notify(f"Injecting the fault {self.fault.name} into {lost}")

@@ -338,6 +338,21 @@ def test_a_load_that_was_stopped_fails_a_drill():
     ]
 
 
+def test_regions_that_do_not_carry_the_load_fail_a_drill_unless_this_machine_is_why():
+    nothing_injected = Events(marks=(Mark(0.0, "started"), Mark(40.0, "ended")))
+
+    def uncarried(lag):
+        seen = traffic(dict.fromkeys(range(400), "throttled"), lag=lag)
+        return LoadResult(STEADY, seen, nothing_injected, LOSS, is_carried=False)
+
+    assert uncarried(0.0).findings == [
+        "the Regions do not carry the load without any fault: nothing was injected"
+    ]
+    late = uncarried(1.0)
+    assert (late.findings, bool(late.unmeasured)) == ([], True)
+    assert "Nothing was injected: the load failed without any fault." in late.in_words()
+
+
 def test_all_of_no_requests_have_failed():
     assert share_failed([]) == 1
     assert share_failed([attempt(0, EAST), attempt(1, EAST, "throttled")]) == 0.5
