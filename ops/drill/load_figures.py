@@ -328,7 +328,7 @@ class LoadResult:
         elif not self.unmeasured:
             share = self.failed_share
             yield (
-                "Load after the cut-over: none was left to judge: no Region served."
+                "Load after the cut-over: nothing to judge, as there was none."
                 if share is None
                 else f"Load after the cut-over: {_percent(share)} of the requests failed, "
                 f"{_percent(self.load.max_failed_share)} allowed."
