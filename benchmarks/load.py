@@ -16,7 +16,7 @@ import ssl
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -32,10 +32,11 @@ from ops.drill.events import Events, stopwatch
 from ops.drill.load import MOST_PER_SECOND, Load
 from ops.drill.load_figures import LATE_SECONDS, MAX_LATE_SHARE, LoadResult, Part
 from ops.drill.load_generator import Generator, Place
-from ops.drill.probe_location import free_location
+from ops.drill.probe_location import ProbeLocation, free_location
 from ops.drill.resolver import RegionMap, target_addresses
 from ops.drill.scenario import scenario_of
 from ops.environment import Environment
+from ops.errors import OpsError
 from ops.http_client import DnsAnswer
 from sandbox.workspace import Workspace
 
@@ -93,7 +94,7 @@ def main() -> int:
             with _sandbox(Bench(Path(folder))) as environment:
                 alone = _alone(environment, options.rates, options.seconds, Path(folder))
                 sandbox = _in_sandbox(environment, options.rates, options.seconds)
-        except BenchmarkError as error:
+        except (BenchmarkError, OpsError) as error:
             print(error, file=sys.stderr)
             return 1
     section = _section(alone, sandbox, options.seconds)
@@ -142,7 +143,9 @@ def _alone(
             environment.network, hosts={}, https_port=int(ours.recv()), ca_file=ca_file
         )
         served = replace(environment, descriptor=replace(environment.descriptor, network=network))
-        return _measured(served, rates, seconds, "alone", lambda _: DnsAnswer((LOOPBACK,), 3600))
+        location = ProbeLocation(served, "drill-00000000")
+        place = Place(lambda _: DnsAnswer((LOOPBACK,), 3600))
+        return _measured(location, place, RegionMap(dict), rates, seconds)
     finally:
         server.terminate()
         server.join()
@@ -170,47 +173,45 @@ def _serve(connection: Connection, certificate_file: Path) -> None:
 
 
 def _in_sandbox(environment: Environment, rates: Sequence[float], seconds: float) -> list[Measured]:
-    return _measured(environment, rates, seconds, "sandbox", environment.network.resolve)
+    """The generator against a sandbox, from which what was written is deleted."""
+    location, is_registered = free_location(environment)
+    if not is_registered:
+        location.register()
+    regions = RegionMap(lambda: target_addresses(environment))
+    try:
+        return _measured(location, Place(environment.network.resolve), regions, rates, seconds)
+    finally:
+        for region in environment.regions:
+            location.empty(region)
 
 
 def _measured(
-    environment: Environment,
+    location: ProbeLocation,
+    place: Place,
+    regions: RegionMap,
     rates: Sequence[float],
     seconds: float,
-    where: str,
-    resolve: Callable[[str], DnsAnswer],
 ) -> list[Measured]:
-    """Send every rate, and delete what was written; end with the first that is not carried."""
-    is_sandbox, found = where == "sandbox", list[Measured]()
-    location, is_registered = free_location(environment)
-    if is_sandbox and not is_registered:
-        location.register()
-    regions = RegionMap(lambda: target_addresses(environment) if is_sandbox else {})
-    try:
-        for rate in rates:
-            generator = Generator(
-                Load(rate), location, [Place(resolve)], regions, stopwatch(), TIMEOUT_SECONDS
-            )
-            generator.start()
-            time.sleep(WARM_SECONDS + seconds)
-            generator.stop()
-            traffic = generator.traffic()
-            warm = replace(
-                traffic,
-                calls=tuple(c for c in traffic.calls if c.due_at >= WARM_SECONDS),
-                attempts=tuple(a for a in traffic.attempts if a.sent_at >= WARM_SECONDS),
-            )
-            nobody_lost = scenario_of("failover", environment.regions, ())
-            result = LoadResult(Load(rate), warm, Events(), nobody_lost)
-            late, count, _ = result.late
-            found.append(Measured(rate, result.parts["before"], late / max(1, count)))
-            show_progress(f"{where}: {_row(found[-1])}")
-            if not found[-1].is_carried:
-                break
-    finally:
-        if is_sandbox:
-            for region in environment.regions:
-                location.empty(region)
+    """Send every rate; end with the first that is not carried."""
+    found = list[Measured]()
+    for rate in rates:
+        generator = Generator(Load(rate), location, [place], regions, stopwatch(), TIMEOUT_SECONDS)
+        generator.start()
+        time.sleep(WARM_SECONDS + seconds)
+        generator.stop()
+        traffic = generator.traffic()
+        warm = replace(
+            traffic,
+            calls=tuple(c for c in traffic.calls if c.due_at >= WARM_SECONDS),
+            attempts=tuple(a for a in traffic.attempts if a.sent_at >= WARM_SECONDS),
+        )
+        nobody_lost = scenario_of("failover", location.environment.regions, ())
+        result = LoadResult(Load(rate), warm, Events(), nobody_lost)
+        late, count, _ = result.late
+        found.append(Measured(rate, result.parts["before"], late / max(1, count)))
+        show_progress(_row(found[-1]))
+        if not found[-1].is_carried:
+            break
     return found
 
 

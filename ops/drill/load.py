@@ -32,7 +32,7 @@ FATES: dict[Fate, str] = {
 """What becomes of an attempt, and how a report says so."""
 RETRIED = ("throttled", "server_error", "time_out", "unreachable")
 MOST_PER_SECOND = 500.0
-"""More than one process of Python keeps on schedule, with TLS and signatures."""
+"""A guard against a slip. How many a machine keeps on schedule, benchmarks/load.py measures."""
 MAX_FAILED_SHARE = 0.01
 WRITE_EVERY = 10
 FIRST_WRITE = 1_000_000
