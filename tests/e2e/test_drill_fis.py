@@ -14,12 +14,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.soak, pytest.mark.usefixtures("full_s
 
 NAME = FisReplicationPausedFault.name
 EAST, WEST = REGIONS
+DRILLS = {"fault_injection_service": True, "experiment_minutes": 120}
+"""So long that no experiment ends by itself, at any speed."""
 
 
 @pytest.fixture(scope="module")
 def api(own_sandbox):
     """An API in a sandbox, with the templates."""
-    return own_sandbox(monitoring={"alarms": True}, drills={"fault_injection_service": True})
+    return own_sandbox(monitoring={"alarms": True}, drills=DRILLS)
 
 
 @pytest.fixture

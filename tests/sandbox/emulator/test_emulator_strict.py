@@ -66,6 +66,12 @@ WELL_FORMED: list[tuple[str, str, dict[str, Any]]] = [
     ("dynamodbstreams", "get_records", {"ShardIterator": "a", "Limit": 10}),
     ("ec2", "describe_regions", {"RegionNames": ["us-east-1"], "AllRegions": True}),
     (
+        "fis",
+        "start_experiment",
+        {"clientToken": "run", "experimentTemplateId": "EXT1", "tags": {"drill": "run"}},
+    ),
+    ("fis", "list_experiments", {"experimentTemplateId": "EXT1", "maxResults": 10}),
+    (
         "iam",
         "create_role",
         {
@@ -155,6 +161,7 @@ MISTAKES: list[tuple[str, str, dict[str, Any], str]] = [
     ("cloudwatch", "put_metric_alarm", {"EvaluationPeriods": 1}, "AlarmName is required"),
     ("dynamodb", "put_item", {"TableName": "abc"}, "Item is required"),
     ("dynamodbstreams", "get_records", {"Limit": 0}, "ShardIterator is required"),
+    ("fis", "start_experiment", {"clientToken": "run"}, "experimentTemplateId is required"),
     ("iam", "create_role", {"RoleName": "a"}, "AssumeRolePolicyDocument is required"),
     ("kms", "create_key", {"Tags": [{"TagKey": "a"}]}, "Tags[0].TagValue is required"),
     ("lambda", "create_function", {"FunctionName": "a", "Role": ARN}, "Code is required"),
