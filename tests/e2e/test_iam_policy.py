@@ -8,6 +8,7 @@ proven here; `tests/ops/test_iam_policy.py` names it.
 import json
 import os
 import subprocess
+from contextlib import contextmanager
 
 import boto3
 import pytest
@@ -19,6 +20,7 @@ from ops.__main__ import main
 from ops.cli.reconcile import tables_of
 from ops.deploy import workplace
 from ops.errors import ExitCode
+from ops.fault_injection import REPLICATION_PAUSED, Fault
 from ops.folders import releases_folder
 from ops.iam.policy import size
 from ops.reconcile.judgement import State
@@ -148,6 +150,17 @@ class Roles:
         writer.finish()
         return str(writer.path)
 
+    @contextmanager
+    def differing(self):
+        """Let an item be in one Region only."""
+        environment = self.api.local.environment
+        with environment.fault_injection.injected(Fault(REGIONS[0], REPLICATION_PAUSED)):
+            self.client("dynamodb").put_item(
+                TableName=environment.outputs.table_name,
+                Item={"pk": {"S": "differing"}, "sk": {"S": "item"}},
+            )
+            yield
+
     def decisions(self, purpose):
         """What IAM decided about the calls of a role."""
         return [d for d in recorded(self._record) if f":assumed-role/{purpose}/" in d.principal]
@@ -181,6 +194,7 @@ def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(r
     roles.api.up()
     # Drills raise the speed; at full speed a busy machine makes healthy Regions miss their checks.
     roles.api.set_speed(IDLE_SPEED)
+    assumed = {}
     for purpose, commands in {
         "verify": [("verify",)],
         "switch": [("switch", "engage", "--reason", "test"), ("switch", "status"),
@@ -192,11 +206,14 @@ def test_roles_with_the_generated_policies_do_their_work_and_nothing_is_denied(r
         "reconcile": [("reconcile", "--since", "10m")],
         "reconcile-apply": [("reconcile", "--apply", roles.plan())],
     }.items():  # fmt: skip
-        credentials = roles.assume(purpose)
+        credentials = assumed[purpose] = roles.assume(purpose)
         for command in commands:
             # Right after a deployment, a busy machine lets functions of health give up.
             tries = (roles.ops(*command, credentials=credentials) for _ in range(TRIES))
             assert ExitCode.PASSED in tries, command
+    with roles.differing():
+        found = roles.ops("reconcile", "--since", "10m", credentials=assumed["reconcile"])
+        assert found == ExitCode.CHECK_FAILED
 
     # AND the first role changes what can be changed, and destroys everything
     roles.synthesize(CHANGES, 'owner = "two"')

@@ -240,7 +240,7 @@ def test_what_is_found_and_replayed_is_what_the_ledger_says(play, tmp_path):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("play", [losses, replays, decisions])
-def test_of_many_histories_none_is_told_otherwise(play, tmp_path):
+def test_many_more_histories_agree_with_the_ledger(play, tmp_path):
     for seed in range(60, 1500):
         play(seed, tmp_path)
 
