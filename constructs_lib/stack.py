@@ -184,9 +184,17 @@ class FailoverApiStack(TerraformStack):
         self.records_key = self._create_records_key()
         self._create_regions(functions, hints.key_values)
         self._route()
+        self._monitor(failure_metrics, hints.runbook)
+        self.outputs = self._outputs()
+        """What the stack outputs; tokens where Terraform knows them at deployment only."""
+        descriptions = Outputs.descriptions()
+        for name, value in self.outputs.to_json().items():
+            TerraformOutput(self, name, description=descriptions[name], value=value)
+
+    def _monitor(self, failure_metrics: Sequence[FailureMetric], runbook: str) -> None:
         topics = add_monitoring(
             Monitored(
-                settings=settings,
+                settings=self._settings,
                 name=self._name,
                 layout=self.layout,
                 apis=self.apis,
@@ -194,11 +202,11 @@ class FailoverApiStack(TerraformStack):
                 dns=self.dns,
                 key_arns=self._key_arns,
                 failure_metrics=failure_metrics,
-                runbook=hints.runbook,
+                runbook=runbook,
             ),
         )
         self.experiments = add_experiments(
-            settings,
+            self._settings,
             name=self._name,
             layout=self.layout,
             table_arns=self.table.arns,
@@ -206,11 +214,6 @@ class FailoverApiStack(TerraformStack):
             key_arns=self._key_arns,
         )
         """`{fault of a drill: {region: what injects it}}`."""
-        self.outputs = self._outputs()
-        """What the stack outputs; tokens where Terraform knows them at deployment only."""
-        descriptions = Outputs.descriptions()
-        for name, value in self.outputs.to_json().items():
-            TerraformOutput(self, name, description=descriptions[name], value=value)
 
     def _path_of(self, name: str, operations: Sequence[Operation]) -> str:
         for operation in operations:

@@ -125,8 +125,8 @@ def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
     # THEN the example has every key
     text = (REPOSITORY / "environments" / "example.toml").read_text()
     sections = [example, example.api, example.table, example.domain, example.health_check,
-                example.encryption, example.web_acl, example.monitoring, example.objectives,
-                example.backend,
+                example.encryption, example.web_acl, example.monitoring, example.drills,
+                example.objectives, example.backend,
                 example.customers[0], *example.plans.values(), CapacitySettings()]  # fmt: skip
     for section in sections:
         for key in type(section).model_fields:
@@ -145,6 +145,7 @@ def test_example_teaches_every_key_and_its_defaults_are_the_defaults(tmp_path):
                 least.health_check,
                 least.encryption,
                 WebAclSettings(),
+                least.drills,
                 ObjectivesSettings(),
                 CustomerSettings(name="a", plan="b"),
             ]
