@@ -464,7 +464,8 @@ def test_an_outcome_is_printed_though_its_report_cannot_be_written(
 
     for name, value in {
         "_chosen": lambda *_: ((None,), SimpleNamespace(seconds=1)),
-        "_verified": lambda _: True,
+        "_verified": lambda _: SimpleNamespace(passed=True),
+        "leave_record": lambda *_, **__: (None, "the bucket refuses"),
         "require_lifetime": lambda *_: None,
         "longest_seconds": lambda *_: 0,
         "longest_restore_seconds": lambda _: 0,
@@ -474,7 +475,8 @@ def test_an_outcome_is_printed_though_its_report_cannot_be_written(
     monkeypatch.setattr(cli.report, "write", unwritable)
     options = SimpleNamespace(max_rto_seconds=None, max_lost_writes=0, report_folder=tmp_path)
 
-    code = cli._at_speed(environment(), options, SimpleNamespace(run="drill-1"), None, None)
+    lock = SimpleNamespace(run="drill-1")
+    code = cli._at_speed(environment(), options, lock, None, None, None)
 
     printed = " ".join(capsys.readouterr().out.split())
     assert code == ExitCode.PREREQUISITE
@@ -482,6 +484,8 @@ def test_an_outcome_is_printed_though_its_report_cannot_be_written(
     assert "Permission denied" in code.members["report_error"]
     assert "The drill passed" in printed
     assert "No report was written: PermissionError" in printed
+    assert "No record was left: the bucket refuses" in printed
+    assert code.members["record_error"] == "the bucket refuses"
 
 
 def test_the_history_is_written_beside_the_report_and_gets_the_same_verdict(outcome, tmp_path):
