@@ -8,10 +8,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from fake_environment import EAST, WEST
 
+from ops.deploy.shelf import FolderShelf
+from ops.readiness import deployed
+from ops.readiness.chain import append
 from ops.readiness.record import VERSION, DrillRecord
 from ops.readiness.signing import ALGORITHM, PublicKey
 
 NAME = "production"
+PROOF = ("readiness", "--proof", "switch")
 ARN = "arn:aws:kms:us-west-2:123456789012:key/records"
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DEPLOYED = {
@@ -38,6 +42,14 @@ def record(run="drill-1", *, days=1.0, **changes):
         "report_sha256": "e",
     }  # fmt: skip
     return DrillRecord(**values | changes)
+
+
+def ready(ada, *, days):
+    """A drill that passed so many days ago, of what is deployed now."""
+    ended = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="seconds")
+    shelf = FolderShelf.of(ada.folder, "production")
+    now = deployed.deployed_now(ada.environment, shelf)
+    append(shelf, record(ended=ended, started=ended, deployed=now))
 
 
 class Signer:
