@@ -59,11 +59,16 @@ def rpo_of(outcome: Outcome) -> Rpo | None:
         outcome: What the drill found.
 
     Returns:
-        None if the fault could not show it.
+        None if the fault could not show it. Where no Region took over, it is of the writes that are
+        lost, or late, at the end.
     """
-    injected = outcome.events.when("injecting")
+    injected, error = outcome.events.when("injecting"), outcome.pace.interval_seconds
     if injected is None or "lost_writes" in not_exercised(outcome):
         return None
+    if outcome.consistency and outcome.consistency.cut_over:
+        # Of everybody's writes; its seconds are those of AWS.
+        seconds = outcome.consistency.window_seconds / outcome.speed
+        return Rpo(outcome.consistency.missing_writes, Duration(seconds, error_seconds=error))
     missing = {e.key for e in outcome.durability.found if e.state in ("lost", "late")}
     # One that was acknowledged after the fault was accepted by a Region that serves.
     at = [
@@ -71,10 +76,7 @@ def rpo_of(outcome: Outcome) -> Rpo | None:
         for r in outcome.events.requests
         if r.kind == "write" and r.ok and r.key in missing and r.answered_at <= injected
     ]
-    return Rpo(
-        len(at),
-        Duration(injected - min(at) if at else 0.0, error_seconds=outcome.pace.interval_seconds),
-    )
+    return Rpo(len(at), Duration(injected - min(at) if at else 0.0, error_seconds=error))
 
 
 def judge_rpo(outcome: Outcome, objectives: ObjectivesOutput) -> list[str]:

@@ -43,8 +43,7 @@ class FaultInjectionService:
     """The service, as MiniStack's modules are: `handle_request` and `reset`.
 
     Args:
-        tables: The global tables whose replication is paused.
-        speed: How much faster than AWS time passes for an experiment.
+        tables: The global tables whose replication is paused, and whose time an experiment has.
         iam_enforced: Whether the role's policies are evaluated.
         clock: Seconds since 1970.
     """
@@ -53,11 +52,10 @@ class FaultInjectionService:
         self,
         tables: ReplicatedTables,
         *,
-        speed: float = 1.0,
         iam_enforced: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._tables, self._speed, self._clock = tables, speed, clock
+        self._tables, self._clock = tables, clock
         self._iam_enforced = iam_enforced
         self._regions: dict[tuple[str, str], RegionalExperiments] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -190,7 +188,7 @@ class FaultInjectionService:
         self, experiment: Experiment, account: str, region: str
     ) -> tuple[str, str]:
         alarms = module("services.cloudwatch")._alarms
-        deadline = time.monotonic() + experiment.seconds / self._speed
+        deadline = self._tables.now() + experiment.seconds
         while True:
             with self._responses.request_scope(account, region):
                 fired = [
@@ -202,7 +200,7 @@ class FaultInjectionService:
                 return "stopped", "Experiment stopped"
             if fired:
                 return "stopped", f"Experiment halted by stop condition: {fired[0]}"
-            if time.monotonic() >= deadline:
+            if self._tables.now() >= deadline:
                 return "completed", "Experiment completed"
             if experiment.status != "running":
                 self._tables.pause(experiment.id, ((region, None), (None, region)))
@@ -238,15 +236,14 @@ class FaultInjectionService:
         return ""
 
 
-def install(tables: ReplicatedTables, *, speed: float, iam_enforced: bool) -> FaultInjectionService:
+def install(tables: ReplicatedTables, *, iam_enforced: bool) -> FaultInjectionService:
     """Add the service to MiniStack.
 
     Args:
         tables: The global tables.
-        speed: How much faster than AWS time passes for an experiment.
         iam_enforced: Whether policies are evaluated.
     """
-    service = FaultInjectionService(tables, speed=speed, iam_enforced=iam_enforced)
+    service = FaultInjectionService(tables, iam_enforced=iam_enforced)
     service.install()
     return service
 

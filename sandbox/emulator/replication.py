@@ -54,7 +54,7 @@ class ReplicatedTables:
         self._clock, self._speed = clock, speed
         self._passed, self._since = 0.0, 0.0
         self._replication = Replication(
-            self._store, lag=lag, clock=self._now, on_arrival=self._measure
+            self._store, lag=lag, clock=self.now, on_arrival=self._measure
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -77,9 +77,13 @@ class ReplicatedTables:
         Args:
             speed: How much faster than AWS.
         """
-        self._passed, self._since = self._now(), self._clock()
+        self._passed, self._since = self.now(), self._clock()
         self._speed = speed
         self._pump()
+
+    def now(self) -> float:
+        """How many seconds of AWS have passed, at whatever speeds."""
+        return self._passed + (self._clock() - self._since) * self._speed
 
     def discard(self, region: str) -> int:
         """Lose a Region for good, as `Replication.discard` does; how many writes that were."""
@@ -178,9 +182,6 @@ class ReplicatedTables:
         return reset
 
     # --- What replication does
-
-    def _now(self) -> float:
-        return self._passed + (self._clock() - self._since) * self._speed
 
     def _written(self, table: Any, key: tuple[str, str], item: Any) -> None:
         _, _, _, region, account, _ = table["TableArn"].split(":", 5)

@@ -188,7 +188,7 @@ def _serve(
         application = StrictServices(ThrottledServices(application) if throttled else application)
     if patched:
         tables = replication.install(lag_seconds=lag_seconds, speed=speed)
-        fis.install(tables, speed=speed, iam_enforced=iam_enforced)
+        fis.install(tables, iam_enforced=iam_enforced)
         application = faults.install(application, tables)
         application = capacity_api.CapacityApi(application, capacity.in_use)
     print(f"local AWS: http://{host}:{port}", flush=True)

@@ -6,9 +6,11 @@ import pytest
 from fake_environment import environment
 
 from constructs_lib.outputs import ObjectivesOutput
+from ops.drill.consistency import CutOver, Verdict
 from ops.drill.durability import Durability, Finding
 from ops.drill.events import Events, Mark, Request
 from ops.drill.expectation import Pace, expect
+from ops.drill.history import Operation
 from ops.drill.objectives import figures, judge_rpo, limits_of, objectives_of, rpo_of
 from ops.drill.outcome import Limits, Outcome
 from ops.drill.scenario import scenario_of
@@ -77,6 +79,22 @@ def test_the_rpo_is_the_age_of_the_oldest_write_that_was_not_there_when_the_faul
     assert rpo.writes == 2
     assert rpo.age.at_speed() == pytest.approx(3.0)
     assert rpo.age.error_at_speed() == 0.5
+
+
+def test_of_a_region_that_took_over_it_is_what_it_lacked_then():
+    lacking = tuple(
+        Operation("customers", "put", f"w{n}", 1.0, n - 0.1, float(n), "acknowledged", EAST, 201)
+        for n in (8, 9)
+    )
+    outcome = drilled(("w9", "late"), speed=10.0)
+    cut_over = CutOver(WEST, 11.0, 11.5, lacking, oldest_seconds=30.0, window_seconds=20.0)
+    outcome.consistency = Verdict({}, 0, 0, (cut_over,), 0, (), ())
+
+    rpo = rpo_of(outcome)
+
+    assert (rpo.writes, rpo.age.at_speed(10.0), rpo.age.error_at_speed(10.0)) == (2, 20.0, 5.0)
+    (finding,) = judge_rpo(outcome, ObjectivesOutput(rpo_seconds=19.0))
+    assert "20.0 ± 5.0 s (scaled), more than the 19 s allowed: 2 acknowledged writes" in finding
 
 
 def test_nothing_missing_is_an_rpo_of_nothing_with_its_error():
