@@ -22,13 +22,18 @@ from local_api import REGIONS, Api, run_ops
 
 import weather_api.stack
 from constructs_lib.settings import load
-from ops import switch
+from ops import fence, switch
 from ops.fault_injection import Fault
+from ops.fence import When
+from ops.http_client import signed_headers
 from ops.verify.health_states import health_states
 from sandbox.workspace import Workspace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
+FENCED = "fence_writes = true\n"
+"""A Region that failed over also refuses writes, for whoever calls it by its own name."""
+OBSERVATION = "/weather/amsterdam/observations/2000-06-01T00:00:00Z"
 SPEED = 5
 """So slow that a busy machine, or Terraform on it, fails no health check: DNS is to stay."""
 
@@ -36,7 +41,7 @@ SPEED = 5
 @pytest.fixture(scope="module")
 def environments(tmp_path_factory):
     folder = tmp_path_factory.mktemp("environments")
-    (folder / "local.toml").write_text(local_toml(MANUAL))
+    (folder / "local.toml").write_text(local_toml(MANUAL + FENCED))
     return folder
 
 
@@ -90,6 +95,18 @@ def stays(environment, region, intervals=6):
     return True
 
 
+def writes(environment, region):
+    """The status of a write in a Region by its own name."""
+    url = environment.region_url(region) + OBSERVATION
+    headers, body = signed_headers(
+        "PUT", url, region=region, credentials=environment.credentials(),
+        body={"temperature_celsius": 1.5},
+    )  # fmt: skip
+    return environment.network.request(
+        "PUT", url, headers=headers, body=body, timeout_seconds=30
+    ).status
+
+
 def test_a_lost_primary_stays_out_until_it_is_restored(manual, environment):
     at = ("--folder", str(manual.workspace.folder))
     callers = Callers(environment)
@@ -99,8 +116,14 @@ def test_a_lost_primary_stays_out_until_it_is_restored(manual, environment):
     with environment.fault_injection.injected(Fault(FIRST, "refuse")):
         await_region(environment, SECOND)
         await_latch(environment)
+    # THEN it refuses writes: replication has brought the item that evacuates it
+    awaited(lambda: writes(environment, FIRST) == 503, "it accepts writes")
+    assert writes(environment, SECOND) in (200, 201)
+    # UNTIL an operator says otherwise, which leaves it out of service
+    assert fence.change(environment, FIRST, When.NEVER).is_up is False
+    awaited(lambda: writes(environment, FIRST) in (200, 201), "it refuses writes")
     with callers.call() as seen:
-        # THEN customers stay in the secondary
+        # AND customers stay in the secondary
         assert stays(environment, SECOND)
         assert serving(environment) == 2
         status = run_ops("switch", "status", *at)
@@ -152,7 +175,7 @@ def test_an_operators_evacuation_ends_without_a_latch(environment):
 
 def apply(manual, file, top):
     """Deploy another file, as Terraform does: `up` waits until no Region is evacuated."""
-    file.write_text(local_toml(top))
+    file.write_text(local_toml(top + FENCED))
     app = App(outdir=str(manual.workspace.synthesized / "cdktf.out"))
     weather_api.stack.build_stack(app, load(file))
     app.synth()
