@@ -104,6 +104,7 @@ def test_a_drill_passes_and_leaves_nothing(environment, fault):
 
 
 @pytest.mark.exhaustive
+@pytest.mark.soak
 def test_what_is_lost_for_good_is_what_the_region_taking_over_lacked(environment, monkeypatch):
     # GIVEN writes that are held back a little before the Region is lost, however fast they are
     monkeypatch.setattr("ops.drill.run.LOST_AFTER_SECONDS", 3)
