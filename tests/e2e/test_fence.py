@@ -114,7 +114,7 @@ def test_the_recovery_point_with_and_without_a_fence(fenced, environment):
     """Replication out of the primary has stopped, and it is evacuated."""
     with environment.fault_injection.injected(Fault(FIRST, REPLICATION_PAUSED)):
         # WHEN it is not fenced
-        publisher = Publisher(environment, "2026-03-01")
+        publisher = Publisher(environment, "2000-06-01")
         evacuate(fenced, "--fence", "never")
         await_region(environment, SECOND)
         # THEN all that it acknowledges is missing where customers read
@@ -173,7 +173,7 @@ def test_customers_who_follow_dns_do_not_notice_the_fence(fenced, environment):
         assert "Writes will be refused in us-east-1 from" in printed
         await_region(environment, SECOND)
         awaited(lambda: fence.read(environment, FIRST).is_up, "the fence is not up")
-        publisher = Publisher(environment, "2026-03-02")
+        publisher = Publisher(environment, "2000-06-02")
         awaited(lambda: publisher.write(FIRST)[1].status == 503, "writes are accepted")
         time.sleep(1)
         assert switch.restore(environment, FIRST).fence.is_up is False
@@ -203,7 +203,7 @@ def test_a_drill_of_the_switch_passes_where_writes_are_fenced(fenced, environmen
 
 @pytest.mark.soak
 def test_an_evacuation_that_ends_by_itself_takes_the_fence_down(fenced, environment):
-    publisher = Publisher(environment, "2026-03-03")
+    publisher = Publisher(environment, "2000-06-03")
     evacuate(fenced, "--fence", "now", "--expires-in", "20s")
     awaited(lambda: publisher.write(FIRST)[1].status == 503, "writes are accepted")
     awaited(lambda: publisher.write(FIRST)[1].status == 201, "writes are refused")
