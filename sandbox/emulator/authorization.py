@@ -141,7 +141,8 @@ def action_of(call: Call) -> str:
     """Find the IAM action of a call; empty if MiniStack finds it.
 
     It takes every call of a function's concurrency for `PutFunctionConcurrency`, every call of one
-    alias for `ListAliases`, and knows no call of the account's settings or of query logging.
+    alias for `ListAliases`, and knows no call of provisioned concurrency, of the account's settings
+    or of query logging.
 
     Args:
         call: The call.
@@ -149,7 +150,9 @@ def action_of(call: Call) -> str:
     name = call.operation.name
     if "QueryLoggingConfig" in name:
         return f"route53:{name}"
-    unknown = name.endswith(("Alias", "FunctionConcurrency", "GetAccountSettings"))
+    unknown = name.endswith(
+        ("Alias", "FunctionConcurrency", "GetAccountSettings", "ProvisionedConcurrencyConfig")
+    )
     return f"lambda:{name}" if call.service == "lambda" and unknown else ""
 
 

@@ -97,6 +97,10 @@ def test_the_action_on_a_concurrency_is_the_one_that_is_called(verb):
     made = call("lambda", f"{verb}FunctionConcurrency", FunctionName="a")
 
     assert action_of(made) == f"lambda:{verb}FunctionConcurrency"
+    provisioned = f"{verb}ProvisionedConcurrencyConfig"
+    made = call("lambda", provisioned, FunctionName="a", Qualifier="live")
+    assert action_of(made) == f"lambda:{provisioned}"
+    assert resource_of(made, "R", "A") == "arn:aws:lambda:R:A:function:a:live"
     assert action_of(call("lambda", "GetAccountSettings")) == "lambda:GetAccountSettings"
     asked = call("route53", "ListQueryLoggingConfigs", HostedZoneId="a")
     assert action_of(asked) == "route53:ListQueryLoggingConfigs"
