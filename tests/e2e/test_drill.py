@@ -358,7 +358,9 @@ def test_a_drill_over_its_limit_and_under_load_fails_and_leaves_a_report(
     assert "more than the 1 s allowed" in finding
     [place] = tmp_path.iterdir()
     assert found["report_folder"] == str(place)
-    assert {path.name for path in place.iterdir()} == {"report.json", "report.md", "timeline.png"}
+    assert {path.name for path in place.iterdir()} == {
+        *("report.json", "report.md", "timeline.png", "history.jsonl"),
+    }
     assert_load_moved(found["load"], environment)
     # The load's writes are looked for, and deleted, like all others.
     assert found["writes"]["acknowledged"] > found["requests"]["write"]["sent"] / 2

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.e2e
 PRIMARY, SECONDARY = REGIONS
 DEADLINE_SECONDS = 30
 
-WITH_AUTOMATIC_FAILBACK = {check.id for check in CHECKS if not check.id.startswith("failback.")}
+OF_OPTIONS = ("failback.", "fence.", "experiment.", "leftover.experiment")
+WITHOUT_OPTIONS = {check.id for check in CHECKS if not check.id.startswith(OF_OPTIONS)}
 
 
 def until(holds):
@@ -80,7 +81,7 @@ def test_a_healthy_sandbox_passes_every_check(environment):
     verify(environment)
     verification = verify(environment)
 
-    assert {f.check for f in verification.findings} == WITH_AUTOMATIC_FAILBACK
+    assert {f.check for f in verification.findings} == WITHOUT_OPTIONS
     assert not verification.with_outcome(Outcome.FAILED)
     assert not verification.unreadable
     # What a sandbox cannot show, with the reason.
@@ -248,7 +249,7 @@ def test_a_dead_region_fails_its_own_checks_and_hides_no_other(environment, full
         verification = verify(environment)
 
     outcomes = {(f.check, f.subject): f.outcome for f in verification.findings}
-    assert {f.check for f in verification.findings} == WITH_AUTOMATIC_FAILBACK
+    assert {f.check for f in verification.findings} == WITHOUT_OPTIONS
     for check in (
         "region.url", "region.domain", "region.api_key", "certificate.served", "tls.version",
     ):  # fmt: skip
