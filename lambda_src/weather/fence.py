@@ -48,7 +48,8 @@ class Fence:
         client: A client of the local replica that gives up soon.
         here: The Region of this function.
         retry_after_seconds: After how long a client that is refused reaches another Region.
-        clock: Seconds of a clock that never goes back.
+        clock: The time of day in seconds. A monotonic clock may stop while Lambda has frozen the
+            function, and what was read before would count for as long as that took.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Fence:
         client: replica.DynamoDbClient,
         here: str,
         retry_after_seconds: int,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._key = evacuation_key(here)
@@ -73,7 +74,7 @@ class Fence:
             WritesRefused: The Region is evacuated and refuses it.
         """
         now = self._clock()
-        if now >= self._looked_at + LOOK_SECONDS:
+        if not 0 <= now - self._looked_at < LOOK_SECONDS:
             self._looked_at = now
             self._look(now)
         # Compared with the time of day at every write, so that the fence is up at that time in
@@ -89,7 +90,7 @@ class Fence:
             self._read_at = now
         except Exception as error:  # whatever it is, it must not take writes down
             telemetry.warn("FenceUnknown", error)
-            if now >= self._read_at + KEPT_SECONDS:
+            if not 0 <= now - self._read_at < KEPT_SECONDS:
                 self._item = {}
 
 

@@ -4,10 +4,12 @@ A model says it in a few lines. Random histories are played on both, and on fenc
 bugs, each of which the model finds.
 """
 
+import importlib.util
 import json
 import random
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -234,15 +236,16 @@ class History:
             self.region.items[f"evacuation-{ELSEWHERE}"] = {"fence_after": self.time(-1)}
         elif what == 3:
             self.region.fails = not self.region.fails
-        self.now += draw.choice([0.1, 0.4, 2.0, 7.0, 25.0, 70.0])
+        # The time of day is set back now and then.
+        self.now = round(self.now + draw.choice([0.1, 0.4, 2.0, 7.0, 25.0, 70.0, -5.0]), 1)
 
     def expected(self):
         """What the rules say of a write now, in a few lines."""
-        if self.now >= self.looked_at + 1.0:
+        if not 0 <= self.now - self.looked_at < 1.0:
             self.looked_at = self.now
             if not self.region.fails:
                 self.known = dict(self.region.items.get(f"evacuation-{HERE}", {})), self.now
-            elif self.known and self.now >= self.known[1] + 30.0:
+            elif self.known and not 0 <= self.now - self.known[1] < 30.0:
                 self.known = None
         texts = self.known[0] if self.known else {}
         after, end = texts.get("fence_after", ""), texts.get("expires_at", "")
@@ -289,6 +292,27 @@ def test_a_write_a_minute_or_a_hundred_a_second_read_the_item_once_a_second_at_m
         history.now += 0.01
         history.refuses()
     assert history.region.reads in (10, 11)
+
+
+def test_a_function_that_lambda_had_frozen_reads_the_item_again(monkeypatch):
+    # GIVEN an environment whose monotonic clock stops with it, as on AWS; here it is a mock
+    today = time.time()
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(time, "time", lambda: today)
+    specification = importlib.util.spec_from_file_location("fence_of_aws", fence.__file__)
+    frozen = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(frozen)
+    region = Region()
+    its_fence = frozen.Fence(region, HERE, RETRY_AFTER)
+    its_fence.require_open()
+
+    # WHEN the Region is fenced, and the next write comes minutes later
+    region.items[f"evacuation-{HERE}"] = {"fence_after": at(-60)}
+    today += 300
+
+    # THEN it is refused
+    with pytest.raises(WritesRefused):
+        its_fence.require_open()
 
 
 class CachedForEver(fence.Fence):
