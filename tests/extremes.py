@@ -66,6 +66,18 @@ def extremes(*, customers: int, plans: int, account: str = "000000000000") -> st
             "emails": [f"{'m' * 64}@{'e' * 60}.example.com"],
             "dashboard": True,
         },
+        "fence_writes": True,
+        "capacity": {
+            region: {"provisioned_concurrency": 10_000, "concurrency_quota": 1_000_000}
+            for region in REGIONS
+        },
+        "drills": {"fault_injection_service": True, "experiment_minutes": 120},
+        "objectives": {
+            "rto_seconds": 86400.0,
+            "rpo_seconds": 86400.0,
+            "proof_days": 3650,
+            "sign_records": True,
+        },
         "plans": {
             plan_name(number): {
                 "rate_per_second": 10000.0,
