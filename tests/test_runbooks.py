@@ -25,6 +25,7 @@ from synthesis import Synthesized, in_one_stack
 
 from constructs_lib import Authorization
 from ops.__main__ import parser as ops_parser
+from ops.cli.iam_policy import PURPOSES
 from sandbox.__main__ import parser as sandbox_parser
 from scripts.reference import commands
 from weather_api.operations import OPERATIONS
@@ -43,6 +44,7 @@ RUNBOOKS = {
     "key-rotation.md",
     "leave-cdktf.md",
     "move-the-domain.md",
+    "reconcile-replicas.md",
     "recovery-time.md",
     "regional-outage.md",
     "replace-the-second-region.md",
@@ -277,6 +279,13 @@ def test_every_fault_is_described():
     page = (HOW_TO / "run-a-failover-drill.md").read_text()
 
     assert sorted(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == sorted(faults)
+
+
+def test_every_policy_is_described():
+    page = (REPOSITORY / "docs" / "reference" / "security.md").read_text()
+    _, table = page.split("| `--for` |", 1)
+
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) == set(PURPOSES)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
