@@ -132,7 +132,7 @@ class Readiness:
             yield passed("records", found if number else "no drill has left one yet")
 
     def of_signatures(self) -> Iterator[Finding]:
-        """Judge the signatures; before the first one, the environment had no key."""
+        """Judge the signatures; before the first one, the environment had no key, or another."""
         arn, found = self.environment.outputs.records_key_arn, self.chain.links
         if arn is None and self.key is None:
             signed = sum(bool(link.signature) for link in found)
@@ -146,7 +146,9 @@ class Readiness:
         if self.key is None:
             # That the key cannot be read was said before.
             return
-        first = next((i for i, link in enumerate(found) if link.signature), len(found))
+        # The digest of what is before the first one is in that, which is signed.
+        keys = [link.signature.get("key") for link in found]
+        first = next((i for i, key in enumerate(keys) if key and arn in (key, None)), len(found))
         wrong = [link for link in found[first:] if not self._is_signed(link)]
         for link in wrong:
             yield failed(

@@ -195,6 +195,24 @@ def test_a_record_of_another_key_is_found_and_proves_nothing(signer):
     assert "record 1, drill-1, is not signed by the environment's key" in signatures.found
 
 
+def test_records_of_a_key_that_was_replaced_prove_nothing_and_are_no_error(signer):
+    def before(content):
+        return Signer().sign(content) | {"key": "arn:aws:kms:eu-west-1:123456789012:key/before"}
+
+    found = signed(record(days=9), record("drill-2", fault="refuse"), signer=signer)
+    old, new = found.chain.links
+    found.chain.links[0] = replace(old, signature=before(old.signed))
+
+    (signatures,) = found.of_signatures()
+    (proof,) = found.of_proof(Required("switch", (EAST,)))
+    assert (signatures.outcome, proof.outcome) == (Outcome.PASSED, Outcome.FAILED)
+    assert signatures.found == "1 of 2 are signed by the key"
+    # AND after the first one of the present key, it is an error
+    found.chain.links[:] = [new, replace(old, signature=before(old.signed))]
+    (signatures,) = found.of_signatures()
+    assert signatures.outcome is Outcome.FAILED
+
+
 def test_a_record_that_was_put_in_without_a_signature_is_found(signer):
     found = signed(record(days=9), record("forged"), signer=signer)
     found.chain.links[1] = replace(found.chain.links[1], signature={})
