@@ -19,8 +19,10 @@ from ops.drill.load import (
     FATES,
     FIRST_WRITE,
     LONGEST_WAIT_SECONDS,
+    MOST_PER_SECOND,
     PROFILES,
     RETRY_ATTEMPTS,
+    WRITE_EVERY,
     Attempt,
     Call,
     Load,
@@ -38,6 +40,7 @@ from ops.drill.load_figures import (
 )
 from ops.drill.outcome import Limits, Outcome, judge
 from ops.drill.probe_location import key_of
+from ops.drill.publisher import FIRST_OWN, FIRST_SHARED, POSITIONS
 from ops.drill.report import to_json, to_markdown
 from ops.drill.scenario import scenario_of
 
@@ -84,6 +87,18 @@ def test_no_two_writes_and_no_other_customer_write_for_the_same_time():
     # A probe writes five times a second at most; the clean-up looks at a month.
     assert FIRST_WRITE > 5 * 24 * 3600
     assert written[-1] < "2000-02-01"
+
+
+def test_no_publisher_writes_or_deletes_what_the_load_has_written():
+    """Publishers delete their own, and a write of the load that is gone would count as lost."""
+    # Their numbers go on from those of earlier drills, three a round.
+    most = POSITIONS + 3 * 24 * 3600 // 10
+    longest = int(MOST_PER_SECOND * 4 * 3600)
+    written = range(FIRST_WRITE, FIRST_WRITE + longest // WRITE_EVERY)
+
+    for first in (FIRST_OWN, FIRST_SHARED):
+        assert not {*written} & {*range(first, first + most)}
+    assert key_of(FIRST_SHARED + most) < "2000-02-01"
 
 
 def test_a_steady_load_tries_once_and_a_burst_so_often_as_it_says():
