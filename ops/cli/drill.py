@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -246,7 +247,10 @@ def _chosen(
             "service: while no Region is healthy, Route 53 answers as if all were",
             next_step="leave out a --region, or choose a fault that makes requests fail",
         )
-    return faults, expectation_of(environment, faults[0])
+    expectation = expectation_of(environment, faults[0])
+    # One after the other.
+    preceding = len(faults) * expectation.preceding_seconds
+    return faults, replace(expectation, preceding_seconds=preceding)
 
 
 def _regions(environment: Environment, options: argparse.Namespace) -> tuple[str, ...]:

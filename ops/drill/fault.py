@@ -1,6 +1,6 @@
 """What every fault of a drill can do."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -92,18 +92,19 @@ class DrillFault:
         del environment
         return 0.0
 
-    def precede(self, environment: Environment) -> None:
+    def precede(self, environment: Environment, require: Callable[[], None]) -> None:
         """Begin what takes its time and no customer notices, right before it is injected.
 
         `clear` ends it, too.
 
         Args:
             environment: The environment.
+            require: Called while it waits; raises if the drill may not continue.
 
         Raises:
             OpsError: It cannot begin, or has not begun in time.
         """
-        del environment
+        del environment, require
 
     def inject(self, environment: Environment) -> None:
         """Inject it.

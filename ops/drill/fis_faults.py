@@ -94,7 +94,7 @@ class FisReplicationPausedFault(SwitchFault):
         """How long it takes until replication has stopped, at most."""
         return 0.0 if environment.descriptor.sandbox else PATIENCE_SECONDS + EFFECT_SECONDS
 
-    def precede(self, environment: Environment) -> None:
+    def precede(self, environment: Environment, require: Callable[[], None]) -> None:
         """Start the experiment, and wait until it has its effect; then the Region is evacuated."""
         client = environment.client("fis", self.region)
         started = _call(
@@ -104,9 +104,11 @@ class FisReplicationPausedFault(SwitchFault):
             tags={RUN_TAG: self.id, ENVIRONMENT_TAG: environment.outputs.environment},
         )["experiment"]
         id = started["id"]
-        state = _awaited(environment, self.region, id, ("pending", "initiating"))
+        state = _awaited(environment, self.region, id, ("pending", "initiating"), require=require)
         if not environment.descriptor.sandbox:
-            state = _awaited(environment, self.region, id, ("running",), EFFECT_SECONDS)
+            state = _awaited(
+                environment, self.region, id, ("running",), EFFECT_SECONDS, require=require
+            )
         if state["status"] != "running":
             raise OpsError(
                 f"the experiment {id} in {self.region} did not run: {_ended(state)}",
@@ -272,10 +274,12 @@ def _awaited(
     id: str,
     states: tuple[str, ...],
     seconds: float | None = None,
+    require: Callable[[], None] = lambda: None,
 ) -> Mapping[str, str]:
     """The state of an experiment, once it is none of these, or time is up."""
     deadline = time.monotonic() + (PATIENCE_SECONDS if seconds is None else seconds)
     while True:
+        require()
         state = _state(environment, region, id)
         if state["status"] not in states or time.monotonic() > deadline:
             return state

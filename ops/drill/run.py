@@ -368,7 +368,8 @@ class Drill:
             self._notify(f"Injecting the fault {self.fault.name} into {lost}")
             self._prepare()
             for fault in self.faults:
-                fault.precede(self.environment)
+                fault.precede(self.environment, self._require_lock)
+            self._require_lock()
             injected = self.log.mark("injecting")
             for fault in self.faults:
                 fault.inject(self.environment)
@@ -642,8 +643,7 @@ class Drill:
     def _wait(self, done: Callable[[], bool], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while not done():
-            if self.lock.lost:
-                raise LockedError(self.lock.lost, next_step="run the drill again later")
+            self._require_lock()
             if time.monotonic() > deadline:
                 return False
             self._watch_faults()
@@ -651,6 +651,15 @@ class Drill:
                 self.tick(self.log.events())
             time.sleep(POLL_SECONDS)
         return True
+
+    def _require_lock(self) -> None:
+        """End the drill if somebody has taken the lock, such as whoever evacuates a Region.
+
+        Raises:
+            LockedError: Somebody has.
+        """
+        if self.lock.lost:
+            raise LockedError(self.lock.lost, next_step="run the drill again later")
 
     def _watch_faults(self) -> None:
         """End the drill if a fault has ended before it was cleared: what follows would not be its.

@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -98,6 +99,20 @@ def planned(parse, on_aws, monkeypatch, capsys):
 
 def lost(*regions):
     return [word for region in regions for word in ("--region", region)]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_precedes_the_fault_takes_its_time_in_each_region(parse, on_aws, monkeypatch, count):
+    environment = cli.environment_from(None)
+    regions = environment.regions[:count]
+    expectation = replace(cli.expectation_of(), preceding_seconds=420)
+    monkeypatch.setattr(cli, "expectation_of", lambda *_: expectation)
+    monkeypatch.setattr(cli, "_regions", lambda *_: regions)
+    monkeypatch.setattr(SwitchFault, "fails_requests", True)
+
+    _, found = cli._chosen(environment, parse(*on_aws), "drill-1")
+
+    assert found.preceding_seconds == 420 * count
 
 
 @pytest.mark.parametrize("routing_policy", ["latency", "weighted"])

@@ -12,6 +12,7 @@ from ops.drill.expectation import Expectation
 from ops.drill.faults import choose
 from ops.drill.fis_faults import EFFECT_SECONDS
 from ops.errors import ExitCode, OpsError
+from ops.lock import LockedError
 
 pytestmark = pytest.mark.unit
 
@@ -39,7 +40,7 @@ def chosen(environment, id="drill-1", region=None):
 
 def injected(fault, environment):
     """A fault, as a drill injects it."""
-    fault.precede(environment)
+    fault.precede(environment, lambda: None)
     fault.inject(environment)
     return fault
 
@@ -68,7 +69,7 @@ def test_the_region_is_evacuated_once_replication_is_paused_and_restored_after(
     environment, fis, the_switch
 ):
     fault = chosen(environment)
-    fault.precede(environment)
+    fault.precede(environment, lambda: None)
     assert (the_switch.state.evacuated, statuses(fis)) == (False, ["running"])
     fault.inject(environment)
     assert (the_switch.state.evacuated, statuses(fis)) == (True, ["running"])
@@ -99,7 +100,7 @@ def test_an_experiment_that_cannot_run_evacuates_nothing(environment, fis, the_s
     fis.starts, fis.reason = "failed", "Unable to assume role"
 
     with pytest.raises(OpsError, match=r"did not run: failed \(Unable to assume role\)"):
-        chosen(environment).precede(environment)
+        chosen(environment).precede(environment, lambda: None)
 
     assert not the_switch.state.evacuated
 
@@ -226,7 +227,7 @@ def test_on_aws_it_is_waited_until_replication_has_stopped(the_switch, tmp_path,
     environment = aws_environment(tmp_path)
     fault = chosen(environment)
 
-    fault.precede(environment)
+    fault.precede(environment, lambda: None)
 
     assert EFFECT_SECONDS <= clock.now <= fault.preceding_seconds(environment)
     assert not the_switch.state.evacuated
@@ -245,8 +246,24 @@ def test_on_aws_an_experiment_that_ends_while_it_is_waited_for_is_reported(
     monkeypatch.setattr(clock, "sleep", sleep)
 
     with pytest.raises(OpsError, match=r"did not run: stopped \(an alarm\)"):
-        chosen(environment).precede(environment)
+        chosen(environment).precede(environment, lambda: None)
     assert clock.now < EFFECT_SECONDS
+
+
+def test_a_drill_that_has_lost_its_lock_waits_for_no_experiment(the_switch, tmp_path, clock):
+    """Whoever evacuates a Region must not find one whose replication a drill keeps paused."""
+    environment = aws_environment(tmp_path)
+    fault = chosen(environment)
+
+    def require():
+        if clock.now > 10:
+            raise LockedError("interrupted by switch evacuate", next_step="ask")
+
+    with pytest.raises(LockedError):
+        fault.precede(environment, require)
+    assert clock.now < 20
+    assert fault.clear(environment)
+    assert statuses(environment.session.fis) == ["stopped"]
 
 
 def test_what_precedes_the_fault_counts_for_credentials_and_quotas(

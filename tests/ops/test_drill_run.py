@@ -489,6 +489,22 @@ def test_a_drill_that_has_lost_its_lock_injects_nothing(drill, environment, loca
     assert is_restored(environment, location)
 
 
+def test_a_drill_that_loses_its_lock_before_the_fault_injects_nothing(
+    drill, environment, location, monkeypatch
+):
+    monkeypatch.setattr(
+        environment.fault_injection, "inject", lambda *_, **__: pytest.fail("it was injected")
+    )
+
+    def taken(*_):
+        drill.lock.lost = "interrupted by switch evacuate"
+
+    monkeypatch.setattr(ErrorFault, "precede", taken)
+
+    assert "interrupted by switch evacuate" in drill.run().findings[0]
+    assert is_restored(environment, location)
+
+
 def test_what_another_machine_left_stops_a_drill(drill, environment, locks):
     other = replace(drill.fault, id="drill-0")
     left = journals.Journal(
