@@ -239,10 +239,12 @@ def stop(environment: Environment, region: str, id: str) -> bool:
     try:
         _call(environment.client("fis", region).stop_experiment, id=id)
     except OpsError:
-        # Only what runs can be stopped: perhaps it has just ended.
-        if _state(environment, region, id)["status"] in ACTIVE:
+        # Only what runs can be stopped: perhaps it is ending, or has just ended.
+        status = _state(environment, region, id)["status"]
+        if status not in ACTIVE:
+            return False
+        if status != "stopping":
             raise
-        return False
     state = _awaited(environment, region, id, ACTIVE)
     if state["status"] in ACTIVE:
         raise OpsError(

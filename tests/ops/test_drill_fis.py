@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from botocore.exceptions import ClientError
 from fake_drill import EAST, WEST, FakeSwitch, aws_environment, sandbox_environment
-from fake_fis import TEMPLATE_IDS
+from fake_fis import TEMPLATE_IDS, FakeFisClient
 
 from ops.drill import fis_faults
 from ops.drill.durations import longest_seconds
@@ -221,6 +222,24 @@ def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(fis_faults, "time", clock)
     return clock
+
+
+def test_an_experiment_that_is_stopping_already_is_waited_for(
+    environment, fis, the_switch, clock, monkeypatch
+):
+    """Such as one that an alarm stops just when the drill restores."""
+    fault = injected(chosen(environment), environment)
+    (experiment,) = fis.regions[EAST].experiments.values()
+    experiment.become("stopping", "Experiment is stopping", 1.0)
+
+    def refused(*_, **__):
+        raise ClientError({"Error": {"Code": "ConflictException"}}, "StopExperiment")
+
+    monkeypatch.setattr(FakeFisClient, "stop_experiment", refused)
+    monkeypatch.setattr(clock, "sleep", lambda _: fis.end(EAST, "stopped", "an alarm"))
+
+    assert fault.clear(environment)
+    assert (statuses(fis), the_switch.state.evacuated) == (["stopped"], False)
 
 
 def test_on_aws_it_is_waited_until_replication_has_stopped(the_switch, tmp_path, clock):
