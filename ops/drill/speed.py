@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
+from functools import partial
 
 from ops.drill.expectation import Pace
 from ops.environment import Environment
@@ -128,8 +129,8 @@ def at_followed_speed(
             f"customer's request {found.customer_seconds:.2f} s: the drill runs {speed:g} times as "
             f"fast as on AWS, not {environment.speed:g} times."
         )
-    set_all_speeds(environment, speed)
     try:
+        set_all_speeds(environment, speed)
         _wait_until_healthy(environment, faults, notify)
         yield environment.at_speed(speed)
     finally:
@@ -171,10 +172,13 @@ def set_all_speeds(environment: Environment, speed: float) -> None:
     Raises:
         OpsError: It does not respond.
     """
-    # First: by the speed of Route 53 it is known whether this was done.
+    steps = [partial(set_speed, environment, speed)]
     if environment.fault_injection:
-        environment.fault_injection.set_replication_speed(speed)
-    set_speed(environment, speed)
+        steps.append(partial(environment.fault_injection.set_replication_speed, speed))
+    # By the speed of Route 53 it is known whether a drill that was killed has left another one: so
+    # it is the first to change, and the last to be set back.
+    for step in steps if speed != environment.speed else reversed(steps):
+        step()
 
 
 def _wait_until_healthy(

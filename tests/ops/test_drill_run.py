@@ -22,7 +22,7 @@ from ops.drill.outcome import Limits, not_exercised
 from ops.drill.publisher import Publisher
 from ops.drill.run import Drill
 from ops.drill.sandbox_faults import ErrorFault, RegionLossFault
-from ops.drill.speed import Latencies, at_followed_speed, speed_for
+from ops.drill.speed import Latencies, at_followed_speed, set_all_speeds, speed_for
 from ops.errors import OpsError
 from ops.evacuation_item import Evacuation
 from ops.fault_injection import Direction, Fault
@@ -649,6 +649,41 @@ def test_a_speed_that_the_machine_cannot_follow_is_lowered_and_set_back(
         "replicate 3.3 times as fast", "replicate 20 times as fast"
     ]  # fmt: skip
     assert "runs 3.3 times as fast as on AWS, not 20 times" in capsys.readouterr().out
+
+
+def test_an_interruption_while_the_speed_is_changed_leaves_none_changed(
+    environment, status, monkeypatch
+):
+    at_latency(monkeypatch, 0.2)
+    injection, speeds = environment.fault_injection, []
+
+    def interrupted(speed):
+        speeds.append(speed)
+        if speed == 3.3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(injection, "set_replication_speed", interrupted)
+
+    with suppress(KeyboardInterrupt), at_followed_speed(environment, print):
+        pytest.fail("it went on")
+
+    assert (status.speed, speeds[-1]) == (20, 20)
+
+
+@pytest.mark.parametrize(("before", "after"), [(20, 3.3), (3.3, 20)])
+def test_a_drill_that_is_killed_while_it_changes_the_speed_is_noticed(
+    environment, status, monkeypatch, before, after
+):
+    status.speed = before
+
+    def killed(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(environment.fault_injection, "set_replication_speed", killed)
+
+    with suppress(KeyboardInterrupt):
+        set_all_speeds(environment, after)
+    assert status.speed != environment.speed
 
 
 def test_dns_counts_whole_seconds_so_a_short_time_to_live_lowers_the_speed(
