@@ -59,11 +59,11 @@ def rpo_of(outcome: Outcome) -> Rpo | None:
         outcome: What the drill found.
 
     Returns:
-        None if the fault could not show it. Where no Region took over, it is of the writes that are
-        lost, or late, at the end.
+        None if the fault could not show it, or a Region that took over was not read then. Where no
+        Region took over, it is of the writes that are lost, or late, at the end.
     """
     injected, error = outcome.events.when("injecting"), outcome.pace.interval_seconds
-    if injected is None or "lost_writes" in not_exercised(outcome):
+    if injected is None or not _is_exercised(outcome) or _unread(outcome):
         return None
     if outcome.consistency and outcome.consistency.cut_over:
         # Of everybody's writes; its seconds are those of AWS.
@@ -90,6 +90,8 @@ def judge_rpo(outcome: Outcome, objectives: ObjectivesOutput) -> list[str]:
         What failed, in words.
     """
     rpo, allowed = rpo_of(outcome), objectives.rpo_seconds
+    if allowed is not None and (unread := _unread(outcome)):
+        return [f"the RPO is not known: {' and '.join(unread)} could not be read at the cut-over"]
     if allowed is None or rpo is None or rpo.age.at_speed(outcome.speed) <= allowed:
         return []
     return [
@@ -107,8 +109,8 @@ def figures(outcome: Outcome) -> dict[str, dict[str, Any]]:
 
     Returns:
         `{rto, rpo}`, each `{state, seconds, error_seconds}`, `rto` with `judged_by` and `rpo` with
-        `writes`; `state` is `measured`, `never` or `not exercised`, and without `measured` the
-        seconds are None.
+        `writes`; `state` is `measured`, `never`, `not exercised` or, of the RPO, `not measured`,
+        and without `measured` the seconds are None.
     """
     name, time = deciding_time(outcome)
     rpo = rpo_of(outcome)
@@ -117,9 +119,27 @@ def figures(outcome: Outcome) -> dict[str, dict[str, Any]]:
         "rto": {"judged_by": name, **_seconds(time, outcome.speed, without)},
         "rpo": {
             "writes": rpo.writes if rpo else None,
-            **_seconds(rpo.age if rpo else None, outcome.speed, "not exercised"),
+            **_seconds(
+                rpo.age if rpo else None,
+                outcome.speed,
+                "not measured" if _unread(outcome) else "not exercised",
+            ),
         },
     }
+
+
+def _is_exercised(outcome: Outcome) -> bool:
+    return "lost_writes" not in not_exercised(outcome)
+
+
+def _unread(outcome: Outcome) -> list[str]:
+    """The Regions that took over and could not be read before the restore."""
+    history, verdict = outcome.history, outcome.consistency
+    if not history or not verdict or history.when("cut-over") is None:
+        return []
+    read = {each.region for each in verdict.cut_over}
+    unread = [region for region in history.taking_over if region not in read]
+    return unread if _is_exercised(outcome) else []
 
 
 def _seconds(duration: Duration | None, speed: float, without: str) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import pytest
 from fake_environment import environment
 
 from constructs_lib.outputs import ObjectivesOutput
-from ops.drill.consistency import CutOver, Verdict
+from ops.drill.consistency import CutOver, Verdict, check
 from ops.drill.durability import Durability, Finding
 from ops.drill.events import Events, Mark, Request
 from ops.drill.expectation import Pace, expect
-from ops.drill.history import Operation
+from ops.drill.history import History, Operation, Seen
 from ops.drill.objectives import figures, judge_rpo, limits_of, objectives_of, rpo_of
 from ops.drill.outcome import Limits, Outcome
 from ops.drill.scenario import scenario_of
@@ -95,6 +95,24 @@ def test_of_a_region_that_took_over_it_is_what_it_lacked_then():
     assert (rpo.writes, rpo.age.at_speed(10.0), rpo.age.error_at_speed(10.0)) == (2, 20.0, 5.0)
     (finding,) = judge_rpo(outcome, ObjectivesOutput(rpo_seconds=19.0))
     assert "20.0 ± 5.0 s (scaled), more than the 19 s allowed: 2 acknowledged writes" in finding
+
+
+def test_a_region_that_could_not_be_read_when_it_took_over_leaves_the_rpo_open():
+    outcome = drilled()
+    outcome.history = History(
+        "production", "2026-01-01T00:00:00+00:00", "refuse", REGIONS, (EAST,), (WEST,), (EAST,), (),
+        1.0, 30.0, marks={"injecting": 10.0, "cut-over": 11.0, "restoring": 20.0},
+        readings=(Seen(WEST, 12.0, 12.1, {}, "no response"), Seen(WEST, 21.0, 21.1, {})),
+    )  # fmt: skip
+    outcome.consistency = check(outcome.history)
+
+    assert rpo_of(outcome) is None
+    assert figures(outcome)["rpo"] == {
+        "writes": None, "state": "not measured", "seconds": None, "error_seconds": None,
+    }  # fmt: skip
+    assert judge_rpo(outcome, ObjectivesOutput()) == []
+    (finding,) = judge_rpo(outcome, ObjectivesOutput(rpo_seconds=1000.0))
+    assert finding == "the RPO is not known: us-west-2 could not be read at the cut-over"
 
 
 def test_nothing_missing_is_an_rpo_of_nothing_with_its_error():
