@@ -481,9 +481,12 @@ def _cut_over(history: History, keys: Sequence[_Key]) -> Iterator[CutOver]:
             continue
         oldest = lacking[0].ended_at
         interrupted = max(
-            each.ended_at
-            for each in history.operations
-            if each.ok and each.ended_at <= at and (each.region in history.lost or each in lacking)
+            lacking[-1].ended_at,
+            *(
+                each.ended_at
+                for each in history.operations
+                if each.ok and each.ended_at <= at and each.region in history.lost
+            ),
         )
         yield CutOver(
             region,

@@ -12,6 +12,7 @@ unknown: it may be stored or not. Each acknowledged write is judged in every Reg
 | uncounted | could not be read, or not for so long that "late" can be excluded |
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -73,11 +74,11 @@ class Durability:
 
     def keys(self, state: State) -> dict[str, tuple[str, ...]]:
         """The writes in a state, with the Regions in which they are: `{key: Regions}`."""
-        keys = sorted({each.key for each in self.found if each.state == state})
-        return {
-            key: tuple(e.region for e in self.found if (e.key, e.state) == (key, state))
-            for key in keys
-        }
+        regions: dict[str, tuple[str, ...]] = defaultdict(tuple)
+        for each in self.found:
+            if each.state == state:
+                regions[each.key] += (each.region,)
+        return dict(sorted(regions.items()))
 
     @property
     def late_seconds(self) -> float:
