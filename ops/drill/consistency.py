@@ -42,8 +42,8 @@ State = Literal[
     "uncounted",
 ]
 STATES: tuple[State, ...] = get_args(State)
-VIOLATIONS = STATES[1:7]
-"""What replication must never do. `lost` may be, as far as it is allowed."""
+FAILING: tuple[State, ...] = (*STATES[1:7], "uncounted")
+"""What replication must never do, and what nobody knows. `lost` may be, as far as it is allowed."""
 KEPT = "all"
 """The winner of a conflict in which no write is lost: each has a value of its own."""
 
@@ -168,7 +168,7 @@ class Verdict:
         found = []
         if self.lost > self.max_lost_writes:
             found.append(_counted(self.lost, "lost", self.of("lost")))
-        for state in VIOLATIONS:
+        for state in FAILING:
             if anomalies := self.of(state):
                 found.append(_counted(len(anomalies), state, anomalies))
         return found

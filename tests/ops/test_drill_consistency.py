@@ -218,6 +218,7 @@ def test_an_unread_region_is_uncounted():
     verdict = check(history([put("a")], [seen(EAST, END, a=1.5), seen(WEST, END, error="503")]))
 
     assert states(verdict) == {("uncounted", "a", WEST)}
+    assert verdict.problems == ["1 write is uncounted in us-west-2 (a)"]
 
 
 def test_missing_names_what_a_reading_does_not_show():
