@@ -232,8 +232,8 @@ class Readiness:
         return (
             (record.fault, record.lost) == (wanted.fault, wanted.lost)
             and record.account_id == self.environment.outputs.account_id
-            # Whoever ends a drill has proved nothing, and refuted nothing.
-            and record.verdict != "interrupted"
+            # Whoever ends a drill, or cannot measure its load, has proved and refuted nothing.
+            and record.verdict not in ("interrupted", "not measured")
             and (self.key is None or self._is_signed(link))
         )
 

@@ -46,7 +46,7 @@ class DrillRecord:
         max_rto_seconds: Longest RTO that passed.
         rto: What was measured, on AWS: `figures` has its form.
         rpo: The same.
-        verdict: `passed`, `failed` or `interrupted`.
+        verdict: `passed`, `failed`, `not measured` or `interrupted`.
         findings: What went wrong, in words.
         left: What could not be restored, in words.
         checks: `{check: outcome}` of the verification before the fault; the worst of each.

@@ -63,6 +63,7 @@ NOT_PROVED = {
     "of another Region": ([record(lost=(WEST,))], "none is recorded"),
     "of another account": ([record(account_id="999999999999")], "none is recorded"),
     "interrupted": ([record(verdict="interrupted")], "none is recorded"),
+    "not measured": ([record(verdict="not measured")], "none is recorded"),
     "failed": (
         [record(verdict="failed", findings=("the RTO is 300 s",))],
         "no drill has passed: 1 failed, the last one: the RTO is 300 s",
@@ -91,8 +92,9 @@ def test_a_drill_that_passed_after_one_that_failed_is_a_proof():
     assert proof_of(record(verdict="failed"), record("drill-2")).outcome is Outcome.PASSED
 
 
-def test_a_drill_that_somebody_ended_takes_no_proof_away():
-    assert proof_of(record(), record(verdict="interrupted")).outcome is Outcome.PASSED
+@pytest.mark.parametrize("verdict", ["interrupted", "not measured"])
+def test_a_drill_that_neither_passed_nor_failed_takes_no_proof_away(verdict):
+    assert proof_of(record(), record(verdict=verdict)).outcome is Outcome.PASSED
 
 
 @pytest.mark.parametrize(
