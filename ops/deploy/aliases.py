@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from ops.deploy.serving import regions_of
 from ops.environment import Environment
 from ops.errors import OpsError
+from ops.metrics import metric_data
 from ops.stacks import STACK_FILE
 from ops.verify.api_gateway import routes_of
 from ops.verify.capacity import NOT_PROVISIONED
@@ -273,14 +274,10 @@ class Aliases:
                 (each, version, metric) for each, version in shared.items() for metric in _METRICS
             )
         ]
-        pages = self.environment.client("cloudwatch", region).get_paginator("get_metric_data")
         sums = dict.fromkeys((each["Id"] for each in queries), 0.0)
-        period = timedelta(seconds=_PERIOD_SECONDS)
-        for page in pages.paginate(
-            MetricDataQueries=queries, StartTime=now - _LONGEST, EndTime=now + period
-        ):
-            for result in page["MetricDataResults"]:
-                sums[result["Id"]] += sum(result["Values"])
+        begun, end = now - _LONGEST, now + timedelta(seconds=_PERIOD_SECONDS)
+        for result in metric_data(self.environment, region, queries, start=begun, end=end):
+            sums[result["Id"]] += sum(result["Values"])
         values = list(sums.values())
         return [values[i : i + len(_METRICS)] for i in range(0, len(values), len(_METRICS))]
 

@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ops.environment import Environment
+from ops.metrics import metric_data
 from ops.verify.api_gateway import listed, routes_of, stage_name
 from ops.verify.finding import (
     Finding,
@@ -252,13 +253,10 @@ def _measured(
     environment: Environment, region: str, queries: Sequence[Mapping[str, Any]]
 ) -> Mapping[str, _Series]:
     now = datetime.now(UTC)
-    pages = environment.client("cloudwatch", region).get_paginator("get_metric_data")
     found: dict[str, dict[datetime, float]] = {query["Id"]: {} for query in queries}
-    for page in pages.paginate(
-        MetricDataQueries=queries, StartTime=now - timedelta(days=DAYS), EndTime=now
-    ):
-        for result in page["MetricDataResults"]:
-            found[result["Id"]].update(zip(result["Timestamps"], result["Values"], strict=True))
+    begun = now - timedelta(days=DAYS)
+    for result in metric_data(environment, region, queries, start=begun, end=now):
+        found[result["Id"]].update(zip(result["Timestamps"], result["Values"], strict=True))
     return found
 
 

@@ -31,7 +31,7 @@ class Functions:
     def __init__(self, **newest):
         self.newest = newest
         self.aliases = {name: {"FunctionVersion": "9"} for name in newest}
-        self.metrics, self.asked = {}, []
+        self.metrics, self.asked, self.status = {}, [], "Complete"
         self.provisioned = {}
         """`{function: what Lambda says of its provisioned concurrency, one after the other}`."""
 
@@ -87,7 +87,7 @@ class Functions:
             name, version = dimensions["FunctionName"], dimensions["ExecutedVersion"]
             assert dimensions["Resource"] == f"{name}:live"
             values = self.metrics.get((name, version, metric["MetricName"]), [])
-            results.append({"Id": query["Id"], "Values": values})
+            results.append({"Id": query["Id"], "Values": values, "StatusCode": self.status})
         # In whatever order.
         return {"MetricDataResults": results[::-1]}
 
@@ -214,6 +214,16 @@ def test_a_new_version_may_end_one_invocation_of_a_hundred_with_an_error(
     assert aliases.problem(EAST) == ""
     aliases.restore(STACK)
     assert aliases.problem(WEST) == ""
+
+
+def test_errors_that_cloudwatch_could_not_count_are_not_taken_for_none():
+    functions = Functions(read=10, write=10)
+    aliases = Aliases(functions.environment())
+    aliases.share(WEST, 0.1)
+    functions.status = "InternalError"
+
+    with pytest.raises(OpsError, match="could not read a metric: InternalError"):
+        aliases.problem(WEST)
 
 
 def test_terraform_leaves_aliases_where_they_point(tmp_path):

@@ -148,6 +148,26 @@ def test_a_primary_without_metrics_leaves_it_unknown():
     assert finding.found == "CloudWatch has counted nothing in us-east-1 in 14 days"
 
 
+@pytest.mark.parametrize("status", ["InternalError", "Forbidden"])
+def test_a_metric_that_cloudwatch_could_not_read_is_not_taken_for_nothing_used(status):
+    def incomplete(*, MetricDataQueries, **_):  # noqa: N803
+        return {
+            "MetricDataResults": [
+                {"Id": query["Id"], "StatusCode": status, "Timestamps": [], "Values": []}
+                if query["Id"].startswith("function")
+                else {"Id": query["Id"], "Timestamps": [NOW], "Values": [1.0]}
+                for query in MetricDataQueries
+            ]
+        }
+
+    incomplete_there = {("cloudwatch", EAST): Canned(get_metric_data=incomplete)}
+    given = clients(EAST) | clients(WEST) | incomplete_there
+    found = list(capacity.headroom.run(environment(given)))
+
+    assert all(each.unreadable for each in found)
+    assert any(status in each.found for each in found)
+
+
 def test_with_latency_routing_each_region_carries_each_other():
     findings = run(
         capacity.headroom, east={"used": BUSY}, west={"limit": 10}, routing_policy="latency",
