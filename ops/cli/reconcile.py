@@ -256,6 +256,12 @@ def _apply(environment: Environment, identity: Identity, options: argparse.Names
         effect = f"{count} items will be written or deleted as {path} says"
         confirm(environment, options, effect=effect, identity=identity)
         with hold(environment, kind="reconcile", notify=console.print) as lock:
+            # While that was asked, the file may have been edited.
+            if check(path, environment, tables, deletes=options.allow_deletes) != count:
+                raise UsageError(
+                    f"{path} has changed since it was confirmed; nothing was written",
+                    next_step="run the same command again",
+                )
             try:
                 for each in apply(path, environment, tables):
                     counts[each.outcome] += 1

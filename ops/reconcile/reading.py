@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from ops.environment import Environment
 from ops.errors import OpsError
 from ops.reconcile.judgement import Record
-from ops.reconcile.values import Item, key_of
+from ops.reconcile.values import Item
 
 STREAM_SECONDS = 24 * 3600
 """How long a stream keeps its records."""
@@ -27,8 +27,14 @@ _LARGEST_LIMIT = 1000
 _SLOWEST_SECONDS = 4.0
 _SAME_CREATION_SECONDS = 600.0
 """A stream that is so much younger than its table does not show what was there before."""
-_EMPTY_PAGES = 3
-"""An open shard has no end; so many empty pages in a row are taken for it."""
+_EMPTY_PAGES = 20
+"""An open shard has no end; so many empty pages in a row are taken for it. A few do not say so.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_GetRecords.html
+"""
+_EXPIRED = ("ExpiredIteratorException", "TrimmedDataAccessException")
+_ATTEMPTS = 3
+"""How often in a row an iterator is made again."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +207,7 @@ def changes(
         response = client.describe_stream(StreamArn=replica.stream, **start)
         described = _member(response, "StreamDescription", replica.region)
         for shard in _member(described, "Shards", replica.region):
-            for record in _records(client, replica, shard["ShardId"], sleep):
+            for record in _records(client, replica, shard, sleep):
                 change = record["dynamodb"]
                 at = _seconds(change["ApproximateCreationDateTime"])
                 if at < since:
@@ -222,28 +228,32 @@ def changes(
 
 
 def _records(
-    client: Any, replica: Replica, shard: str, sleep: Callable[[float], None]
+    client: Any, replica: Replica, shard: Mapping[str, Any], sleep: Callable[[float], None]
 ) -> Iterator[Mapping[str, Any]]:
     place: dict[str, str] = {"ShardIteratorType": "TRIM_HORIZON"}
+    # A closed shard has an end, wherever its records are.
+    is_open = "EndingSequenceNumber" not in (shard.get("SequenceNumberRange") or {})
     iterator: str | None = ""
-    empty = 0
-    while iterator is not None and empty < _EMPTY_PAGES:
+    empty = failures = 0
+    while iterator is not None and not (is_open and empty >= _EMPTY_PAGES):
         try:
             if not iterator:
                 response = client.get_shard_iterator(
-                    StreamArn=replica.stream, ShardId=shard, **place
+                    StreamArn=replica.stream, ShardId=shard["ShardId"], **place
                 )
                 iterator = str(_member(response, "ShardIterator", replica.region))
             page = client.get_records(ShardIterator=iterator)
         except ClientError as error:
             # It is valid for a quarter of an hour, and so long only as its record is kept.
             code = error.response.get("Error", {}).get("Code", "")
+            failures += 1
+            if failures > _ATTEMPTS or code not in _EXPIRED:
+                raise
             if code == "TrimmedDataAccessException":
                 place = {"ShardIteratorType": "TRIM_HORIZON"}
-            elif code != "ExpiredIteratorException":
-                raise
-            iterator, empty = "", empty + 1
+            iterator = ""
             continue
+        failures = 0
         records = _member(page, "Records", replica.region)
         yield from records
         if records:
@@ -299,13 +309,3 @@ def _incomplete(region: str, name: str) -> OpsError:
         f"a response of DynamoDB in {region} is incomplete: no {name}",
         next_step="check proxies between this machine and AWS, and run the command again",
     )
-
-
-def keyed(items: Iterator[Item], names: Sequence[str]) -> Iterator[tuple[dict[str, Any], Item]]:
-    """Items with their keys.
-
-    Args:
-        items: The items.
-        names: Names of the key attributes.
-    """
-    return ((dict(key_of(item, names)), item) for item in items)

@@ -241,6 +241,46 @@ def test_an_iterator_that_has_expired_is_made_again(partitioned, plan, monkeypat
     assert summary.states[State.OVERWRITTEN] == 1
 
 
+def test_an_iterator_that_expires_again_and_again_ends_no_stream(partitioned, plan, monkeypatch):
+    def get_records(self, *, ShardIterator):  # noqa: N803
+        raise error("ExpiredIteratorException")
+
+    monkeypatch.setattr(Streams, "get_records", get_records)
+
+    with pytest.raises(OpsError, match="cannot be read"):
+        compare(partitioned, plan)
+
+
+def test_empty_pages_before_the_records_of_a_shard_do_not_end_it(partitioned, plan, monkeypatch):
+    """AWS: it might take several calls to get to a part of the shard that has records."""
+    real, described = Streams.get_records, Streams.describe_stream
+    # The first one is closed: it has an end.
+    pages = {"0": 100, "1": 10}
+
+    def get_records(self, *, ShardIterator):  # noqa: N803
+        iterator, has_pages, place = ShardIterator.partition("+")
+        if has_pages and len(place) < pages[iterator[0]]:
+            return {"Records": [], "NextShardIterator": f"{ShardIterator}x"}
+        return real(self, ShardIterator=iterator)
+
+    def describe_stream(self, **given):
+        found = described(self, **given)
+        for shard in found["StreamDescription"]["Shards"]:
+            if shard["ShardId"] == "0":
+                shard["SequenceNumberRange"] = {"EndingSequenceNumber": "9"}
+        return found
+
+    def get_shard_iterator(self, *, ShardId, **_):  # noqa: N803
+        return {"ShardIterator": f"{ShardId}:0+"}
+
+    monkeypatch.setattr(Streams, "get_records", get_records)
+    monkeypatch.setattr(Streams, "describe_stream", describe_stream)
+    monkeypatch.setattr(Streams, "get_shard_iterator", get_shard_iterator)
+    summary, _ = compare(partitioned, plan)
+
+    assert summary.states[State.OVERWRITTEN] == 1
+
+
 # --- The plan
 
 
@@ -774,6 +814,20 @@ def test_the_command_compares_plans_and_carries_out(command, partitioned, tmp_pa
     assert (code, document["outcomes"]["done"]) == (ExitCode.PASSED, 1)
     partitioned.wait(LATER)
     assert command("--since", since)[0] == ExitCode.PASSED
+
+
+@pytest.mark.parametrize("action", ["delete", "keep"])
+def test_a_plan_that_is_edited_while_it_is_confirmed_is_not_carried_out(
+    command, partitioned, tmp_path, monkeypatch, action
+):
+    """In particular not with deletions, which nobody has allowed."""
+    _, document, _ = command("--since", SINCE)
+    plan = tmp_path / "reconcile" / document["plan"].rpartition("/")[2]
+    edited(plan, action="replay")
+    monkeypatch.setattr(cli, "confirm", lambda *_, **__: edited(plan, action=action))
+
+    assert command("--apply", str(plan))[0] == ExitCode.USAGE
+    assert partitioned.writes == 0
 
 
 def test_what_streams_no_longer_show_has_not_passed(command, partitioned, tmp_path):
