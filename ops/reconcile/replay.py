@@ -25,7 +25,7 @@ from ops.reconcile.plan import DELETE, KEEP, REPLAY, Entry, entries_of, header_o
 from ops.reconcile.values import Item, digest, key_text
 
 MOST_ATTRIBUTES = 100
-"""Of an item that is compared in a condition, whose expression has at most 4 KB.
+"""Of an item and the one in its place, in a condition whose expression has at most 4 KB.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
@@ -131,7 +131,8 @@ def apply(path: Path, environment: Environment, tables: Tables) -> Iterator[Appl
 
 def _applied(line: int, entry: Entry, environment: Environment, arns: Mapping[str, str]) -> Applied:
     wanted = digest(entry.wanted)
-    if any(len(item) > MOST_ATTRIBUTES for item in entry.regions.values() if item is not None):
+    added = entry.wanted or {}
+    if any(len({*(item or {}), *added}) > MOST_ATTRIBUTES for item in entry.regions.values()):
         return Applied(line, entry, Outcome.TOO_LARGE)
 
     def look(region: str) -> str:

@@ -18,9 +18,16 @@ from ops.errors import ExitCode, OpsError, UsageError
 from ops.reconcile import reading, values
 from ops.reconcile.comparison import Comparison, owner_of
 from ops.reconcile.judgement import State
-from ops.reconcile.plan import Entry, Writer, entries_of
+from ops.reconcile.plan import Entry, Overwritten, Writer, entries_of
 from ops.reconcile.reading import Pace
-from ops.reconcile.replay import Outcome, apply, check, condition_of
+from ops.reconcile.replay import (
+    MOST_ATTRIBUTES,
+    Outcome,
+    _applied,
+    apply,
+    check,
+    condition_of,
+)
 from ops.reconcile.spill import Sorter, by_key
 
 pytestmark = pytest.mark.unit
@@ -734,6 +741,20 @@ def test_an_item_with_too_many_attributes_for_a_condition_is_left(replicas, plan
 
     assert applied.outcome is Outcome.TOO_LARGE
     assert replicas.writes == 0
+
+
+def test_attributes_that_a_write_would_add_count_in_its_condition():
+    """DynamoDB refuses the request otherwise, and nothing after it is carried out."""
+    many = {f"a{n}": {"S": "x"} for n in range(MOST_ATTRIBUTES)}
+    lost = Overwritten(WEST, "2026-01-01T00:00:00+00:00", 1, {**item(), **many})
+    entry = Entry(
+        "weather", key(), State.OVERWRITTEN, "", {EAST: item(), WEST: item()},
+        action="replay", source="overwritten", targets=(WEST,), overwritten=lost,
+    )  # fmt: skip
+
+    assert _applied(2, entry, None, {}).outcome is Outcome.TOO_LARGE
+    text = condition_of(item(), {**key(), **dict([*many.items()][:96])}, key())
+    assert len(text["ConditionExpression"]) < 4096
 
 
 def test_a_condition_names_what_was_seen_and_what_would_be_added():
