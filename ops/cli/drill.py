@@ -49,7 +49,8 @@ from ops.fault_injection import (
 )
 from ops.identity import Identity
 from ops.lock import Lock, hold, new_run
-from ops.verify import Verification, verify
+from ops.verify import ABOUT_CAPACITY, Verification, verify
+from ops.verify.finding import Finding
 from ops.verify.finding import Outcome as CheckOutcome
 
 REPORT_BYTES = 4 * 2**20
@@ -315,8 +316,9 @@ def _at_speed(
     )
     folder = options.report_folder or environment.drills_folder
     with console.status("Verifying the environment") as status:
-        verification = _verified(environment)
-        if not verification.passed:
+        verification = verify(environment)
+        warnings = _warnings(verification, load)
+        if not _is_sound(verification, warnings):
             return ExitCode.CHECK_FAILED
         longest = longest_seconds(environment, expectation, load)
         longest += longest_restore_seconds(environment)
@@ -361,6 +363,7 @@ def _at_speed(
     return Result(
         _exit_code(outcome, is_written=place is not None and link is not None),
         **report.to_json(outcome, with_events=False),
+        warnings=[f"{each.check}, {each.subject}: {each.found}" for each in warnings],
         report_folder=str(place) if place else None,
         report_error=unwritten or None,
         record={"sequence": link.sequence, "digest": link.digest} if link else None,
@@ -402,15 +405,30 @@ def _space_for_a_report(folder: Path) -> Iterator[None]:
         yield
 
 
-def _verified(environment: Environment) -> Verification:
-    verification = verify(environment)
-    for finding in (*verification.with_outcome(CheckOutcome.FAILED), *verification.unreadable):
-        outcome = finding.outcome.value.capitalize()
+def _warnings(verification: Verification, load: Load | None) -> tuple[Finding, ...]:
+    """The failed checks whose subject the drill is to measure: of capacity, under a load."""
+    return tuple(
+        finding
+        for finding in verification.with_outcome(CheckOutcome.FAILED)
+        if load and finding.check in ABOUT_CAPACITY
+    )
+
+
+def _is_sound(verification: Verification, warnings: Sequence[Finding]) -> bool:
+    """Print what keeps a failover from working, and say whether a drill can prove anything."""
+    failed = (*verification.with_outcome(CheckOutcome.FAILED), *verification.unreadable)
+    stopping = [finding for finding in failed if finding not in warnings]
+    for finding in failed:
+        is_warning = finding not in stopping
+        outcome = "Warning" if is_warning else finding.outcome.value.capitalize()
         text = f"{outcome}: {finding.check}, {finding.subject}: {finding.found}"
-        console.print(f"{text}\n  Fix: {finding.fix}", style="red", markup=False)
-    if not verification.passed:
+        style = "yellow" if is_warning else "red"
+        console.print(f"{text}\n  Fix: {finding.fix}", style=style, markup=False)
+    if stopping:
         console.print("Nothing was injected: a drill of an unhealthy environment proves nothing.")
-    return verification
+    if stopping and all(each.check in ABOUT_CAPACITY for each in stopping):
+        console.print("With --load N, failed checks of capacity are warnings: it measures them.")
+    return not stopping
 
 
 def _number(text: str, most: float, expected: str) -> float:

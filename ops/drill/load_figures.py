@@ -240,7 +240,7 @@ class LoadResult:
             return found
         if share > self.load.max_failed_share:
             where = "; ".join(
-                f"{each.region or 'no Region'}: {each.failures()}"
+                f"{each.region or 'no Region'}, of {each.sent}: {each.failures()}"
                 for each in after.regions
                 if each.failed
             )

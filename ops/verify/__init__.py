@@ -85,6 +85,10 @@ CHECKS: tuple[Check, ...] = (
     provider.lock,
 )
 """All checks, in the order of their findings."""
+ABOUT_CAPACITY = frozenset(
+    each.id for each in (quotas.parity, capacity.headroom, capacity.limits, capacity.provisioned)
+)
+"""Ids of the checks of how much a Region carries, which a drill under load measures."""
 TIMEOUT_SECONDS = 14.0
 """For a command as a whole."""
 INTERRUPTED_SECONDS = 3.0

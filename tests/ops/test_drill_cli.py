@@ -22,14 +22,22 @@ from ops.drill.credentials import require_lifetime
 from ops.drill.expectation import expect
 from ops.drill.history import History, Operation, Seen
 from ops.drill.interrupts import ENDING, Interrupts
+from ops.drill.load import Load
 from ops.drill.restore import Plan, Restored, Step
 from ops.drill.spending import KeyLimits
 from ops.errors import ExitCode, OpsError
+from ops.verify import ABOUT_CAPACITY, Verification
+from ops.verify.finding import failed, unreadable
 
 pytestmark = pytest.mark.unit
 
 
 QUOTA = KeyLimits("us-east-1", 50.0, 100_000, "MONTH", 90_000)
+
+
+def found_by(check, made=failed):
+    finding = replace(made("us-west-2", f"{check} is too small", "raise it"), check=check)
+    return Verification("production", "2026-11-28T00:00:00+00:00", 1.0, (finding,))
 
 
 @pytest.fixture
@@ -195,7 +203,7 @@ def test_the_environments_name_is_to_be_typed(parse, on_aws, monkeypatch, typed,
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("builtins.input", lambda _: typed)
     verified = []
-    refused = SimpleNamespace(passed=False, with_outcome=lambda _: (), unreadable=())
+    refused = found_by("replica.status")
     monkeypatch.setattr(cli, "verify", lambda _: verified.append(1) or refused)
 
     if goes_on:
@@ -484,6 +492,40 @@ def test_a_load_beyond_the_plan_is_refused_before_anything_is_done(parse, on_aws
 
     with pytest.raises(OpsError, match="its usage plan allows 50 in us-east-1"):
         options.run(options)
+
+
+@pytest.mark.parametrize("check", sorted(ABOUT_CAPACITY))
+def test_a_drill_under_load_measures_a_capacity_that_verify_finds_too_small(check, capsys):
+    verification = found_by(check)
+    [warning] = warnings = cli._warnings(verification, Load(20))
+
+    assert cli._is_sound(verification, warnings)
+    assert warning.check == check
+    printed = capsys.readouterr().out
+    assert f"Warning: {check}, us-west-2: {check} is too small" in printed
+    assert "Fix: raise it" in printed
+    assert "Nothing was injected" not in printed
+
+
+def test_without_a_load_a_drill_says_nothing_of_capacity_and_is_not_run(capsys):
+    verification = found_by("capacity.headroom")
+
+    assert not cli._is_sound(verification, cli._warnings(verification, None))
+    printed = capsys.readouterr().out
+    assert "Failed: capacity.headroom, us-west-2" in printed
+    assert "With --load N, failed checks of capacity are warnings" in printed
+
+
+@pytest.mark.parametrize(
+    "verification",
+    [found_by("replica.status"), found_by("capacity.headroom", made=unreadable)],
+    ids=["another check", "a Region that cannot be read"],
+)
+def test_under_load_all_else_stops_a_drill_as_it_does_without(verification, capsys):
+    assert not cli._is_sound(verification, cli._warnings(verification, Load(20)))
+    printed = capsys.readouterr().out
+    assert "Nothing was injected" in printed
+    assert "Warning" not in printed
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ def test_planted_failures_after_the_cut_over_are_found_beyond_the_threshold(fail
     if fails:
         [finding] = found.findings
         assert finding.startswith(f"{failed} % of the 100 requests of the load failed after the")
-        assert f"more than the 1 % allowed ({WEST}: {failed} {FATES[fate]})" in finding
+        assert f"more than the 1 % allowed ({WEST}, of 100: {failed} {FATES[fate]})" in finding
 
 
 @pytest.mark.parametrize("number", [0, 99, 100, 199, 300, 399])
@@ -408,7 +408,7 @@ def test_a_load_that_fails_fails_the_drill(outcome):
     outcome.findings += judge(outcome)
 
     assert outcome.verdict == "failed"
-    assert "50 throttled (429)" in outcome.findings[0]
+    assert f"({WEST}, of 100: 50 throttled (429))" in outcome.findings[0]
 
 
 def test_a_load_that_was_not_measured_is_neither_passed_nor_failed(outcome):

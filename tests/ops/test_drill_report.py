@@ -24,6 +24,7 @@ from ops.drill.report import to_markdown
 from ops.drill.scenario import scenario_of
 from ops.drill.spending import KeyLimits, Spending
 from ops.errors import ExitCode
+from ops.verify import Verification
 
 pytestmark = pytest.mark.unit
 
@@ -464,7 +465,7 @@ def test_an_outcome_is_printed_though_its_report_cannot_be_written(
 
     for name, value in {
         "_chosen": lambda *_: ((None,), SimpleNamespace(seconds=1)),
-        "_verified": lambda _: SimpleNamespace(passed=True),
+        "verify": lambda _: Verification("local", "", 0.0, ()),
         "leave_record": lambda *_, **__: (None, "the bucket refuses"),
         "require_lifetime": lambda *_: None,
         "longest_seconds": lambda *_: 0,
