@@ -200,6 +200,7 @@ class Traffic:
         writes: Their writes, as the ledger takes them.
         skipped: Requests that were due and not sent, as too many were under way.
         stopped: Why the load was stopped before its time; empty if it was not.
+        is_overload: Whether it was ended before its time as this machine did not follow.
     """
 
     calls: tuple[Call, ...] = ()
@@ -207,3 +208,4 @@ class Traffic:
     writes: tuple[Request, ...] = ()
     skipped: int = 0
     stopped: str = ""
+    is_overload: bool = False

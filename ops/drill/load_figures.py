@@ -204,6 +204,11 @@ class LoadResult:
                 f"this machine did not keep the schedule: {late} of {count} requests of the load "
                 f"began more than {LATE_SECONDS:g} s late, by at most {latest:.1f} s"
             )
+        if self.traffic.is_overload:
+            found.append(
+                "the load was ended before its time, so that the rest of the drill was not "
+                "disturbed"
+            )
         if self.traffic.skipped:
             found.append(
                 f"{self.traffic.skipped} requests of the load were not sent: too many were under "

@@ -43,6 +43,11 @@ MOST_UNDER_WAY = 10_000
 BRAKE_SECONDS = 5.0
 BRAKE_ATTEMPTS = 20
 BRAKE_SHARE = 0.5
+OVERLOAD_SECONDS = 3.0
+"""A request that begins so late ends the load: with those due meanwhile, it has no verdict any more.
+
+Customers who try again would otherwise take the machine from the rest of the drill, too.
+"""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
 """What this machine, not the API, has run out of."""
 
@@ -88,6 +93,7 @@ class Generator:
     _recent: deque[Attempt] = field(default_factory=deque)
     _skipped: int = 0
     _stopped: str = ""
+    _is_overload: bool = False
     _thread: threading.Thread | None = None
     _loop: asyncio.AbstractEventLoop | None = None
     _begun: threading.Event = field(default_factory=threading.Event)
@@ -116,6 +122,7 @@ class Generator:
             tuple(self._writes),
             self._skipped,
             self._stopped,
+            self._is_overload,
         )
 
     def _run(self) -> None:
@@ -132,7 +139,7 @@ class Generator:
         customers = [_Customers(self, place) for place in self.places]
         under_way: set[asyncio.Task[None]] = set()
         begun, number = self.clock(), 0
-        while not self._ending.is_set() and not self._stopped:
+        while not self._ending.is_set() and not self._is_over:
             due = begun + self.load.due(number)
             if not await self._ended_within(due - self.clock()):
                 if len(under_way) < MOST_UNDER_WAY:
@@ -166,6 +173,7 @@ class Generator:
 
     async def _call(self, customers: "_Customers", number: int, due: float) -> None:
         begun = at = self.clock()
+        self._is_overload |= begun - due > OVERLOAD_SECONDS
         request = request_of(number, due, customers.place.near)
         fate: Fate = "time_out"
         known, tried, is_finished = request, 0, False
@@ -175,7 +183,7 @@ class Generator:
                     at = self.clock() + self.load.wait_seconds(
                         retry, self.location.environment.speed
                     )
-                    if self._stopped or await self._ended_within(at - self.clock()):
+                    if self._is_over or await self._ended_within(at - self.clock()):
                         return
                 tried += 1
                 fate, done = await customers.send(request)
@@ -193,6 +201,11 @@ class Generator:
             self._calls.append(Call(due, begun, ended, fate, tried, is_finished))
             if request.kind == "write":
                 self._writes.append(replace(known, answered_at=ended))
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing more is to be sent, though the drill has not ended."""
+        return bool(self._stopped) or self._is_overload
 
     def _record(self, attempt: Attempt) -> None:
         self._attempts.append(attempt)

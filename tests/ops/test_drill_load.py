@@ -4,6 +4,7 @@ import itertools
 import json
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy
@@ -350,6 +351,17 @@ def test_where_no_region_is_left_there_is_nothing_to_judge():
 def test_a_load_that_was_stopped_fails_a_drill():
     assert result(stopped="it may harm others").findings == [
         "the load was stopped: it may harm others"
+    ]
+
+
+def test_a_load_that_this_machine_did_not_follow_to_the_end_was_not_measured():
+    ended = replace(traffic(), is_overload=True)
+
+    found = LoadResult(STEADY, ended, EVENTS, LOSS)
+
+    assert found.findings == []
+    assert found.unmeasured == [
+        "the load was ended before its time, so that the rest of the drill was not disturbed"
     ]
 
 

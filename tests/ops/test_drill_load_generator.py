@@ -156,6 +156,19 @@ def test_a_generator_that_stalls_shows_how_late_its_requests_began(api):
     assert max(lags) > LATE_SECONDS
 
 
+def test_a_machine_that_does_not_follow_ends_the_load_and_not_the_drill(api, monkeypatch):
+    monkeypatch.setattr(load_generator, "OVERLOAD_SECONDS", 0.0)
+    generator = api.load(200, "burst")
+
+    wait_until(lambda: generator.traffic().is_overload)
+    wait_until(lambda: len({each.ended_at for each in generator.traffic().calls}) > 0)
+    sent = len(api.east.calls)
+    time.sleep(0.2)
+
+    assert len(api.east.calls) <= sent + 1
+    assert generator.traffic().stopped == ""
+
+
 def test_dns_is_asked_once_while_an_answer_lives_and_all_wait_for_one_question(api):
     answered = threading.Event()
 
