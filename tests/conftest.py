@@ -25,7 +25,10 @@ hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=30)
 hypothesis.settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 
-DRILLS = ("test_drill", "test_drill_killed", "test_two_operators", "test_on_call")
+DRILLS = (
+    *("test_drill", "test_drill_capacity", "test_drill_killed"),
+    *("test_two_operators", "test_on_call"),
+)
 """Modules that share a sandbox in which drills run."""
 
 LONGEST = (

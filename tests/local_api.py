@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import boto3
@@ -114,6 +114,21 @@ class Api:
     def set_speed(self, speed):
         """Change how fast health checks and DNS run."""
         set_speed(self.local.environment, speed)
+
+    @contextmanager
+    def quota(self, region, **limits):
+        """Change quotas of a Region, and restore AWS's defaults."""
+        address = f"{self.local.sandbox.fault_injection_url}/capacity/{region}"
+
+        def put(values):
+            done = urllib3.request("PUT", address, json=values)
+            assert done.status == 200, done.data
+
+        put(limits)
+        try:
+            yield
+        finally:
+            put({"lambda_concurrency": 1000, "api_requests_per_second": 10_000, "api_burst": 5_000})
 
     def settle(self):
         """Wait until what one Region has written is in the others."""

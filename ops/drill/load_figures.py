@@ -195,8 +195,8 @@ class LoadResult:
         return after.failed_attempts / after.attempts if after and after.attempts else None
 
     @cached_property
-    def unmeasured(self) -> list[str]:
-        """Why the load cannot be judged, in words; empty if it can."""
+    def not_followed(self) -> list[str]:
+        """Why it was this machine that was measured, in words; empty if it was not."""
         late, count, latest = self.late
         found = []
         if late > MAX_LATE_SHARE * count:
@@ -219,8 +219,14 @@ class LoadResult:
                 f"{local} requests of the load failed on this machine, which has no more files, "
                 "ports or credentials for them"
             )
-        after = self.parts.get("after")
-        if self.is_to_be_judged and (after is None or after.attempts < LEAST_JUDGED):
+        return found
+
+    @cached_property
+    def unmeasured(self) -> list[str]:
+        """Why the load cannot be judged, in words; empty if it can."""
+        after, found = self.parts.get("after"), [*self.not_followed]
+        has_cut_over = after is not None and after.attempts >= LEAST_JUDGED
+        if self.is_to_be_judged and not (has_cut_over or self._refused):
             found.append(
                 f"{after.attempts if after else 0} requests of the load were sent after the "
                 f"cut-over, {LEAST_JUDGED} are needed"
@@ -241,17 +247,20 @@ class LoadResult:
             found.append(
                 "the Regions do not carry the load without any fault: nothing was injected"
             )
-        if self.unmeasured or after is None or share is None:
+        if self.unmeasured or self.events.when("injecting") is None:
             return found
-        if share > self.load.max_failed_share:
-            where = "; ".join(
-                f"{each.region or 'no Region'}, of {each.sent}: {each.failures()}"
-                for each in after.regions
-                if each.failed
+        allowed = f"more than the {_percent(self.load.max_failed_share)} allowed"
+        if self._refused:
+            sent = sum(each.sent for each in self._refused)
+            found.append(
+                f"the load had no lasting cut-over: {_percent(_failed_share(self._refused))} of "
+                f"its {sent} requests to the Regions that are left failed, {allowed} "
+                f"({_where(self._refused)})"
             )
+        elif after and share is not None and share > self.load.max_failed_share:
             found.append(
                 f"{_percent(share)} of the {after.attempts} requests of the load failed after the "
-                f"cut-over, more than the {_percent(self.load.max_failed_share)} allowed ({where})"
+                f"cut-over, {allowed} ({_where(after.regions)})"
             )
         return found
 
@@ -364,6 +373,26 @@ class LoadResult:
     def _finished(self) -> list[Call]:
         return [call for call in self.traffic.calls if call.is_finished]
 
+    @cached_property
+    def _refused(self) -> list[Tally]:
+        """What the Regions that are left got without a cut-over, if they refused too much of it.
+
+        One whose health checks are throttled like its customers is unhealthy soon, and DNS goes
+        back to the lost Region.
+        """
+        after, begin, end = self.parts.get("after"), self._at("injecting"), self._at("restoring")
+        if not self.is_to_be_judged or (after and after.attempts >= LEAST_JUDGED):
+            return []
+        found = _tallies(
+            [
+                a
+                for a in self.traffic.attempts
+                if begin <= a.sent_at < end and a.region in self.scenario.left
+            ]
+        )
+        is_much = sum(each.sent for each in found) >= LEAST_JUDGED
+        return found if is_much and _failed_share(found) > self.load.max_failed_share else []
+
     @property
     def _zero(self) -> float:
         return self.events.when("injecting") or self.events.when("started") or 0.0
@@ -407,6 +436,18 @@ def _tallies(attempts: Sequence[Attempt]) -> list[Tally]:
         )
         for region, found in sorted(by_region.items())
     ]
+
+
+def _failed_share(tallies: Sequence[Tally]) -> float:
+    return sum(each.failed for each in tallies) / sum(each.sent for each in tallies)
+
+
+def _where(tallies: Sequence[Tally]) -> str:
+    return "; ".join(
+        f"{each.region or 'no Region'}, of {each.sent}: {each.failures()}"
+        for each in tallies
+        if each.failed
+    )
 
 
 def _part_row(part: Part) -> str:

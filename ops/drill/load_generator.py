@@ -44,7 +44,7 @@ BRAKE_SECONDS = 5.0
 BRAKE_ATTEMPTS = 20
 BRAKE_SHARE = 0.5
 OVERLOAD_SECONDS = 3.0
-"""A request that begins so late ends the load: with those due meanwhile, it has no verdict any more.
+"""A request that begins so late ends the load: with those due meanwhile, it has no verdict.
 
 Customers who try again would otherwise take the machine from the rest of the drill, too.
 """

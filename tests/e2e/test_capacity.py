@@ -4,10 +4,8 @@ import json
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
-import urllib3
 from local_api import REGIONS
 from repository_files import REPOSITORY
 
@@ -18,22 +16,6 @@ pytestmark = pytest.mark.e2e
 
 PRIMARY, SECONDARY = REGIONS
 CALLERS = 12
-
-
-@contextmanager
-def quota(api, region, **limits):
-    """Change quotas of a Region, and restore AWS's defaults."""
-    address = f"{api.local.sandbox.fault_injection_url}/capacity/{region}"
-
-    def put(values):
-        done = urllib3.request("PUT", address, json=values)
-        assert done.status == 200, done.data
-
-    put(limits)
-    try:
-        yield
-    finally:
-        put({"lambda_concurrency": 1000, "api_requests_per_second": 10_000, "api_burst": 5_000})
 
 
 def statuses(api, region):
@@ -50,13 +32,13 @@ def test_a_secondary_with_too_small_a_quota_throttles_what_is_above_it(api):
     assert set(statuses(api, SECONDARY)) == {200}
 
     # WHEN its account may run two invocations at once
-    with quota(api, SECONDARY, lambda_concurrency=2):
+    with api.quota(SECONDARY, lambda_concurrency=2):
         throttled = statuses(api, SECONDARY)
         # THEN the primary still serves all, and the secondary does not
         assert set(statuses(api, PRIMARY)) == {200}
     assert {200, 500} == set(throttled)
     # WHEN API Gateway takes few, THEN it refuses the others itself
-    with quota(api, SECONDARY, api_requests_per_second=0, api_burst=CALLERS):
+    with api.quota(SECONDARY, api_requests_per_second=0, api_burst=CALLERS):
         assert 429 in statuses(api, SECONDARY)
     assert set(statuses(api, SECONDARY)) == {200}
 
@@ -70,7 +52,7 @@ def test_verify_says_before_a_failover_that_the_secondary_is_too_small(api, envi
     statuses(api, PRIMARY)
     assert outcomes(capacity.headroom)[both].outcome is Outcome.PASSED
 
-    with quota(api, SECONDARY, lambda_concurrency=0, api_requests_per_second=1, api_burst=1):
+    with api.quota(SECONDARY, lambda_concurrency=0, api_requests_per_second=1, api_burst=1):
         small = outcomes(capacity.headroom)[both]
         lower = outcomes(quotas.parity)[both]
         limits = outcomes(capacity.limits)[SECONDARY]

@@ -354,6 +354,27 @@ def test_a_load_that_was_stopped_fails_a_drill():
     ]
 
 
+@pytest.mark.parametrize(("throttled", "fails"), [(0, False), (16, True), (20, True)])
+def test_a_region_that_refuses_too_much_to_stay_in_service_is_named(throttled, fails):
+    """Its health checks are throttled like its customers, so DNS goes back to the lost Region."""
+    flapping = [
+        attempt(
+            n / 10, WEST if 200 <= n < 220 else EAST, "throttled" if n < 200 + throttled else "ok"
+        )
+        for n in range(400)
+    ]
+
+    found = LoadResult(STEADY, Traffic((), tuple(flapping)), EVENTS, LOSS)
+
+    assert found.cut_over_at is None
+    assert bool(found.findings) == fails == (not found.unmeasured)
+    if fails:
+        [finding] = found.findings
+        assert finding.startswith("the load had no lasting cut-over: ")
+        assert f"{5 * throttled} % of its 20 requests" in finding
+        assert finding.endswith(f"({WEST}, of 20: {throttled} throttled (429))")
+
+
 def test_a_load_that_this_machine_did_not_follow_to_the_end_was_not_measured():
     ended = replace(traffic(), is_overload=True)
 
