@@ -16,6 +16,7 @@ from ops.drill.probe_location import READING_SECONDS
 from ops.drill.region_api import PAGE
 from ops.drill.retrying import ATTEMPTS, own_urls
 from ops.drill.spending import KeyLimits, Spending
+from ops.drill.throttles import drill_reads_per_second, require_unthrottled
 from ops.environment import Environment
 from ops.errors import OpsError, UsageError, explain
 from ops.verify.api_gateway import listed
@@ -50,7 +51,10 @@ def most_requests(
 
 
 def require_rate(environment: Environment, load: Load, known: Sequence[KeyLimits]) -> None:
-    """Make sure that the customer's usage plan allows the load, which may all come to one Region.
+    """Make sure that no throttle allows less than the load.
+
+    The customer's usage plan, in any Region to which all of it may come; and in Regions that serve
+    now, the limits of the stage, of its methods, and of the account.
 
     Args:
         environment: The environment at the speed of the drill.
@@ -60,11 +64,11 @@ def require_rate(environment: Environment, load: Load, known: Sequence[KeyLimits
     Raises:
         UsageError: It allows less.
     """
-    others = kinds_of_customers(environment) / Pace.of(environment).interval_seconds
-    others *= 2 if own_urls(environment) else 1
+    others = drill_reads_per_second(environment)
     needed = load.reads_per_second + others
     short = [each for each in known if each.rate_per_second and each.rate_per_second < needed]
     if not short:
+        require_unthrottled(environment, load)
         return
     least = min(each.rate_per_second or 0.0 for each in short)
     room = math.floor((least - others) / (load.reads_per_second / load.per_second))

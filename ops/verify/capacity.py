@@ -38,7 +38,8 @@ _PAGES = "https://console.aws.amazon.com/servicequotas/home/services"
 _RAISE_CONCURRENCY = (
     f"request an increase of Concurrent executions: {_PAGES}/lambda/quotas/L-B99A9384"
 )
-_RAISE_THROTTLE = f"request an increase of the throttle: {_PAGES}/apigateway/quotas/L-8A5B8E43"
+RAISE_THROTTLE = f"request an increase of the throttle: {_PAGES}/apigateway/quotas/L-8A5B8E43"
+"""What to do about an account that takes too few requests a second."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def limits(environment: Environment, region: str) -> Iterator[Finding]:
         ],
         found=f"the account takes {account['rateLimit']:g} requests per second, and "
         f"{account['burstLimit']:g} at once: not less than any method or plan",
-        fix=f"lower the limit in the environment file, or {_RAISE_THROTTLE}",
+        fix=f"lower the limit in the environment file, or {RAISE_THROTTLE}",
     )
 
 
@@ -201,7 +202,7 @@ def _carried(subject: str, region: str, own: Used, other: str, needed: Used) -> 
             "invocations at once", needed.concurrency, own.concurrency_of_account, own.limit,
             _RAISE_CONCURRENCY,
         ),
-        ("requests per second", needed.requests, own.requests, own.throttle, _RAISE_THROTTLE),
+        ("requests per second", needed.requests, own.requests, own.throttle, RAISE_THROTTLE),
     ]  # fmt: skip
     problems, fixes, found = [], [], []
     for what, theirs, used_here, limit, fix in compared:

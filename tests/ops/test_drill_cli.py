@@ -57,6 +57,7 @@ def on_aws(monkeypatch, tmp_path):
     monkeypatch.setattr(cli, "choose", lambda *_, region: SwitchFault(id="drill-1", region=region))
     monkeypatch.setattr(cli, "expectation_of", lambda *_: expectation)
     monkeypatch.setattr(cli.quota, "limits", lambda _: [QUOTA])
+    monkeypatch.setattr(cli.quota, "require_unthrottled", lambda *_: None)
     monkeypatch.setattr(cli, "verify", lambda _: pytest.fail("it was touched"))
     monkeypatch.setattr(cli, "Drill", lambda *_, **__: pytest.fail("it was touched"))
     monkeypatch.setattr(cli, "hold", lambda *_, **__: nullcontext(FakeLocks().held("drill-1")))
