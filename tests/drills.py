@@ -31,7 +31,9 @@ FEW = 0.1
 """A busy machine lets the odd request time out."""
 
 
-def drill(environment, name, notify=print, max_rto_seconds=None, regions=(), **options):
+def drill(
+    environment, name, notify=print, max_rto_seconds=None, regions=(), reconciles=False, **options
+):
     """A drill at a speed that this machine can follow."""
     with at_followed_speed(environment, print) as followed:
         run = new_run("drill")
@@ -44,7 +46,7 @@ def drill(environment, name, notify=print, max_rto_seconds=None, regions=(), **o
         with Interrupts() as interrupts, hold(followed, kind="drill", run=run) as lock:
             return Drill(
                 followed, fault, expectation, limits, lock, interrupts, notify=notify,
-                further=tuple(further),
+                further=tuple(further), reconciles=reconciles,
             ).run()  # fmt: skip
 
 

@@ -248,12 +248,12 @@ class Streams:
 
 
 def _holds(condition, item):
-    """Whether a condition of equalities and `attribute_not_exists` holds."""
+    """Whether a condition of equalities and of attributes that exist or do not holds."""
     names = condition.get("ExpressionAttributeNames", {})
     values = condition.get("ExpressionAttributeValues", {})
     for term in filter(None, condition.get("ConditionExpression", "").split(" AND ")):
-        if match := re.fullmatch(r"attribute_not_exists\((#\w+)\)", term):
-            if names[match[1]] in (item or {}):
+        if match := re.fullmatch(r"attribute(_not)?_exists\((#\w+)\)", term):
+            if (names[match[2]] in (item or {})) == bool(match[1]):
                 return False
             continue
         name, value = re.fullmatch(r"(#\w+) = (:\w+)", term).groups()

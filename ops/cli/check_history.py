@@ -6,7 +6,14 @@ from pathlib import Path
 from rich.console import Console
 
 from ops.cli.program import Result
-from ops.drill.consistency import Verdict, check
+from ops.drill.consistency import (
+    RECONCILED,
+    Verdict,
+    after_reconciliation,
+    before_reconciliation,
+    check,
+    not_reconciled,
+)
 from ops.drill.figures import consistency_in_words
 from ops.drill.history import read
 from ops.errors import ExitCode
@@ -28,7 +35,7 @@ def checked(path: Path) -> Result:
         OpsError: It is not a history.
     """
     history, written = read(path)
-    verdict = check(history)
+    verdict = check(before_reconciliation(history))
     found = _as_written(verdict)
     console.print(
         f"Drill of {history.environment}, begun {history.started}: {history.fault} in "
@@ -38,6 +45,10 @@ def checked(path: Path) -> Result:
     for line in consistency_in_words(verdict):
         console.print(line, markup=False)
     problems = list(verdict.problems)
+    if history.when(RECONCILED) is not None:
+        left = not_reconciled(after_reconciliation(history))
+        console.print(f"Wrong after reconciliation: {len(left) or 'none'}.", markup=False)
+        problems += left
     if written is not None and written != found:
         differing = sorted(name for name in written | found if written.get(name) != found.get(name))
         problems.append(f"the drill came to another verdict: {', '.join(differing)}")

@@ -21,7 +21,7 @@ from ops.cli.options import (
 )
 from ops.cli.program import INTERRUPTED, Result
 from ops.cli.restore import restored
-from ops.drill import quota, report
+from ops.drill import quota, reconciliation, report
 from ops.drill.credentials import require_lifetime
 from ops.drill.durations import longest_seconds
 from ops.drill.expectation import Expectation, expectation_of
@@ -145,6 +145,12 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         metavar="N",
         help="most acknowledged writes that may be lost (default: 0)",
     )
+    parser.add_argument(
+        "--reconcile",
+        action="store_true",
+        help="at the end, compare the replicas with what was acknowledged, and replay what they "
+        "lack; nothing may be lost then",
+    )
     add_load_options(parser)
     parser.add_argument(
         "--report-folder",
@@ -186,6 +192,8 @@ def _drill(options: argparse.Namespace) -> int:
         raise UsageError("--restore takes no --region", next_step="leave out --region")
     if options.location and not options.restore:
         raise UsageError("--location requires --restore", next_step="leave out --location")
+    if options.reconcile and options.restore:
+        raise UsageError("--restore replays nothing", next_step="leave out --reconcile")
     if options.load and options.restore:
         raise UsageError("--restore takes no --load", next_step="leave out --load")
     environment = environment_from(options)
@@ -212,6 +220,12 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
         seconds = longest_seconds(environment, expectation, load)
         for line in load_lines(environment, load, seconds):
             console.print(line, markup=False)
+    if options.reconcile:
+        reconciliation.require(environment)
+        console.print(
+            f"At the end it reads the table {environment.outputs.table_name} whole in every "
+            "Region, and writes what its own location lacks."
+        )
     if not environment.descriptor.sandbox and not options.execute:
         console.print(
             "Dry run: nothing was done. Customers' requests would be written for a location of the "
@@ -334,6 +348,7 @@ def _at_speed(
             tick=lambda events: show(status, environment, events),
             further=tuple(further),
             load=load,
+            reconciles=options.reconcile,
         )
         with _space_for_a_report(folder):
             outcome = drill.run()

@@ -22,7 +22,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globa
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -44,6 +44,9 @@ State = Literal[
 STATES: tuple[State, ...] = get_args(State)
 FAILING: tuple[State, ...] = (*STATES[1:7], "uncounted")
 """What replication must never do, and what nobody knows. `lost` may be, as far as it is allowed."""
+RECONCILED: Literal["reconciled"] = "reconciled"
+"""The step of a drill from which on what Regions show is judged; what they showed before is known,
+and not judged again."""
 KEPT = "all"
 """The winner of a conflict in which no write is lost: each has a value of its own."""
 
@@ -227,6 +230,57 @@ def missing(history: History, reading: Seen) -> list[Operation]:
     return [write for key in _keys(history) for write in key.missing(reading)]
 
 
+def before_reconciliation(history: History) -> History:
+    """The history as far as the replicas were reconciled.
+
+    Args:
+        history: The history.
+    """
+    at = history.when(RECONCILED)
+    if at is None:
+        return history
+    return replace(
+        history,
+        readings=tuple(each for each in history.readings if each.at < at),
+        marks={name: when for name, when in (history.marks or {}).items() if name != RECONCILED},
+    )
+
+
+def after_reconciliation(history: History) -> Verdict:
+    """Judge what Regions show after they were reconciled: nothing may be lost any more.
+
+    Args:
+        history: The history, with the step `RECONCILED`.
+    """
+    assert history.when(RECONCILED) is not None
+    return check(replace(history, max_lost_writes=0))
+
+
+def not_reconciled(verdict: Verdict) -> list[str]:
+    """Why a reconciliation has not passed, in words; empty if it has.
+
+    Args:
+        verdict: The verdict after it.
+    """
+    found = list(verdict.problems)
+    if uncounted := verdict.of("uncounted"):
+        found.append(_counted(len(uncounted), "uncounted", uncounted))
+    return [f"after reconciliation, {each}" for each in found]
+
+
+def wanted(history: History) -> dict[tuple[str, Value], bool]:
+    """What the acknowledged writes demand of the Regions now.
+
+    Args:
+        history: The history.
+
+    Returns:
+        `{(key, value): whether Regions must show it, or must not}`; what may be either way, or is
+        as it must be in an item that is replaced as a whole, is left out.
+    """
+    return {(key.key, value): must for key in _keys(history) for value, must in key.wanted()}
+
+
 def _keys(history: History) -> list["_Key"]:
     operations: dict[str, list[Operation]] = defaultdict(list)
     for each in history.operations:
@@ -249,6 +303,11 @@ class _Key:
         readings: Mapping[str, Sequence[Seen]],
     ) -> None:
         self.key, self._history, self._readings = key, history, readings
+        since = history.when(RECONCILED)
+        self._judged = {
+            region: [each for each in of_region if since is None or each.at >= since]
+            for region, of_region in readings.items()
+        }
         self._possible = [each for each in operations if each.result != "rejected"]
         self._acknowledged = [each for each in self._possible if each.ok]
         self._is_register = any(each.kind == "update" for each in self._possible)
@@ -328,9 +387,28 @@ class _Key:
 
     # --- All readings
 
+    def wanted(self) -> Iterator[tuple[Value, bool]]:
+        """What Regions must show, and must not, by the last reading of each."""
+        last = self._last()
+        if self._is_register:
+            newest = max(self._acknowledged, key=lambda each: each.ended_at, default=None)
+            is_right = not any(self.missing(each) for each in last)
+            if newest and not (is_right and len({self._value_in(each) for each in last}) == 1):
+                yield newest.value, True
+            return
+        deletes = [each for each in self._possible if each.kind == "delete"]
+        for write in self._acknowledged:
+            if write.kind == "put" and all(_before(each, write) for each in deletes):
+                yield write.value, True
+            elif write.kind == "delete":
+                shown = [value for reading in last for value in self._shown(reading)]
+                for value in self._remaining(write, shown):
+                    if self._was_held(write, value):
+                        yield value, False
+
     def anomalies(self) -> Iterator[Anomaly]:
         """What is wrong with this key."""
-        for region, readings in self._readings.items():
+        for region, readings in self._judged.items():
             for reading in readings:
                 yield from self._wrong(reading)
             for write in self._acknowledged:
@@ -411,7 +489,7 @@ class _Key:
         return shown[0] if shown else None
 
     def _last(self) -> list[Seen]:
-        return [readings[-1] for readings in self._readings.values() if readings]
+        return [readings[-1] for readings in self._judged.values() if readings]
 
     def _differs(self) -> bool:
         """Whether Regions differ, so long after the last write that none can be on its way."""

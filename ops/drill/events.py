@@ -101,7 +101,9 @@ class HealthSeen:
     reason: str = ""
 
 
-MarkName = Literal["started", "injecting", "injected", "restoring", "restored", "ended"]
+MarkName = Literal[
+    "started", "injecting", "injected", "restoring", "restored", "ended", "reconciled"
+]
 
 
 @dataclass(frozen=True)

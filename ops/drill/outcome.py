@@ -11,6 +11,7 @@ from ops.drill.expectation import Expectation, Pace
 from ops.drill.history import History
 from ops.drill.load_figures import LoadResult
 from ops.drill.measure import CONSECUTIVE_SUCCESSES, Duration, Measurements
+from ops.drill.reconciliation import Reconciliation
 from ops.drill.retrying import ATTEMPT_SECONDS
 from ops.drill.scenario import Scenario
 from ops.drill.spending import Spending
@@ -57,6 +58,7 @@ class Outcome:
         isolates: Whether the fault stops replication.
         history: All writes, also of publishers who update and delete; None if there is none.
         consistency: What became of those; None without a history.
+        reconciliation: What was replayed after that, and what is left; None if nothing was to be.
         held_back: What the sandbox itself says had not left lost Regions before the restore: how
             many writes; None where nobody can say.
         retrying: Attempts of the customer whose client retries in the other Region; None where the
@@ -89,6 +91,7 @@ class Outcome:
     isolates: bool = False
     history: History | None = None
     consistency: Verdict | None = None
+    reconciliation: Reconciliation | None = None
     held_back: int | None = None
     retrying: tuple[Request, ...] | None = None
     load: LoadResult | None = None
@@ -254,6 +257,11 @@ def basis(outcome: Outcome) -> list[str]:
             f"own name; {ATTEMPT_SECONDS:g} s for each attempt, on this machine's clock: not "
             "scaled. It has called every Region before. It is not judged."
         )
+    if outcome.reconciliation:
+        found.append(
+            f"Reconciliation: what was lost before it counts against the "
+            f"{outcome.limits.max_lost_writes} allowed; after it, nothing may be lost or wrong."
+        )
     found += outcome.load.in_words() if outcome.load else ()
     if not scenario.left and outcome.fails_requests:
         found.append(
@@ -314,7 +322,8 @@ def judge(outcome: Outcome) -> list[str]:
         )
     # Of customers' own writes, what is lost is named above.
     publishers = outcome.consistency.problems if outcome.consistency else []
-    return findings + [f"of all writes, {problem}" for problem in publishers]
+    findings += [f"of all writes, {problem}" for problem in publishers]
+    return findings + (outcome.reconciliation.problems if outcome.reconciliation else [])
 
 
 def _customers_in_words(outcome: Outcome) -> Iterator[str]:

@@ -31,6 +31,8 @@ _END = "2000-02-01"
 _NAME = "Failover drill"
 LOCATION_KEY = "location"
 """Key of the location itself, in the history of a drill."""
+LATITUDE, TEMPERATURE = "latitude_degrees", "temperature_celsius"
+"""What a drill writes, in the API's documents and in the items of the table."""
 
 
 def key_of(sequence: int) -> str:
@@ -57,7 +59,7 @@ def observation_of(value: float | None) -> dict[str, Any]:
     Args:
         value: The temperature.
     """
-    return {"temperature_celsius": value}
+    return {TEMPERATURE: value}
 
 
 def is_probe_location(location_id: str) -> bool:
@@ -92,7 +94,7 @@ class ProbeLocation:
         Args:
             position: The latitude, which updates change.
         """
-        return {"name": _NAME, "latitude_degrees": position, "longitude_degrees": 0}
+        return {"name": _NAME, LATITUDE: position, "longitude_degrees": 0}
 
     def observation_path(self, key: str) -> str:
         """Path of an observation, below the stage.
@@ -124,8 +126,7 @@ class ProbeLocation:
             region,
             path,
             lambda page: [
-                (each["observed_at"], each.get("temperature_celsius"))
-                for each in page["observations"]
+                (each["observed_at"], each.get(TEMPERATURE)) for each in page["observations"]
             ],
             retry_seconds,
         )
@@ -149,9 +150,7 @@ class ProbeLocation:
             self.environment,
             region,
             "/locations",
-            lambda page: [
-                (each["location"], each["latitude_degrees"]) for each in page["locations"]
-            ],
+            lambda page: [(each["location"], each[LATITUDE]) for each in page["locations"]],
             retry_seconds=0,
         )
         return next((at for location, at in found if location == self.location_id), None)

@@ -39,7 +39,8 @@ def most_requests(
     # With latency routing, the customers of all Regions may come to one.
     kinds = kinds_of_customers(environment)
     reads = kinds * math.ceil(seconds / Pace.of(environment).interval_seconds)
-    readings = math.ceil((CUT_OVER_SECONDS + LOST_AFTER_SECONDS) / READING_SECONDS) + 4
+    # Once more after a reconciliation.
+    readings = math.ceil((CUT_OVER_SECONDS + 2 * LOST_AFTER_SECONDS) / READING_SECONDS) + 5
     # A customer who retries shares out the attempts of a read among the Regions.
     retries = reads * ATTEMPTS // len(environment.regions) if own_urls(environment) else 0
     # As many writes as reads, a quarter more of publishers, and those of the load: every reading

@@ -11,8 +11,9 @@ from typing import Protocol
 
 from ops.drill import journal as journals
 from ops.drill import load as loads
+from ops.drill import reconciliation
 from ops.drill.aws_faults import SwitchFault
-from ops.drill.consistency import check, missing
+from ops.drill.consistency import RECONCILED, after_reconciliation, check, missing
 from ops.drill.durability import LOST_AFTER_SECONDS, acknowledged, assess, settled_at
 from ops.drill.durations import (
     BASELINE_SECONDS,
@@ -88,6 +89,7 @@ class Drill:
         notify: Called with a line at every step.
         tick: Called while it waits, with all that was seen.
         load: The load that it is under; None without one.
+        reconciles: Whether what the replicas lack at the end is replayed.
     """
 
     environment: Environment
@@ -100,6 +102,7 @@ class Drill:
     tick: Callable[[Events], None] = lambda _: None
     further: tuple[DrillFault, ...] = ()
     load: Load | None = None
+    reconciles: bool = False
     log: Log = field(default_factory=Log)
     _traffic: Callable[[], Traffic] = Traffic
     _is_carried: bool = True
@@ -243,6 +246,27 @@ class Drill:
         for region in self.environment.regions:
             self._read(outcome, location, readings, region, LOST_AFTER_SECONDS)
         self._assess(outcome, readings)
+        if self.reconciles:
+            self._reconcile(outcome, location, readings)
+
+    def _reconcile(self, outcome: Outcome, location: ProbeLocation, readings: list[Seen]) -> None:
+        """Replay what the replicas lack, and read every Region again."""
+        assert outcome.history is not None
+        assert outcome.consistency is not None
+        self._notify("Comparing the replicas with the history, and replaying what they lack")
+        try:
+            done = reconciliation.reconcile(
+                self.environment, location, outcome.history, outcome.consistency, outcome.started
+            )
+        except OpsError as error:
+            outcome.findings.append(f"the replicas could not be reconciled: {explain(error)}")
+            return
+        outcome.reconciliation = done
+        self.log.mark(RECONCILED)
+        for region in self.environment.regions:
+            self._read(outcome, location, readings, region, LOST_AFTER_SECONDS)
+        outcome.history = self._history(outcome, readings)
+        outcome.reconciliation = replace(done, after=after_reconciliation(outcome.history))
 
     def _probe(
         self,

@@ -32,7 +32,7 @@ from ops.reconcile.judgement import (
     judge,
     time_text,
 )
-from ops.reconcile.plan import OVERWRITTEN, REPLAY, Entry, Header, Overwritten, Writer
+from ops.reconcile.plan import DELETE, OVERWRITTEN, REPLAY, Entry, Header, Overwritten, Writer
 from ops.reconcile.reading import Pace, Replica
 from ops.reconcile.spill import RUN_BYTES, Sorter, by_key
 from ops.reconcile.values import Item, digest, from_json, key_from, key_of, key_text, to_json
@@ -84,6 +84,9 @@ class Comparison:
         run_bytes: How much text of each Region is kept in memory.
         reviewed: Identities of findings that a person has decided to keep.
         acknowledged: Keys of writes that a replica or a stream must show.
+        location: Only the items of this location of a drill, which are left out otherwise.
+        ledger: What is known of a value by those who wrote it: whether it must be there, or must
+            not; None for neither. It decides before the times do.
     """
 
     environment: Environment
@@ -94,6 +97,8 @@ class Comparison:
     run_bytes: int = RUN_BYTES
     reviewed: frozenset[tuple[str, str, str, str]] = frozenset()
     acknowledged: frozenset[str] = frozenset()
+    location: str = ""
+    ledger: Callable[[Item], bool | None] | None = None
 
     def run(self, writer: Writer, account: str = "") -> Summary:
         """Compare, and write the plan.
@@ -164,10 +169,13 @@ class Comparison:
                     summary.unseen -= names_in(key.key)
                 if not key.differs and not key.is_written:
                     continue
-                if owner := owner_of(self.environment, key.key):
+                if self.location:
+                    if self.location not in names_in(key.key):
+                        continue
+                elif owner := owner_of(self.environment, key.key):
                     summary.own[owner] += key.differs
                     continue
-                if not key.differs and not key.history.overwritten():
+                if not (key.differs or self.ledger or key.history.overwritten()):
                     continue
                 waiting.append(key)
                 if len(waiting) == reading.BATCH:
@@ -254,6 +262,9 @@ class Comparison:
         for key in keys:
             regions = {region: items.get(key.text) for region, items in values.items()}
             changed = [region for region, item in regions.items() if key.has_changed(region, item)]
+            if self.ledger and (demanded := _demanded(table, key, regions, self.ledger)):
+                yield demanded
+                continue
             for finding in judge(
                 regions,
                 key.history,
@@ -293,6 +304,50 @@ def _entry(table: str, key: Item, regions: Mapping[str, Item | None], finding: F
             overwritten=Overwritten(lost.region, time_text(lost.at), lost.sequence, lost.new),
         )
     return entry
+
+
+def _demanded(
+    table: str,
+    key: "_Key",
+    regions: Mapping[str, Item | None],
+    ledger: Callable[[Item], bool | None],
+) -> Entry | None:
+    """What Regions lack, or must not hold, by those who wrote it; None if nothing."""
+    held = {region: item for region, item in regions.items() if item is not None}
+    written = [
+        record for of_region in key.history.records.values() for record in of_region if record.new
+    ]
+    written.sort(key=lambda record: (record.at, record.sequence))
+    source, overwritten, item = "", None, None
+    for record in written:
+        if ledger(record.new or {}):
+            source, item = OVERWRITTEN, record.new
+            overwritten = Overwritten(
+                record.region, time_text(record.at), record.sequence, record.new
+            )
+    for region, value in held.items():
+        if ledger(value):
+            source, item, overwritten = region, value, None
+    if item is None:
+        wrong = tuple(region for region, value in held.items() if ledger(value) is False)
+        if not wrong:
+            return None
+        why = "whoever deleted it got an acknowledgement"
+        return Entry(table, key.key, State.DELETED, why, regions, action=DELETE, targets=wrong)
+    lacking = tuple(region for region in regions if digest(regions[region]) != digest(item))
+    if not lacking:
+        return None
+    return Entry(
+        table,
+        key.key,
+        State.DIFFERENT if held.keys() & {*lacking} else State.MISSING,
+        "whoever wrote it got an acknowledgement",
+        regions,
+        action=REPLAY,
+        source=source,
+        targets=lacking,
+        overwritten=overwritten,
+    )
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,32 @@ def test_what_is_lost_for_good_is_what_the_region_taking_over_lacked(environment
 
 
 @pytest.mark.exhaustive
+@pytest.mark.soak
+def test_what_is_lost_for_good_is_replayed_and_nothing_is_lost_at_the_end(environment, monkeypatch):
+    # GIVEN writes that are held back a little before the Region is lost, however fast they are
+    monkeypatch.setattr("ops.drill.run.LOST_AFTER_SECONDS", 3)
+    paused = environment.fault_injection.injected(Fault(environment.primary, "replication_paused"))
+    inject = RegionLossFault.inject
+
+    def inject_later(fault, environment):
+        with paused:
+            time.sleep(3.0)
+            inject(fault, environment)
+
+    monkeypatch.setattr(RegionLossFault, "inject", inject_later)
+
+    outcome = drill(environment, "region-loss", discard=True, max_rto_seconds=3600, reconciles=True)
+
+    done = outcome.reconciliation
+    assert done.lost == outcome.consistency.lost > 0
+    assert done.replayed > 0
+    assert (done.left, done.problems) == (0, [])
+    # AND what was lost before it counts as it does without it
+    assert not outcome.passed
+    assert nothing_is_left(environment)
+
+
+@pytest.mark.exhaustive
 def test_a_region_is_evacuated_and_restored_while_control_planes_do_not_work(api, environment):
     region = environment.primary
     with environment.fault_injection.injected(Fault(region, "control_plane")):

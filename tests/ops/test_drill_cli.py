@@ -17,7 +17,7 @@ from ops.cli import drill as cli
 from ops.cli import restore as restore_cli
 from ops.drill import history as histories
 from ops.drill.aws_faults import SwitchFault
-from ops.drill.consistency import check
+from ops.drill.consistency import before_reconciliation, check
 from ops.drill.credentials import require_lifetime
 from ops.drill.expectation import expect
 from ops.drill.history import History, Operation, Seen
@@ -561,6 +561,61 @@ def test_a_generator_that_is_not_installed_is_named_with_what_installs_it(
         options.run(options)
     assert caught.value.exit_code is ExitCode.PREREQUISITE
     assert "make setup" in caught.value.next_step
+
+
+def test_a_reconciliation_needs_permissions_before_anything_is_done(parse, on_aws, monkeypatch):
+    def denied(_environment):
+        raise OpsError("the table cannot be read", next_step="attach", exit_code=3)
+
+    monkeypatch.setattr(cli.reconciliation, "require", denied)
+    options = parse(*on_aws, "--reconcile", "--execute")
+
+    with pytest.raises(OpsError, match="the table cannot be read"):
+        options.run(options)
+
+
+def test_the_plan_names_what_a_reconciliation_reads(parse, on_aws, monkeypatch, capsys):
+    monkeypatch.setattr(cli.reconciliation, "require", lambda _: None)
+    options = parse(*on_aws, "--reconcile")
+
+    assert options.run(options) == ExitCode.PASSED
+    assert "At the end it reads the table weather whole in every Region" in capsys.readouterr().out
+
+
+def test_a_restore_replays_nothing(parse):
+    options = parse("--environment", "local", "--restore", "--reconcile")
+
+    with pytest.raises(OpsError, match="--restore replays nothing"):
+        options.run(options)
+
+
+def test_a_history_with_a_reconciliation_is_judged_before_and_after_it(parse, tmp_path, capsys):
+    written = Operation("customers", "put", "a", 1.5, 5.0, 5.5, "acknowledged", "us-east-1", 200)
+    lacking = [Seen(region, 90.0, 91.0, {}) for region in ("us-east-1", "us-west-2")]
+    there = [replace(each, at=95.0, ended_at=96.0, values={"a": (1.5,)}) for each in lacking]
+    history = History(
+        environment="local", started="now", fault="region-loss", regions=("us-east-1", "us-west-2"),
+        lost=("us-east-1",), taking_over=(), isolated=(), discarded=("us-east-1",), speed=1.0,
+        lost_after_seconds=30.0, max_lost_writes=1, operations=(written,),
+        readings=(*lacking, *there), marks={"injecting": 1.0, "reconciled": 94.0},
+    )  # fmt: skip
+    path = tmp_path / "history.jsonl"
+    verdict = check(before_reconciliation(history)).to_json()
+    histories.write(path, history, verdict)
+    options = parse("--check-history", str(path))
+
+    assert options.run(options) == ExitCode.PASSED
+    printed = capsys.readouterr().out
+    assert "At the end: 1 lost" in printed
+    assert "after reconciliation: none." in printed
+    # AND what was not replayed fails it
+    histories.write(path, replace(history, readings=(*lacking, *there[:1])), verdict)
+    assert options.run(options) == ExitCode.CHECK_FAILED
+    histories.write(
+        path, replace(history, readings=(*lacking, there[0], replace(lacking[1], at=95.0))), verdict
+    )
+    assert options.run(options) == ExitCode.CHECK_FAILED
+    assert "after reconciliation, 1 write is lost" in capsys.readouterr().out
 
 
 def test_a_load_through_a_proxy_is_refused(parse, on_aws, monkeypatch):

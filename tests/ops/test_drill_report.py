@@ -20,6 +20,7 @@ from ops.drill.figures import course
 from ops.drill.history import History, Operation, Seen
 from ops.drill.measure import measure
 from ops.drill.outcome import Limits, Outcome, basis, judge, not_exercised
+from ops.drill.reconciliation import Reconciliation
 from ops.drill.report import to_markdown
 from ops.drill.scenario import scenario_of
 from ops.drill.spending import KeyLimits, Spending
@@ -474,7 +475,9 @@ def test_an_outcome_is_printed_though_its_report_cannot_be_written(
     }.items():
         monkeypatch.setattr(cli, name, value)
     monkeypatch.setattr(cli.report, "write", unwritable)
-    options = SimpleNamespace(max_rto_seconds=None, max_lost_writes=0, report_folder=tmp_path)
+    options = SimpleNamespace(
+        max_rto_seconds=None, max_lost_writes=0, report_folder=tmp_path, reconcile=False
+    )
 
     lock = SimpleNamespace(run="drill-1")
     code = cli._at_speed(environment(), options, lock, None, None, None)
@@ -512,3 +515,40 @@ def test_the_history_is_written_beside_the_report_and_gets_the_same_verdict(outc
     assert "1 writes had not left the lost Regions" in text
     assert "replication_lag" not in written["not_exercised"]
     assert any("of all writes, 1 write is lost" in finding for finding in judge(outcome))
+
+
+def test_a_report_says_what_was_replayed_and_what_is_left(outcome, capsys):
+    history = History(
+        environment="local", started="now", fault="region-loss", regions=(EAST, WEST), lost=(EAST,),
+        taking_over=(WEST,), isolated=(), discarded=(), speed=1.0, lost_after_seconds=30.0,
+    )  # fmt: skip
+    outcome.reconciliation = Reconciliation(
+        4, 2, {"missing": 4, "overwritten": 2}, 4, after=check(history)
+    )
+
+    drill_screen.print_outcome(outcome, "Report: here")
+
+    expected = [
+        "Before reconciliation: 4 lost, 2 overwritten; the replicas and their streams show 4 "
+        "missing, 2 overwritten.",
+        "Replayed: 4.",
+        "After reconciliation: none.",
+    ]
+    printed, markdown = capsys.readouterr().out, to_markdown(outcome)
+    for line in expected:
+        assert line in printed
+        assert f"- {line}" in markdown
+    assert any("what was lost before it counts against the 0 allowed" in b for b in basis(outcome))
+    written = json.loads(json.dumps(report.to_json(outcome)))["reconciliation"]
+    assert {name: written[name] for name in ("lost", "overwritten", "replayed", "left")} == {
+        "lost": 4, "overwritten": 2, "replayed": 4, "left": 0,
+    }  # fmt: skip
+    assert not judge(outcome)
+
+
+def test_a_reconciliation_after_which_nobody_looked_has_not_passed(outcome):
+    outcome.reconciliation = Reconciliation(4, 0, replayed=4)
+
+    assert judge(outcome) == ["the Regions were not read after the reconciliation"]
+    assert report.to_json(outcome)["reconciliation"]["left"] is None
+    assert "After reconciliation: not known." in to_markdown(outcome)

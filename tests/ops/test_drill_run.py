@@ -13,13 +13,15 @@ from fake_drill import EAST, WEST, FakeLocks, FakeSwitch, Silent, sandbox_enviro
 from ops.drill import durability, steps
 from ops.drill import journal as journals
 from ops.drill import run as running
+from ops.drill.consistency import Anomaly, check
 from ops.drill.events import DnsSeen, HealthSeen, Request
 from ops.drill.expectation import expect
-from ops.drill.history import Seen
+from ops.drill.history import History, Seen
 from ops.drill.interrupts import Interrupts
 from ops.drill.load import Attempt, Load, Traffic
 from ops.drill.outcome import Limits, not_exercised
 from ops.drill.publisher import Publisher
+from ops.drill.reconciliation import Reconciliation
 from ops.drill.run import Drill
 from ops.drill.sandbox_faults import ErrorFault, RegionLossFault
 from ops.drill.speed import Latencies, at_followed_speed, set_all_speeds, speed_for
@@ -980,3 +982,82 @@ def test_a_fault_that_stops_no_replication_gives_writes_the_time_to_arrive(drill
     assert outcome.held_back is None
     assert outcome.history.isolated == ()
     assert "replication_lag" in not_exercised(outcome)
+
+
+RECONCILED = check(
+    History(
+        environment="local", started="now", fault="error", regions=(EAST, WEST), lost=(EAST,),
+        taking_over=(WEST,), isolated=(), discarded=(), speed=1.0, lost_after_seconds=30.0,
+    )
+)  # fmt: skip
+
+
+@pytest.fixture
+def reconciling(drill, environment, location, monkeypatch):
+    """A drill that reconciles; when it does, its fault is cleared and nothing is deleted."""
+    called = []
+
+    def reconcile(_environment, used, history, verdict, since):
+        assert not environment.fault_injection.faults()
+        assert location.written == {EAST: 2, WEST: 2}
+        assert (used, since.tzinfo) == (location, UTC)
+        assert "reconciled" not in history.marks
+        called.append(history)
+        return Reconciliation(verdict.lost, verdict.overwritten, replayed=3)
+
+    monkeypatch.setattr(running.reconciliation, "reconcile", reconcile)
+    drill.reconciles = True
+    drill.called = called
+    return drill
+
+
+def test_what_replicas_lack_is_replayed_before_the_observations_are_deleted(
+    reconciling, environment, location
+):
+    outcome = reconciling.run()
+
+    assert len(reconciling.called) == 1
+    assert outcome.passed
+    assert (outcome.reconciliation.replayed, outcome.reconciliation.left) == (3, 0)
+    # AND every Region was read again
+    at = outcome.history.marks["reconciled"]
+    assert {each.region for each in outcome.history.readings if each.at >= at} == {EAST, WEST}
+    assert is_restored(environment, location)
+
+
+def test_what_is_left_after_it_fails_the_drill_whatever_may_be_lost(
+    reconciling, environment, location, monkeypatch
+):
+    lost = Anomaly("lost", "a", WEST, "put", 1.0, "customers")
+    monkeypatch.setattr(
+        running, "after_reconciliation", lambda _: replace(RECONCILED, found=(lost,))
+    )
+
+    outcome = reconciling.run()
+
+    assert outcome.limits.max_lost_writes == 0
+    assert outcome.findings == ["after reconciliation, 1 write is lost in us-west-2 (a)"]
+    assert is_restored(environment, location)
+
+
+def test_a_reconciliation_that_fails_is_a_finding_and_everything_is_restored(
+    reconciling, environment, location, monkeypatch
+):
+    def fail(*_):
+        raise BUSY
+
+    monkeypatch.setattr(running.reconciliation, "reconcile", fail)
+
+    outcome = reconciling.run()
+
+    assert outcome.findings == ["the replicas could not be reconciled: 503"]
+    assert outcome.reconciliation is None
+    assert is_restored(environment, location)
+
+
+def test_without_the_option_nothing_is_replayed(drill, monkeypatch):
+    monkeypatch.setattr(
+        running.reconciliation, "reconcile", lambda *_: pytest.fail("it was replayed")
+    )
+
+    assert drill.run().reconciliation is None
