@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops.drill.consistency import VIOLATIONS, Verdict, not_reconciled, wanted
+from ops.drill.consistency import FAILING, Verdict, not_reconciled, wanted
 from ops.drill.history import History, Value
 from ops.drill.probe_location import LATITUDE, LOCATION_KEY, TEMPERATURE, ProbeLocation
 from ops.environment import Environment
@@ -62,7 +62,7 @@ class Reconciliation:
         """How many writes are lost, wrong or uncounted afterwards; None if that is not known."""
         if self.after is None:
             return None
-        states = (*VIOLATIONS, "uncounted")
+        states = FAILING
         return self.after.lost + sum(each.state in states for each in self.after.found)
 
     @property
