@@ -62,8 +62,7 @@ class Reconciliation:
         """How many writes are lost, wrong or uncounted afterwards; None if that is not known."""
         if self.after is None:
             return None
-        states = FAILING
-        return self.after.lost + sum(each.state in states for each in self.after.found)
+        return self.after.lost + sum(each.state in FAILING for each in self.after.found)
 
     @property
     def problems(self) -> list[str]:
