@@ -385,8 +385,8 @@ def test_a_drill_over_its_limit_and_under_load_fails_and_leaves_a_report(
     [place] = tmp_path.iterdir()
     assert found["report_folder"] == str(place)
     assert {path.name for path in place.iterdir()} == {
-        *("report.json", "report.md", "timeline.png", "history.jsonl"),
-    }
+        "history.jsonl", "report.json", "report.md", "timeline.png",
+    }  # fmt: skip
     assert_load_moved(found["load"], environment)
     # The load's writes are looked for, and deleted, like all others.
     assert found["writes"]["acknowledged"] > found["requests"]["write"]["sent"] / 2

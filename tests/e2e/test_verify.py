@@ -21,8 +21,9 @@ pytestmark = pytest.mark.e2e
 PRIMARY, SECONDARY = REGIONS
 DEADLINE_SECONDS = 30
 
-OF_OPTIONS = ("failback.", "fence.", "experiment.", "leftover.experiment")
-WITHOUT_OPTIONS = {check.id for check in CHECKS if not check.id.startswith(OF_OPTIONS)}
+OPTIONAL = ("failback.", "fence.", "experiment.", "leftover.experiment")
+WITHOUT_OPTIONS = {check.id for check in CHECKS if not check.id.startswith(OPTIONAL)}
+"""Checks of an environment with automatic failback, no fence and no experiments."""
 
 
 def until(holds):
