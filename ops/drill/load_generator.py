@@ -107,8 +107,11 @@ class Generator:
 
     def stop(self) -> None:
         """Send no more; what has no response after a time-out is counted without one."""
-        loop = self._loop
-        if self._thread is None or loop is None:
+        if self._thread is None:
+            return
+        # Whoever is interrupted in `start` has not waited for it.
+        self._begun.wait(STOP_SECONDS)
+        if (loop := self._loop) is None:
             return
         with suppress(RuntimeError):  # it has ended by itself
             loop.call_soon_threadsafe(self._ending.set)

@@ -16,10 +16,10 @@ from ops.drill import load_generator
 from ops.drill.durability import assess
 from ops.drill.events import Request, stopwatch
 from ops.drill.history import Seen
-from ops.drill.load import Load, kind_of
+from ops.drill.load import FIRST_WRITE, Load, kind_of
 from ops.drill.load_figures import LATE_SECONDS
 from ops.drill.load_generator import Generator, Place, _better_known
-from ops.drill.probe_location import ProbeLocation
+from ops.drill.probe_location import ProbeLocation, key_of
 from ops.drill.resolver import RegionMap
 from ops.http_client import DnsAnswer, Network
 
@@ -95,7 +95,8 @@ def test_requests_are_read_and_written_as_customers_do(api):
             assert path == "/v1/locations?limit=1"
             assert headers["x-api-key"] == "a-customers-key-1234567890"
         else:
-            assert path.startswith("/v1/weather/drill-00000001/observations/2000-01-12T")
+            written = f"/v1/weather/drill-00000001/observations/{key_of(FIRST_WRITE)[:11]}"
+            assert path.startswith(written)
             assert f"/{EAST}/execute-api/" in headers["Authorization"]
             assert "x-api-key" not in headers
 
@@ -117,6 +118,37 @@ def test_requests_begin_on_schedule_though_no_response_comes(api):
     # Each has waited since it was due, not since its response was ready.
     assert all(call.ended_at >= released_at for call in waiting if call.begun_at < released_at)
     assert max(call.ended_at - call.due_at for call in waiting) >= 49 / 100
+
+
+def test_a_load_that_is_interrupted_while_it_begins_is_stopped(api, monkeypatch):
+    """Otherwise it would write what has been deleted, until the program ends."""
+    begins, real = threading.Event(), Generator._run
+    waits = []
+
+    class Begun(threading.Event):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            if len(waits) == 1:
+                raise KeyboardInterrupt
+            begins.set()
+            return super().wait(timeout)
+
+    def slow(self):
+        begins.wait()
+        real(self)
+
+    monkeypatch.setattr(Generator, "_run", slow)
+    generator = Generator(
+        Load(100), api.location, [Place(api.dns)], RegionMap(lambda: ADDRESSES), stopwatch(),
+        TIMEOUT_SECONDS, _begun=Begun(),
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        generator.start()
+
+    generator.stop()
+
+    begins.set()
+    assert not generator._thread.is_alive()
 
 
 def test_requests_are_due_evenly_by_the_clock_of_the_drill(api):
