@@ -18,6 +18,7 @@ from ops.cli.options import (
     add_environment_options,
     environment_from,
     identified,
+    number,
 )
 from ops.cli.program import INTERRUPTED, Result
 from ops.cli.restore import restored
@@ -446,16 +447,6 @@ def _is_sound(verification: Verification, warnings: Sequence[Finding]) -> bool:
     return not stopping
 
 
-def _number(text: str, most: float, expected: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not 0 < number <= most:
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
-    return number
-
-
 def _location(text: str) -> str:
     if not is_probe_location(text):
         raise argparse.ArgumentTypeError(f"expected drill- and eight digits, got {text!r}")
@@ -463,15 +454,15 @@ def _location(text: str) -> str:
 
 
 def _share(text: str) -> float:
-    return _number(text, 1, "more than 0 and at most 1")
+    return number(text, 1, "more than 0 and at most 1")
 
 
 def _positive(text: str) -> float:
-    return _number(text, 1_000_000, "a positive number")
+    return number(text, 1_000_000, "a positive number")
 
 
 def _delay(text: str) -> float:
-    return _number(text, LONGEST_DELAY_SECONDS, f"seconds, at most {LONGEST_DELAY_SECONDS}")
+    return number(text, LONGEST_DELAY_SECONDS, f"seconds, at most {LONGEST_DELAY_SECONDS}")
 
 
 def _count(text: str) -> int:

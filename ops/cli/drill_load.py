@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from typing import get_args
 from urllib.parse import urlsplit
 
+from ops.cli.options import number
 from ops.drill.load import DOLLARS_A_MILLION, MAX_FAILED_SHARE, MOST_PER_SECOND, Load, Profile
 from ops.environment import Environment
 from ops.errors import ExitCode, OpsError, UsageError
@@ -103,20 +104,10 @@ def load_lines(environment: Environment, load: Load, seconds: float) -> Iterator
 
 
 def _rate(text: str) -> float:
-    return _number(text, MOST_PER_SECOND, f"requests a second, at most {MOST_PER_SECOND:g}")
+    return number(text, MOST_PER_SECOND, f"requests a second, at most {MOST_PER_SECOND:g}")
 
 
 def _share(text: str) -> float:
     if text in ("0", "0.0"):
         return 0.0
-    return _number(text, 1, "0 to 1")
-
-
-def _number(text: str, most: float, expected: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not 0 < number <= most:
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
-    return number
+    return number(text, 1, "0 to 1")

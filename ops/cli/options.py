@@ -270,3 +270,23 @@ def add_customer_option(parser: argparse.ArgumentParser) -> None:
         help="customer in whose name to call the API; requests count against its limits (default: "
         "the first one)",
     )
+
+
+def number(text: str, most: float, expected: str) -> float:
+    """Read the value of an option that is a number above 0.
+
+    Args:
+        text: The value.
+        most: Largest number that is allowed.
+        expected: What is allowed, in words.
+
+    Raises:
+        ArgumentTypeError: It is something else.
+    """
+    try:
+        found = float(text)
+    except ValueError:
+        found = float("nan")
+    if not 0 < found <= most:
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return found

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ops.cli.options import Commands, add_command, environment_from, identified
+from ops.cli.options import Commands, add_command, environment_from, identified, number
 from ops.cli.program import Result
 from ops.cli.verify import exit_code_of, print_findings
 from ops.drill.objectives import objectives_of
@@ -165,10 +165,4 @@ def _to_json(readiness: Readiness, wanted: Required) -> dict[str, Any]:
 
 
 def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = 0.0
-    if not 0 < days <= 36500:
-        raise argparse.ArgumentTypeError(f"expected a number of days above 0, got {text!r}")
-    return days
+    return number(text, 36500, "a number of days above 0")
