@@ -179,7 +179,8 @@ def take_down_leftover(environment: Environment, region: str) -> FenceState | No
         return None
     # Asked after it: whoever evacuates a Region writes to the others first.
     others, _ = _replicas(environment, region, without=region)
-    if any(state.evacuated for state in others.values()):
+    # If none responds, its evacuation may count: deleting it would be replicated.
+    if not others or any(state.evacuated for state in others.values()):
         return None
     return take_down(environment, region, writer=own.item.writer)
 
@@ -212,8 +213,9 @@ def change(environment: Environment, region: str, when: When) -> FenceState:
         ) from next(iter(errors.values()))
     evacuated = {replica: state for replica, state in found.items() if state.evacuated}
     if not evacuated:
+        unread = f" as far as is known, without {' and '.join(errors)}" if errors else ""
         raise OpsError(
-            f"{region} is not evacuated, and only then refuses writes: nothing was changed",
+            f"{region} is not evacuated{unread}, and only then refuses writes: nothing was changed",
             next_step=f"evacuate it: python -m ops switch evacuate {region} "
             f"{environment.selector} --fence {When.NOW}",
             exit_code=ExitCode.CHECK_FAILED,

@@ -259,6 +259,19 @@ def test_a_leftover_in_the_regions_own_replica_is_removed_and_nothing_else_is():
     assert held(EAST)
 
 
+def test_no_leftover_is_removed_if_no_other_region_says_that_it_is_one():
+    """Replication would take the deletion of an evacuation that counts to them."""
+    switch.evacuate(fenced(), EAST, fence_from=When.NOW)
+
+    assert fence.take_down_leftover(fenced(ONLY_EAST), EAST) is None
+    assert held(EAST)
+
+
+def test_that_a_region_is_not_evacuated_is_not_said_of_regions_that_were_not_read():
+    with pytest.raises(OpsError, match="is not evacuated as far as is known, without us-west-2,"):
+        fence.change(fenced(ONLY_EAST), EAST, When.NOW)
+
+
 def test_a_drill_of_the_switch_fences_after_dns_as_an_operator_does():
     SwitchFault(id="drill-1", region=EAST).inject(fenced())
 
