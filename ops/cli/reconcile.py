@@ -242,7 +242,7 @@ def _print_summary(summary: Summary, path: Path, environment: Environment) -> No
         line, found = entry
         console.print(f"  line {line}: {found.state}: {found.why}", markup=False)
     if summary.states[State.ON_ITS_WAY]:
-        console.print("What is on its way arrives by itself: compare again in a minute.")
+        console.print("What is on its way should arrive soon: compare again in a minute.")
     words = ["python", "-m", "ops", "reconcile", "--apply", str(path)]
     console.print(f"The plan, to be reviewed and edited: {path}", markup=False)
     console.print(f"To carry it out: {shlex.join(words)} {environment.selector}", markup=False)

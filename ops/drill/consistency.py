@@ -1,4 +1,4 @@
-"""What became of the writes in a history: pure, by what senders were told and what Regions showed.
+"""What became of the writes in a history: pure, by how it was acknowledged and what Regions showed.
 
 It relies on nothing inside the Regions: no queue, no time stamp of an item. A write took effect at
 some time between its request and its response. So of two writes the order is known only if one was

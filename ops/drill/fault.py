@@ -29,7 +29,7 @@ class DrillFault:
     isolates: ClassVar[bool] = False
     """Whether it stops replication: no write of the Region reaches another one."""
     serves_inside: ClassVar[bool] = False
-    """Whether clients within the Region go on writing there."""
+    """Whether clients within the Region still write there."""
 
     id: str
     region: str

@@ -54,7 +54,6 @@ def choose(
         name: One of `FAULTS`.
         id: Id of the fault.
         options: `{name: value}` of the options of the command line; None for those not given.
-
         region: The Region that fails; the primary by default.
 
     Raises:

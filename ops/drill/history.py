@@ -1,4 +1,4 @@
-"""The history of a drill's writes: who asked for what, what they were told, what Regions showed.
+"""The history of a drill's writes: who asked for what, the responses, and what Regions showed.
 
 It is kept beside the report, as JSON Lines: an object for each line, `type` first, times in seconds
 of one clock. `docs/reference/history.md` describes every member.
@@ -32,7 +32,7 @@ _RESULTS: tuple[str, ...] = get_args(Result)
 
 @dataclass(frozen=True)
 class Operation:
-    """One write, and what its sender was told.
+    """One write, and what became of it for its sender.
 
     Attributes:
         client: Who sent it.

@@ -185,14 +185,14 @@ class DynamoDbDnsFault(SandboxFault):
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionFault(SandboxFault):
-    """The Region is cut off from the others and from customers; clients within it go on writing.
+    """The Region is cut off from the others and from customers; clients within it still write there.
 
     Writes are held back first, so that none leaves the Region in between, and arrive before its
     customers come back.
     """
 
     name, kind = "partition", PARTITION
-    help = "cut the Region off from the others; clients within it go on writing there"
+    help = "cut the Region off from the others; clients within it still write there"
     isolates = True
     serves_inside = True
 
@@ -205,7 +205,7 @@ class PartitionFault(SandboxFault):
         """Describe what injecting it does."""
         return (
             f"cut {self.region} off from other Regions, health checkers and customers, while "
-            "clients within it go on writing there"
+            "clients within it still write there"
         )
 
 
