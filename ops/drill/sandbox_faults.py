@@ -185,7 +185,7 @@ class DynamoDbDnsFault(SandboxFault):
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionFault(SandboxFault):
-    """The Region is cut off from the others and from customers; clients within it still write there.
+    """The Region is cut off from the others and from customers; clients within it still write.
 
     Writes are held back first, so that none leaves the Region in between, and arrive before its
     customers come back.
