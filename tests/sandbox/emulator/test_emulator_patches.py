@@ -1304,6 +1304,16 @@ def see_count_of_requests(aws):
     )
     for path in ("/v1/thing", "/v1/thing", "/v1/nothing"):
         aws.call_api(api, path)
+    # One that fails: its function is throttled.
+    function = aws.echo_function("eu-central-1")
+    failing = aws.rest_api("eu-central-1", uri=proxy("eu-central-1", function))
+    aws.client("lambda", "eu-central-1").put_function_concurrency(
+        FunctionName=function.rpartition(":")[2], ReservedConcurrentExecutions=0
+    )
+    aws.client("apigateway", "eu-central-1").update_rest_api(
+        restApiId=failing, patchOperations=[{"op": "replace", "path": "/name", "value": name}]
+    )
+    aws.call_api(failing, "/v1/thing")
 
     def counted(metric):
         points = aws.client("cloudwatch", "eu-central-1").get_metric_statistics(
@@ -1313,7 +1323,7 @@ def see_count_of_requests(aws):
         )["Datapoints"]  # fmt: skip
         return sum(point["Sum"] for point in points)
 
-    assert (counted("Count"), counted("4XXError")) == (3, 1)
+    assert (counted("Count"), counted("4XXError"), counted("5XXError")) == (4, 1, 1)
 
 
 @observes(capacity.provisioned_concurrency_is_allocated_in_time)
