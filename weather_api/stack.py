@@ -29,10 +29,21 @@ FAILURES = {
     "this Region. If another Region is healthy, evacuate this one.",
 }
 """What the functions count of their own failures, and what each means to whoever is on call."""
+FENCE_FAILURES = {
+    "FenceUnknown": "It accepted writes without knowing whether this Region is evacuated, as it "
+    "cannot read the item that says so: see its log, and DynamoDB's health in this Region. If the "
+    "Region is evacuated, others may lack these writes: keep publishers away from it.",
+    "WritesRefused": "It refused writes, as this Region is evacuated.",
+}
+"""The same with fenced writes, of functions that write. To refuse is no failure, and no alarm."""
 
 
-def failure_metrics() -> tuple[FailureMetric, ...]:
-    """The metrics of `FAILURES`, under the names that the functions publish them with."""
+def failure_metrics(settings: Settings) -> tuple[FailureMetric, ...]:
+    """What the functions count, under the names that they publish it with.
+
+    Args:
+        settings: The environment.
+    """
     published = json.loads((FUNCTIONS / "weather" / "metrics.json").read_text(encoding="utf-8"))
     return tuple(
         FailureMetric(
@@ -44,10 +55,12 @@ def failure_metrics() -> tuple[FailureMetric, ...]:
                 operation.name
                 for operation in OPERATIONS
                 # Without the table, none is unavailable.
-                if operation.access or name != "TableUnavailable"
+                if (operation.access or name != "TableUnavailable")
+                and (operation.is_write or name not in FENCE_FAILURES)
             ),
+            has_alarm=name != "WritesRefused",
         )
-        for name, meaning in FAILURES.items()
+        for name, meaning in (FAILURES | (FENCE_FAILURES if settings.fence_writes else {})).items()
     )
 
 
@@ -75,7 +88,7 @@ def build_stack(scope: Construct, settings: Settings) -> FailoverApiStack:
         functions=FUNCTIONS,
         partition_key=Key("pk"),
         sort_key=Key("sk"),
-        failure_metrics=failure_metrics(),
+        failure_metrics=failure_metrics(settings),
         hints=Hints(
             runbook="See docs/how-to/failover-and-failback.md.",
             changes="See docs/reference/changes.md.",

@@ -106,7 +106,7 @@ def add_regional_alarms(
         ] + [
             (failure.namespace, failure.name, {failure.dimension: function_name}, failure.meaning)
             for failure in watched.failure_metrics
-            if operation in failure.operations
+            if failure.has_alarm and operation in failure.operations
         ]
         for namespace, metric, dimensions, meaning in counts:
             topic.alarm(

@@ -20,6 +20,7 @@ class FailureMetric:
         dimension: Name of the dimension that holds the function's name.
         meaning: What it counts, and where to look: part of the text of the mail.
         operations: Names of the operations whose functions can publish it.
+        has_alarm: Whether there is an alarm on it; if not, the dashboard alone shows it.
     """
 
     namespace: str
@@ -27,6 +28,7 @@ class FailureMetric:
     dimension: str
     meaning: str
     operations: frozenset[str]
+    has_alarm: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,6 +106,51 @@ def test_who_reads_nothing_else_may_read_that_item_alone(stacks):
         assert ".arn" in resource
 
 
+MONITORING = "\n[monitoring]\nalarms = true\ndashboard = true\n"
+
+
+@pytest.mark.parametrize("fence_writes", [False, True])
+def test_who_is_on_call_sees_what_is_refused_and_hears_of_a_fence_that_is_unknown(
+    tmp_path, fence_writes
+):
+    path = tmp_path / "local.toml"
+    path.write_text(f"fence_writes = {str(fence_writes).lower()}\n{LOCAL}{MONITORING}")
+    stack = Synthesized(weather_api.stack.build_stack(App(), load(path)))
+    of_fence = {"FenceUnknown", "WritesRefused"}
+
+    alarms = {
+        (alarm["provider"], alarm["metric_name"], alarm["dimensions"]["FunctionName"])
+        for alarm in stack.resources("aws_cloudwatch_metric_alarm").values()
+        if alarm.get("metric_name") in of_fence
+    }
+    body = json.loads(stack.only("aws_cloudwatch_dashboard")["dashboard_body"])
+    shown = {
+        (widget["properties"]["region"], metric[1], metric[3])
+        for widget in body["widgets"]
+        for metric in widget["properties"]["metrics"]
+        if metric[1] in of_fence
+    }
+
+    if not fence_writes:
+        assert alarms == shown == set()
+        return
+    functions = {
+        function["function_name"] for function in stack.resources("aws_lambda_function").values()
+    }
+    writing = {name for name in functions if any(operation in name for operation in WRITES)}
+    assert alarms == {
+        (f"aws.{alias}", "FenceUnknown", name)
+        for alias in ("primary", "secondary")
+        for name in writing
+    }
+    assert shown == {
+        (region, metric, name)
+        for region in ("us-east-1", "us-west-2")
+        for metric in of_fence
+        for name in writing
+    }
+
+
 def test_with_a_stack_for_each_region_each_has_its_own_part_of_it(tmp_path):
     settings = settings_with(tmp_path, 'fence_writes = true\nlayout = "regional"')
     app = App(outdir=str(tmp_path / "out"))
