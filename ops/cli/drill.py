@@ -48,6 +48,7 @@ from ops.fault_injection import (
     TABLE_ERRORS,
     UNRESOLVED,
 )
+from ops.fence import When
 from ops.identity import Identity
 from ops.lock import Lock, hold, new_run
 from ops.verify import ABOUT_CAPACITY, Verification, verify
@@ -146,6 +147,13 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         metavar="N",
         help="most acknowledged writes that may be lost (default: 0)",
     )
+    able = ", ".join(name for name, fault in FAULTS.items() if fault.takes_fence)
+    parser.add_argument(
+        "--fence",
+        choices=[str(When.NOW)],
+        help="once another Region serves, evacuate the lost one, unless the fault has done so, and "
+        f"let it refuse writes from then on ({able}); requires fence_writes",
+    )
     parser.add_argument(
         "--reconcile",
         action="store_true",
@@ -193,6 +201,8 @@ def _drill(options: argparse.Namespace) -> int:
         raise UsageError("--restore takes no --region", next_step="leave out --region")
     if options.location and not options.restore:
         raise UsageError("--location requires --restore", next_step="leave out --location")
+    if options.fence and options.restore:
+        raise UsageError("--restore fences nothing", next_step="leave out --fence")
     if options.reconcile and options.restore:
         raise UsageError("--restore replays nothing", next_step="leave out --reconcile")
     if options.load and options.restore:
@@ -221,6 +231,9 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
         seconds = longest_seconds(environment, expectation, load)
         for line in load_lines(environment, load, seconds):
             console.print(line, markup=False)
+    if options.fence:
+        where = " and ".join(fault.region for fault in faults)
+        console.print(f"Once another Region serves, {where} refuses writes, until cleared.")
     if options.reconcile:
         reconciliation.require(environment)
         console.print(
@@ -253,7 +266,12 @@ def _chosen(
     regions = _regions(environment, options)
     faults = tuple(
         choose(
-            environment, options.fault, f"{run}-{region}" if place else run, given, region=region
+            environment,
+            options.fault,
+            f"{run}-{region}" if place else run,
+            given,
+            region=region,
+            fence=bool(options.fence),
         )
         for place, region in enumerate(regions)
     )

@@ -74,6 +74,8 @@ def print_outcome(outcome: Outcome, reported: str) -> None:
     console.print(f"writes: {figures.writes_in_words(outcome)}")
     for line in figures.consistency_in_words(outcome.consistency) if outcome.consistency else ():
         console.print(line, markup=False)
+    for line in outcome.fence.in_words() if outcome.fence else ():
+        console.print(line, markup=False)
     for line in outcome.reconciliation.in_words() if outcome.reconciliation else ():
         console.print(line, markup=False)
     retries = figures.retrying_in_words(outcome)

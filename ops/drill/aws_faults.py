@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from ops import switch
+from ops import fence, switch
 from ops.drill.fault import DrillFault
 from ops.environment import Environment
 from ops.errors import OpsError, explain
@@ -20,6 +20,7 @@ class SwitchFault(DrillFault):
     help = "evacuate the Region"
     works_on_aws = True
     fails_requests = False
+    takes_fence = True
 
     @classmethod
     def choose(
@@ -50,6 +51,10 @@ class SwitchFault(DrillFault):
                 next_step="ask whoever evacuated it; then restore it: python -m ops switch restore "
                 f"{self.region} {environment.selector}",
             )
+
+    def put_up_fence(self, environment: Environment) -> str:
+        """Let the evacuated Region refuse writes at once."""
+        return str(fence.change(environment, self.region, When.NOW))
 
     def is_injected(self, environment: Environment) -> bool:
         """Whether this run has evacuated the Region."""

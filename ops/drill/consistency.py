@@ -213,7 +213,7 @@ def check(history: History) -> Verdict:
         unknown=sum(each.result == "unknown" for each in operations),
         rejected=sum(each.result == "rejected" for each in operations),
         cut_over=tuple(_cut_over(history, keys)),
-        after_cut_over=_after_cut_over(history),
+        after_cut_over=after_cut_over(history),
         found=tuple(dict.fromkeys(anomaly for key in keys for anomaly in key.anomalies())),
         conflicts=tuple(filter(None, (key.conflict() for key in keys))),
         max_lost_writes=history.max_lost_writes,
@@ -576,7 +576,12 @@ def _cut_over(history: History, keys: Sequence[_Key]) -> Iterator[CutOver]:
         )
 
 
-def _after_cut_over(history: History) -> int:
+def after_cut_over(history: History) -> int:
+    """Count the writes that lost Regions acknowledged while another one served.
+
+    Args:
+        history: The history.
+    """
     at, end = history.when("cut-over"), history.when("restoring")
     if at is None:
         return 0

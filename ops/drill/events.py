@@ -102,7 +102,7 @@ class HealthSeen:
 
 
 MarkName = Literal[
-    "started", "injecting", "injected", "restoring", "restored", "ended", "reconciled"
+    "started", "injecting", "injected", "restoring", "restored", "ended", "reconciled", "fenced"
 ]
 
 

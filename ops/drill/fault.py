@@ -15,6 +15,7 @@ class DrillFault:
         id: Its own: the id of the run that injects it, for each further Region with its name.
         region: The Region that fails.
         share: Share of the requests that fail.
+        fence: Whether the Region refuses writes once another one serves.
     """
 
     name: ClassVar[str]
@@ -30,10 +31,13 @@ class DrillFault:
     """Whether it stops replication: no write of the Region reaches another one."""
     serves_inside: ClassVar[bool] = False
     """Whether clients within the Region still write there."""
+    takes_fence: ClassVar[bool] = False
+    """Whether an operator would fence the Region: it is evacuated, or can be, and still serves."""
 
     id: str
     region: str
     share: float = 1.0
+    fence: bool = False
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -114,6 +118,20 @@ class DrillFault:
 
         Raises:
             OpsError: It cannot be injected, or it would change nothing.
+        """
+        raise NotImplementedError
+
+    def put_up_fence(self, environment: Environment) -> str:
+        """Let the Region refuse writes, as an operator would; `clear` takes the fence down.
+
+        Args:
+            environment: The environment.
+
+        Returns:
+            What the Region's own replica says then, as a clause.
+
+        Raises:
+            OpsError: It cannot be evacuated, or not be fenced.
         """
         raise NotImplementedError
 

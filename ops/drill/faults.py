@@ -6,6 +6,7 @@ cleared with it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ops.drill.aws_faults import HealthConcurrencyFault, SwitchFault
@@ -27,6 +28,7 @@ from ops.drill.sandbox_faults import (
 )
 from ops.environment import Environment
 from ops.errors import ExitCode, OpsError
+from ops.fence import no_fence
 
 FAULTS: Mapping[str, type[DrillFault]] = {
     each.name: each
@@ -46,6 +48,7 @@ def choose(
     options: Mapping[str, Any],
     *,
     region: str | None = None,
+    fence: bool = False,
 ) -> DrillFault:
     """Choose a fault; nothing is injected.
 
@@ -55,6 +58,7 @@ def choose(
         id: Id of the fault.
         options: `{name: value}` of the options of the command line; None for those not given.
         region: The Region that fails; the primary by default.
+        fence: Whether the Region is to refuse writes once another one serves.
 
     Raises:
         OpsError: The environment does not support it, or an option does not belong to it.
@@ -70,7 +74,19 @@ def choose(
             next_step="leave it out, or choose another fault",
             exit_code=ExitCode.USAGE,
         )
-    return fault.choose(environment, id, region or environment.primary, given)
+    chosen = fault.choose(environment, id, region or environment.primary, given)
+    if not fence:
+        return chosen
+    if not fault.takes_fence:
+        able = ", ".join(each.name for each in FAULTS.values() if each.takes_fence)
+        raise OpsError(
+            f"--fault {name} has no --fence: nobody evacuates the Region while it takes writes",
+            next_step=f"leave it out, or choose one of: {able}",
+            exit_code=ExitCode.USAGE,
+        )
+    if environment.outputs.fencing is None:
+        raise no_fence(environment)
+    return replace(chosen, fence=True)
 
 
 def from_json(document: Mapping[str, Any]) -> DrillFault:

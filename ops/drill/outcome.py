@@ -8,6 +8,7 @@ from ops.drill.consistency import Verdict
 from ops.drill.durability import Durability, State
 from ops.drill.events import Events, Request
 from ops.drill.expectation import Expectation, Pace
+from ops.drill.fencing import Fenced
 from ops.drill.history import History
 from ops.drill.load_figures import LoadResult
 from ops.drill.measure import CONSECUTIVE_SUCCESSES, Duration, Measurements
@@ -59,6 +60,7 @@ class Outcome:
         history: All writes, also of publishers who update and delete; None if there is none.
         consistency: What became of those; None without a history.
         reconciliation: What was replayed after that, and what is left; None if nothing was to be.
+        fence: What fenced Regions took and refused; None if none was fenced.
         held_back: What the sandbox itself says had not left lost Regions before the restore: how
             many writes; None where nobody can say.
         retrying: Attempts of the customer whose client retries in the other Region; None where the
@@ -92,6 +94,7 @@ class Outcome:
     history: History | None = None
     consistency: Verdict | None = None
     reconciliation: Reconciliation | None = None
+    fence: Fenced | None = None
     held_back: int | None = None
     retrying: tuple[Request, ...] | None = None
     load: LoadResult | None = None
@@ -323,6 +326,7 @@ def judge(outcome: Outcome) -> list[str]:
     # Of customers' own writes, what is lost is named above.
     publishers = outcome.consistency.problems if outcome.consistency else []
     findings += [f"of all writes, {problem}" for problem in publishers]
+    findings += outcome.fence.problems if outcome.fence else []
     return findings + (outcome.reconciliation.problems if outcome.reconciliation else [])
 
 

@@ -33,7 +33,7 @@ class Publishing:
         clock: Callable[[], float],
         pace: Pace,
     ) -> "Publishing":
-        """One who follows DNS, and one within each Region that a fault cuts off and that serves.
+        """One who follows DNS, and one within each Region that is cut off and serves, or is fenced.
 
         Args:
             location: The drill's location.
@@ -49,7 +49,7 @@ class Publishing:
         routes = [(CUSTOMERS, ByName(customer))] + [
             (f"inside {fault.region}", Inside(location, fault.region, pace.timeout_seconds))
             for fault in faults
-            if fault.serves_inside
+            if fault.serves_inside or fault.fence
         ]
         return cls(
             tuple(

@@ -74,8 +74,8 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
         description, customers, customer, started, speed,
         is_scaled, passed, interrupted, judged_by, basis, not_exercised, dns_source, findings,
         restored, left, finish, expectation, limits, pace, measurements, requests, retrying_client,
-        spending, load, writes, consistency, reconciliation, held_back}` and `events`; `load` and
-        `reconciliation` are None without one.
+        spending, load, writes, consistency, reconciliation, fence, held_back}` and `events`;
+        `load`, `reconciliation` and `fence` are None without one.
         `measurements` holds a duration each, as `durations` gives them; `not_exercised` is
         `{what: why}`. Keys are stable, and new ones may be added.
     """
@@ -128,6 +128,7 @@ def to_json(outcome: Outcome, *, with_events: bool = True) -> dict[str, Any]:
         },
         "consistency": outcome.consistency and outcome.consistency.to_json(),
         "reconciliation": outcome.reconciliation and outcome.reconciliation.to_json(),
+        "fence": outcome.fence and outcome.fence.to_json(),
         "held_back": outcome.held_back,
     }
     if with_events:
@@ -291,6 +292,8 @@ def _write_lines(outcome: Outcome) -> list[str]:
             "",
             *[f"- {line}" for line in consistency_in_words(outcome.consistency)],
         ]
+    if outcome.fence:
+        lines += [f"- {line}" for line in outcome.fence.in_words()]
     if outcome.reconciliation:
         lines += [f"- {line}" for line in outcome.reconciliation.in_words()]
     if outcome.held_back is not None:

@@ -28,6 +28,7 @@ from ops.drill.durations import (
 from ops.drill.events import Events, Log, Request
 from ops.drill.expectation import Expectation, Pace
 from ops.drill.fault import DrillFault
+from ops.drill.fencing import FENCED, REFUSALS, SEEN_AFTER_SECONDS, fenced, is_refused
 from ops.drill.history import History, Seen
 from ops.drill.interrupts import Interrupts
 from ops.drill.load import Attempt, Load, Traffic
@@ -110,6 +111,7 @@ class Drill:
     _stop: Callable[[], None] = lambda: None
     _publishing: Publishing | None = None
     _moved_at: float | None = None
+    _fences: dict[str, str] = field(default_factory=dict)
     _watched_at: float | None = None
 
     @property
@@ -335,6 +337,8 @@ class Drill:
         )
         outcome.history = self._history(outcome, readings)
         outcome.consistency = check(outcome.history)
+        if self._fences:
+            outcome.fence = fenced(outcome.history, [*self._fences], [*self._fences.values()])
 
     def _read(
         self,
@@ -444,6 +448,7 @@ class Drill:
         seconds = 0.0 if self.fault.isolates else CUT_OVER_SECONDS
         for region in scenario.taking_over:
             self._read(outcome, location, readings, region, seconds)
+        self._fence(outcome)
         self._wait(lambda: False, HOLD_SECONDS / self.environment.speed)
         if self.load and scenario.left:
             hold = load_hold_seconds(self.environment, self.expectation)
@@ -452,6 +457,30 @@ class Drill:
             readings += [location.seen(region, self.log.clock) for region in scenario.left]
             outcome.held_back = self._held_back()
         self._stay_failed_over(outcome)
+
+    def _fence(self, outcome: Outcome) -> None:
+        """Let lost Regions refuse writes, if asked to, until some have been refused there."""
+        for fault in self.faults:
+            if not (fault.fence and self.scenario.taking_over):
+                continue
+            self._notify(f"Fencing {fault.region}, which no customer is to write to any more")
+            try:
+                self._fences[fault.region] = fault.put_up_fence(self.environment)
+            except OpsError as error:
+                outcome.findings.append(f"{fault.region} was not fenced: {explain(error)}")
+        if not self._fences:
+            return
+        at = self.log.mark(FENCED)
+        pace = Pace.of(self.environment)
+        seconds = SEEN_AFTER_SECONDS + 10 * pace.interval_seconds + pace.timeout_seconds
+
+        def is_seen() -> bool:
+            assert self._publishing is not None
+            sent = [each for each in self._publishing.operations(()) if each.sent_at >= at]
+            is_late = self.log.clock() >= at + SEEN_AFTER_SECONDS
+            return is_late and sum(map(is_refused, sent)) >= REFUSALS
+
+        self._wait(is_seen, seconds)
 
     def _held_back(self) -> int | None:
         """What the sandbox says has not left lost Regions; nobody can say so on AWS."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
+from ops import fence, switch
 from ops.drill.aws_faults import SwitchFault
 from ops.drill.fault import DrillFault
 from ops.environment import Environment
@@ -16,6 +17,7 @@ from ops.fault_injection import (
     Fault,
     FaultInjection,
 )
+from ops.fence import When
 
 SLOW_FLOOR_SECONDS = 2.0
 """A customer's time-out has a floor in a sandbox, and the delay must exceed it."""
@@ -30,7 +32,11 @@ class SandboxFault(DrillFault):
     @property
     def parts(self) -> tuple[Fault, ...]:
         """What is injected, in this order, and cleared in the same one."""
-        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "id"}
+        own = {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if each.name not in ("id", "fence")
+        }
         return (Fault(kind=self.kind, **own),)
 
     @property
@@ -195,11 +201,51 @@ class PartitionFault(SandboxFault):
     help = "cut the Region off from the others; clients within it still write there"
     isolates = True
     serves_inside = True
+    takes_fence = True
 
     @property
     def parts(self) -> tuple[Fault, ...]:
         """What is injected."""
         return Fault(self.region, PARTITION), Fault(self.region, "isolated")
+
+    @property
+    def _evacuation(self) -> SwitchFault:
+        return SwitchFault(id=self.id, region=self.region)
+
+    def put_up_fence(self, environment: Environment) -> str:
+        """Evacuate the Region, which refuses writes at once.
+
+        With manual failback, it has been taken out of service by its failover already.
+        """
+        change = switch.evacuate(
+            environment,
+            self.region,
+            reason="failover drill",
+            writer=self.id,
+            kind="drill",
+            fence_from=When.NOW,
+        )
+        if change.changed:
+            return str(change.fence)
+        return str(fence.change(environment, self.region, When.NOW))
+
+    def is_injected(self, environment: Environment) -> bool:
+        """Whether any part is injected by this run, or the Region evacuated by it."""
+        return super().is_injected(environment) or (
+            self.fence and self._evacuation.is_injected(environment)
+        )
+
+    def clear(self, environment: Environment) -> bool:
+        """Clear it: writes arrive before the Region is restored."""
+        was_injected = super().clear(environment)
+        return (self.fence and self._evacuation.clear(environment)) or was_injected
+
+    def by_hand(self, environment: Environment) -> str:
+        """The command line that clears it."""
+        clearing = super().by_hand(environment)
+        if not self.fence:
+            return clearing
+        return f"{clearing} && {self._evacuation.by_hand(environment)}"
 
     def describe(self) -> str:
         """Describe what injecting it does."""

@@ -209,3 +209,31 @@ def test_an_evacuation_that_ends_by_itself_takes_the_fence_down(fenced, environm
     awaited(lambda: publisher.write(FIRST)[1].status == 201, "writes are refused")
 
     assert not switch.status(environment, FIRST).evacuated
+
+
+@pytest.mark.soak
+def test_a_drill_of_a_partition_shows_what_the_fence_refuses(fenced, environment):
+    at = ("--folder", str(fenced.workspace.folder), "--json", "--max-rto-seconds", "3600")
+
+    def drilled(*options):
+        # Other tests may take the processor from it.
+        for _ in range(2):
+            done = run_ops("drill", "--fault", "partition", *options, *at)
+            if done.returncode == 0:
+                break
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    without, with_fence = drilled(), drilled("--fence", "now")
+
+    # Without it, the Region goes on acknowledging until the fault is cleared
+    assert without["fence"] is None
+    assert without["consistency"]["after_cut_over"] > 0
+    # With it, for a moment only
+    found = with_fence["fence"]
+    assert (found["regions"], found["acknowledged"]) == ([FIRST], 0)
+    assert found["refused"] >= 3
+    assert with_fence["writes"]["lost"] == []
+    # AND nothing is left of it
+    assert not switch.status(environment, FIRST).evacuated
+    assert fence.read(environment, FIRST).starts_at == ""

@@ -54,7 +54,11 @@ def on_aws(monkeypatch, tmp_path):
     expectation = expect(interval_seconds=30, failure_threshold=3, ttl_seconds=60, probe_seconds=6)
     monkeypatch.setattr(cli, "environment_from", lambda _: environment)
     monkeypatch.setattr(cli, "identified", lambda _: None)
-    monkeypatch.setattr(cli, "choose", lambda *_, region: SwitchFault(id="drill-1", region=region))
+    monkeypatch.setattr(
+        cli,
+        "choose",
+        lambda *_, region, fence: SwitchFault(id="drill-1", region=region, fence=fence),
+    )
     monkeypatch.setattr(cli, "expectation_of", lambda *_: expectation)
     monkeypatch.setattr(cli.quota, "limits", lambda _: [QUOTA])
     monkeypatch.setattr(cli.quota, "require_unthrottled", lambda *_: None)
@@ -580,6 +584,21 @@ def test_the_plan_names_what_a_reconciliation_reads(parse, on_aws, monkeypatch, 
 
     assert options.run(options) == ExitCode.PASSED
     assert "At the end it reads the table weather whole in every Region" in capsys.readouterr().out
+
+
+def test_the_plan_names_the_region_that_is_fenced(parse, on_aws, capsys):
+    options = parse(*on_aws, "--fence", "now")
+
+    assert options.run(options) == ExitCode.PASSED
+    printed = capsys.readouterr().out
+    assert "Once another Region serves, us-east-1 refuses writes, until cleared." in printed
+
+
+def test_a_restore_fences_nothing(parse):
+    options = parse("--environment", "local", "--restore", "--fence", "now")
+
+    with pytest.raises(OpsError, match="--restore fences nothing"):
+        options.run(options)
 
 
 def test_a_restore_replays_nothing(parse):

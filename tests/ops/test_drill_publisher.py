@@ -137,6 +137,14 @@ def test_there_is_one_who_follows_dns_and_one_within_each_isolated_region_that_s
     assert next(made.publishers[1].numbers) == 31
 
 
+def test_there_is_one_within_a_region_that_is_fenced():
+    faults = [DrillFault(id="a", region=EAST, fence=True)]
+
+    made = Publishing.of(None, None, faults, [], float, Pace(0.2, 1.0))
+
+    assert [each.client for each in made.publishers] == ["customers", f"inside {EAST}"]
+
+
 def test_writes_of_customers_are_operations_too():
     requests = [
         Request("write", 1.0, 1.1, 201, EAST, key="a", value=1.5),

@@ -16,6 +16,7 @@ from ops.drill.consistency import check
 from ops.drill.durability import Durability, Finding
 from ops.drill.events import DnsSeen, Events, HealthSeen, Mark, Request
 from ops.drill.expectation import Pace, expect
+from ops.drill.fencing import Fenced
 from ops.drill.figures import course
 from ops.drill.history import History, Operation, Seen
 from ops.drill.measure import measure
@@ -552,3 +553,21 @@ def test_a_reconciliation_after_which_nobody_looked_has_not_passed(outcome):
     assert judge(outcome) == ["the Regions were not read after the reconciliation"]
     assert report.to_json(outcome)["reconciliation"]["left"] is None
     assert "After reconciliation: not known." in to_markdown(outcome)
+
+
+def test_a_report_says_what_a_fenced_region_took_and_refused(outcome, capsys):
+    outcome.fence = Fenced((EAST,), (f"writes are refused in {EAST} since now",), 2, 0, 7)
+
+    drill_screen.print_outcome(outcome, "Report: here")
+
+    printed, markdown = capsys.readouterr().out, to_markdown(outcome)
+    for line in (
+        "Fence: writes are refused in us-east-1 since now.",
+        "After the cut-over, us-east-1 acknowledged 2 writes and refused 7.",
+    ):
+        assert line in printed
+        assert f"- {line}" in markdown
+    assert json.loads(json.dumps(report.to_json(outcome)))["fence"]["refused"] == 7
+    assert not judge(outcome)
+    outcome.fence = Fenced((EAST,))
+    assert judge(outcome) == ["no write was refused in us-east-1, which was fenced"]

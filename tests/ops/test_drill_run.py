@@ -2,9 +2,10 @@
 
 import errno
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import ClassVar
 
 import fake_environment
 import pytest
@@ -16,11 +17,12 @@ from ops.drill import run as running
 from ops.drill.consistency import Anomaly, check
 from ops.drill.events import DnsSeen, HealthSeen, Request
 from ops.drill.expectation import expect
-from ops.drill.history import History, Seen
+from ops.drill.history import History, Operation, Seen
 from ops.drill.interrupts import Interrupts
 from ops.drill.load import Attempt, Load, Traffic
 from ops.drill.outcome import Limits, not_exercised
 from ops.drill.publisher import Publisher
+from ops.drill.publishing import Publishing
 from ops.drill.reconciliation import Reconciliation
 from ops.drill.run import Drill
 from ops.drill.sandbox_faults import ErrorFault, RegionLossFault
@@ -1061,3 +1063,89 @@ def test_without_the_option_nothing_is_replayed(drill, monkeypatch):
     )
 
     assert drill.run().reconciliation is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FencedFault(ErrorFault):
+    """A fault whose Region can be fenced; what it reports, or why it cannot be."""
+
+    failures: ClassVar[list] = []
+    takes_fence = True
+
+    def put_up_fence(self, environment):
+        if self.failures:
+            raise self.failures.pop(0)
+        assert self.is_injected(environment)
+        return f"writes are refused in {self.region} since now"
+
+
+class Within:
+    """A publisher within the lost Region, who is told 503 as often as a test says."""
+
+    def __init__(self, clock, refused):
+        self.clock, self.refused = clock, refused
+
+    def operations(self):
+        at = self.clock()
+        return [
+            Operation("inside", "put", str(n), 1.0, at, at, "unknown", EAST, 503)
+            for n in range(self.refused)
+        ]
+
+
+@pytest.fixture
+def fencing(drill, monkeypatch):
+    """A drill with a fence, and who writes within its Region."""
+    monkeypatch.setattr(running, "SEEN_AFTER_SECONDS", 0)
+    drill.fault = FencedFault(id="drill-1", region=EAST, fence=True)
+    monkeypatch.setattr(FencedFault, "failures", [])
+
+    def run(refused):
+        within = Within(drill.log.clock, refused)
+        publishing = Publishing.of
+
+        def of(*arguments):
+            made = publishing(*arguments)
+            monkeypatch.setattr(Publishing, "operations", lambda *_: tuple(within.operations()))
+            return made
+
+        monkeypatch.setattr(running.Publishing, "of", of)
+        return drill.run()
+
+    return run
+
+
+def test_a_lost_region_is_fenced_once_another_one_serves_and_before_the_fault_is_cleared(
+    fencing, environment, location
+):
+    outcome = fencing(refused=3)
+
+    marks = {mark.name: mark.at for mark in outcome.events.marks}
+    assert marks["injected"] <= marks["fenced"] <= marks["restoring"]
+    assert outcome.fence.states == ("writes are refused in us-east-1 since now",)
+    assert is_restored(environment, location)
+
+
+def test_a_fence_that_refuses_nothing_fails_the_drill(fencing, environment, location):
+    outcome = fencing(refused=0)
+
+    assert outcome.findings == ["no write was refused in us-east-1, which was fenced"]
+    assert is_restored(environment, location)
+
+
+def test_a_region_that_cannot_be_fenced_is_a_finding_and_the_drill_goes_on(
+    fencing, environment, location
+):
+    FencedFault.failures.append(BUSY)
+
+    outcome = fencing(refused=3)
+
+    assert outcome.findings == ["us-east-1 was not fenced: 503"]
+    assert outcome.fence is None
+    assert is_restored(environment, location)
+
+
+def test_a_drill_without_a_fence_puts_none_up(drill, monkeypatch):
+    monkeypatch.setattr(ErrorFault, "put_up_fence", lambda *_: pytest.fail("it was fenced"))
+
+    assert drill.run().fence is None

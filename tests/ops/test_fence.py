@@ -1,10 +1,12 @@
 """The fence in the operator's tool: when it goes up, where it is written, and who takes it down."""
 
 import argparse
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
+from fake_drill import FakeFaultInjection
 from fake_environment import EAST, WEST, Canned, environment, sandbox_access
 from moto import mock_aws
 from table import TABLE
@@ -12,7 +14,11 @@ from table import TABLE
 from ops import fence, switch
 from ops.cli import switch as switch_cli
 from ops.cli import switch_report
+from ops.drill import fencing
 from ops.drill.aws_faults import SwitchFault
+from ops.drill.faults import choose, from_json
+from ops.drill.history import History as DrillHistory
+from ops.drill.history import Operation
 from ops.errors import ExitCode, OpsError, UsageError
 from ops.fence import When
 from ops.verify import fence as verified
@@ -438,3 +444,128 @@ def test_status_of_an_environment_without_a_fence_prints_nothing_of_it(run):
     assert "efused" not in printed
     assert result.members["fences"] == {}
     assert switch_report.print_fence(None) is None
+
+
+# --- In drills
+
+
+@pytest.fixture
+def sandbox(tmp_path):
+    return fenced(
+        sandbox=sandbox_access(speed=20), fault_injection=FakeFaultInjection(), folder=tmp_path
+    )
+
+
+FENCING_FAULTS = ["switch", "partition", "replication-paused"]
+
+
+@pytest.mark.parametrize("name", FENCING_FAULTS)
+def test_a_drill_fences_its_region_and_takes_the_fence_down_with_the_fault(sandbox, name):
+    fault = choose(sandbox, name, "drill-1", {}, fence=True)
+    fault.inject(sandbox)
+    assert not fence.read(sandbox, EAST).is_up
+
+    said = fault.put_up_fence(sandbox)
+
+    assert said.startswith("writes are refused in us-east-1 since ")
+    assert fence.read(sandbox, EAST).is_up
+    assert held(EAST)["writer"] == held(WEST)["writer"] == "drill-1"
+    assert fault.is_injected(sandbox)
+    # AND whoever restores it after the drill was killed has the journal alone
+    assert from_json(json.loads(json.dumps(fault.to_json()))).clear(sandbox)
+    assert held(EAST) is held(WEST) is None
+    assert not fault.is_injected(sandbox)
+    assert not sandbox.fault_injection.faults()
+
+
+def test_a_fence_that_was_never_put_up_is_cleared_with_a_partition(sandbox):
+    fault = choose(sandbox, "partition", "drill-1", {}, fence=True)
+    fault.inject(sandbox)
+
+    assert fault.clear(sandbox)
+    assert not fault.clear(sandbox)
+    assert "aws dynamodb delete-item" in fault.by_hand(sandbox)
+
+
+def test_a_region_that_has_failed_over_is_fenced_by_its_own_item(sandbox):
+    fault = choose(sandbox, "partition", "drill-1", {}, fence=True)
+    switch.evacuate(sandbox, EAST, writer="observer", kind="failover")
+
+    assert fault.put_up_fence(sandbox).startswith("writes are refused in us-east-1 since ")
+    assert held(EAST)["writer"] == held(WEST)["writer"] == "observer"
+    # AND it is not the drill's to restore
+    assert not fault.clear(sandbox)
+    assert held(WEST)["kind"] == "failover"
+
+
+def test_a_drill_without_a_fence_leaves_the_partition_to_its_region(sandbox):
+    fault = choose(sandbox, "partition", "drill-1", {})
+    switch.evacuate(sandbox, EAST, writer="drill-1")
+
+    assert not fault.is_injected(sandbox)
+    assert not fault.clear(sandbox)
+    assert "delete-item" not in fault.by_hand(sandbox)
+
+
+@pytest.mark.parametrize("name", ["refuse", "region-loss", "health-concurrency", "sts"])
+def test_a_region_that_nobody_writes_to_is_not_fenced(sandbox, name):
+    with pytest.raises(OpsError, match=f"--fault {name} has no --fence") as refused:
+        choose(sandbox, name, "drill-1", {}, fence=True)
+
+    assert "switch, fis-replication-paused, partition, replication-paused" in (
+        refused.value.next_step
+    )
+
+
+@pytest.mark.parametrize("name", FENCING_FAULTS)
+def test_a_drill_with_a_fence_needs_an_environment_that_has_one(tmp_path, name):
+    without = environment(
+        sandbox=sandbox_access(), fault_injection=FakeFaultInjection(), folder=tmp_path
+    )
+
+    with pytest.raises(OpsError, match="does not fence writes") as refused:
+        choose(without, name, "drill-1", {}, fence=True)
+    assert "fence_writes = true" in refused.value.next_step
+
+
+def operation(at, status=201, region=EAST):
+    result = "acknowledged" if status < 300 else "unknown"
+    return Operation("inside", "put", "a", 1.0, at, at + 0.1, result, region, status)
+
+
+def history_of(*operations):
+    return DrillHistory(
+        environment="local", started="now", fault="partition", regions=(EAST, WEST), lost=(EAST,),
+        taking_over=(WEST,), isolated=(EAST,), discarded=(), speed=1.0, lost_after_seconds=30.0,
+        operations=operations,
+        marks={"injecting": 1.0, "cut-over": 10.0, "fenced": 11.0, "restoring": 30.0},
+    )  # fmt: skip
+
+
+def test_a_drill_counts_what_was_acknowledged_and_refused_after_the_cut_over():
+    found = fencing.fenced(
+        history_of(
+            operation(5.0), operation(9.0, 503), operation(10.5), operation(11.5),
+            operation(14.0, 503), operation(15.0, 503), operation(15.5, 503, WEST),
+            operation(31.0, 503),
+        ),
+        [EAST],
+        ["writes are refused in us-east-1 since now"],
+    )  # fmt: skip
+
+    assert (found.after_cut_over, found.acknowledged, found.refused) == (2, 0, 2)
+    assert found.problems == []
+    assert found.in_words() == [
+        "Fence: writes are refused in us-east-1 since now.",
+        "After the cut-over, us-east-1 acknowledged 2 writes and refused 2.",
+    ]
+
+
+def test_a_fence_that_lets_writes_through_fails_a_drill():
+    leaky = fencing.fenced(history_of(operation(14.0), operation(15.0, 503)), [EAST], [])
+    silent = fencing.fenced(history_of(operation(5.0)), [EAST], [])
+
+    assert leaky.problems == [
+        "1 writes were acknowledged in us-east-1 more than 2 s after it was fenced"
+    ]
+    assert silent.problems == ["no write was refused in us-east-1, which was fenced"]
