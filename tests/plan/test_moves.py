@@ -18,6 +18,8 @@ from ops.http_client import Network
 pytestmark = [pytest.mark.plan, pytest.mark.soak]
 
 NEW = "eu-west-1"
+SIGNED = "\n[objectives]\nsign_records = true\n"
+"""The key is in the second Region, and in the stack of the data."""
 WITHOUT_QUESTIONS = {
     f"TF_CLI_ARGS_{command}": "-auto-approve -input=false" for command in ("apply", "destroy")
 }
@@ -28,7 +30,7 @@ def trial(aws, tmp_path, request):
     """An environment with a stack for each Region, in an account of its own, applied."""
     names = [each for each in dir(sys.modules[__name__]) if each.startswith("test_")]
     account = f"{names.index(request.function.__name__) + 1:012}"
-    text = 'layout = "regional"\n' + SHIPPED.replace("000000000000", account)
+    text = 'layout = "regional"\n' + SHIPPED.replace("000000000000", account) + SIGNED
     deployment = Checkout(tmp_path, aws, text, name="trial", account=account)
     deployment.synthesize()
     deployment.deploys()
@@ -60,6 +62,14 @@ def destroyed_by(applied):
     return [int(number) for number in re.findall(r" (\d+) destroyed\.", applied)]
 
 
+def states_of_keys(deployment, region):
+    """States of the KMS keys in a Region that are not AWS's own."""
+    kms = deployment.client("kms", region)
+    keys = [kms.describe_key(KeyId=key["KeyId"]) for key in kms.list_keys()["Keys"]]
+    found = [key["KeyMetadata"] for key in keys]
+    return [key["KeyState"] for key in found if key["KeyManager"] == "CUSTOMER"]
+
+
 def test_the_second_region_is_replaced(trial):
     zone = zone_of(trial)
     before = aliases(trial, zone)
@@ -88,6 +98,8 @@ def test_the_second_region_is_replaced(trial):
     old = REGIONS[1]
     assert trial.client("apigateway", old).get_rest_apis()["items"] == []
     assert trial.client("lambda", old).list_functions()["Functions"] == []
+    assert states_of_keys(trial, old) == ["PendingDeletion"]
+    assert states_of_keys(trial, NEW) == ["Enabled"]
     table = trial.client("dynamodb").describe_table(TableName="weather-observations")["Table"]
     assert [each["RegionName"] for each in table["Replicas"]] == [NEW]
     assert trial.changes_by_stack() == {}
