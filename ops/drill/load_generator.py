@@ -91,6 +91,7 @@ class Generator:
     _attempts: list[Attempt] = field(default_factory=list)
     _writes: list[Request] = field(default_factory=list)
     _recent: deque[Attempt] = field(default_factory=deque)
+    _failed: int = 0
     _skipped: int = 0
     _stopped: str = ""
     _is_overload: bool = False
@@ -215,12 +216,13 @@ class Generator:
         if attempt.region not in self.protected:
             return
         self._recent.append(attempt)
+        self._failed += attempt.fate != "ok"
         while self._recent[0].ended_at < attempt.ended_at - BRAKE_SECONDS:
-            self._recent.popleft()
-        failed = sum(each.fate != "ok" for each in self._recent)
-        if len(self._recent) >= BRAKE_ATTEMPTS and failed > BRAKE_SHARE * len(self._recent):
+            self._failed -= self._recent.popleft().fate != "ok"
+        recent = len(self._recent)
+        if recent >= BRAKE_ATTEMPTS and self._failed > BRAKE_SHARE * recent:
             self._stopped = (
-                f"{failed} of the last {len(self._recent)} requests failed in "
+                f"{self._failed} of the last {recent} requests failed in "
                 f"{' and '.join(self.protected)}, where it may harm other customers"
             )
 
