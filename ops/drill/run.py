@@ -396,8 +396,8 @@ class Drill:
             self._notify(f"Injecting the fault {self.fault.name} into {lost}")
             self._prepare()
             for fault in self.faults:
-                fault.precede(self.environment, self._require_lock)
-            self._require_lock()
+                fault.precede(self.environment, self._meanwhile)
+            self._meanwhile()
             injected = self.log.mark("injecting")
             for fault in self.faults:
                 fault.inject(self.environment)
@@ -696,23 +696,23 @@ class Drill:
     def _wait(self, done: Callable[[], bool], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while not done():
-            self._require_lock()
+            self._meanwhile()
             if time.monotonic() > deadline:
                 return False
             self._watch_faults()
-            with suppress(Exception):
-                self.tick(self.log.events())
             time.sleep(POLL_SECONDS)
         return True
 
-    def _require_lock(self) -> None:
-        """End the drill if somebody has taken the lock, such as whoever evacuates a Region.
+    def _meanwhile(self) -> None:
+        """Show what was seen; end the drill if its lock was taken, as by `switch evacuate`.
 
         Raises:
-            LockedError: Somebody has.
+            LockedError: It was.
         """
         if self.lock.lost:
             raise LockedError(self.lock.lost, next_step="run the drill again later")
+        with suppress(Exception):
+            self.tick(self.log.events())
 
     def _watch_faults(self) -> None:
         """End the drill if a fault has ended before it was cleared: what follows would not be its.
