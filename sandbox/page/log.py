@@ -82,6 +82,8 @@ def _of_region(before: RegionState | None, after: RegionState, now: float) -> It
             continue
         if check.name == "evacuation":
             text = f"{after.name} is {'restored' if check.healthy else 'evacuated'}"
+        elif check.name == "fence":
+            text = f"{after.name} {'accepts writes again' if check.healthy else 'refuses writes'}"
         else:
             what = "DNS record" if check.name == "record" else "health check"
             text = f"{after.name}: {what} {'healthy' if check.healthy else 'unhealthy'}"

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from constructs_lib.outputs import Outputs
 from ops.environment import Environment
 from ops.fault_injection import Fault, InjectedFault
+from ops.fence import FenceState
 from ops.http_client import DnsAnswer
 from sandbox.page.customer import region_of
 from sandbox.page.traffic import Figures, Interruption, Rates
@@ -46,8 +48,8 @@ class Check:
     """A health check.
 
     Attributes:
-        name: `endpoint`, `record` or `evacuation`.
-        healthy: Its status; None if that is not known.
+        name: `endpoint`, `record`, `evacuation` or `fence`.
+        healthy: Its status; None if that is not known. A fence is healthy while it is down.
         reason: Why.
     """
 
@@ -77,7 +79,8 @@ class RegionState:
         name: The Region.
         role: `primary`, `secondary`, `3rd` and so on; empty where DNS does not order Regions.
         address: Address of its endpoint.
-        checks: Its health checks, that of its evacuation last; the one before decides about DNS.
+        checks: Its health checks: that of its endpoint, and then, each if there is one, of its
+            record, which decides about DNS, its evacuation and its fence.
         faults: The faults that are injected in it.
         rates: Its rates as customers see them.
     """
@@ -155,6 +158,7 @@ def state(
     faults: Sequence[InjectedFault],
     own: Sequence[str],
     figures: Figures,
+    fences: Mapping[str, FenceState] = MappingProxyType({}),
     problem: str = "",
 ) -> State:
     """Combine what was read.
@@ -167,6 +171,7 @@ def state(
         faults: The injected faults.
         own: Ids of those that the page has injected.
         figures: What customers see.
+        fences: `{region: whether it refuses writes}`; empty without a fence.
         problem: What could not be read; empty if everything was.
     """
     names = environment.outputs.regions
@@ -176,7 +181,7 @@ def state(
             name=name,
             role=environment.outputs.roles.get(name, ""),
             address=environment.network.hosts[environment.outputs.domain_targets[name]][0],
-            checks=_checks(environment.outputs, name, health),
+            checks=(*_checks(environment.outputs, name, health), *_fence(fences.get(name))),
             faults=tuple(
                 FaultState(in_words(each.fault), each.id in own)
                 for each in faults
@@ -275,6 +280,14 @@ def _checks(
         )
         for name, each in ids.items()
     )
+
+
+def _fence(state: FenceState | None) -> tuple[Check, ...]:
+    if state is None:
+        return ()
+    if state.is_up is None:
+        return (Check("fence", None, "not known"),)
+    return (Check("fence", not state.is_up, str(state) if state.starts_at else ""),)
 
 
 def in_words(fault: Fault) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ops import fence
 from ops.descriptor import read
 from ops.environment import Environment
 from ops.errors import OpsError
@@ -156,6 +157,8 @@ class Watch:
                 faults=_faults(environment).faults(),
                 own=list(self._injected),
                 figures=self._traffic.figures(environment.outputs.regions, now),
+                # Read only where there is a fence: no other page pays for it.
+                fences=fence.read_all(environment) if environment.outputs.fencing else {},
                 problem=problem,
             )
         except OpsError as error:

@@ -47,6 +47,14 @@ def test_the_first_state_logs_what_serves_and_what_dns_resolves_to():
     ]
 
 
+def test_a_fence_that_goes_up_and_down_is_logged():
+    down, up = seen(fence=True), seen(fence=False)
+
+    assert entries(down, up) == [(Kind.HEALTH, False, "us-east-1 refuses writes")]
+    assert entries(up, down) == [(Kind.HEALTH, True, "us-east-1 accepts writes again")]
+    assert entries(None, down)[0][0] is not Kind.HEALTH
+
+
 def test_nothing_is_logged_without_a_change():
     state = seen(faults=["refuses connections"], endpoint=False, evacuation=True)
 

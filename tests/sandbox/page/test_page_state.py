@@ -5,7 +5,9 @@ from dataclasses import asdict
 
 import pytest
 
+from ops.evacuation_item import Evacuation
 from ops.fault_injection import CONTROL_KINDS, KINDS, REPLICATION_KINDS, Fault, InjectedFault
+from ops.fence import FenceState
 from ops.http_client import DnsAnswer
 from sandbox.page.state import Check, FaultState, Phase, down, in_words, state
 from sandbox.page.traffic import Interruption, Request, Traffic
@@ -99,6 +101,33 @@ def test_an_evacuation_that_one_observer_reports_is_shown(make_api):
     assert shown(east=True, west=False) == Check("evacuation", False, "west")
     assert shown(east=False) == Check("evacuation", False, "east")
     assert shown(west=True) == Check("evacuation", None, "not known")
+
+
+PAST, FUTURE = "2000-01-01T00:00:00+00:00", "2100-01-01T00:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("fence_after", "evacuated", "healthy", "reason"),
+    [
+        (PAST, True, False, f"writes are refused in {EAST} since {PAST}"),
+        (FUTURE, True, True, f"writes will be refused in {EAST} from {FUTURE} on"),
+        ("", True, True, ""),
+        ("", False, True, ""),
+    ],
+)
+def test_a_region_that_is_fenced_or_will_be_says_so(api, fence_after, evacuated, healthy, reason):
+    item = Evacuation(EAST, evacuated=evacuated, fence_after=fence_after)
+
+    east, west = seen(api, fences={EAST: FenceState(EAST, item)}).regions
+
+    assert east.checks[-1] == Check("fence", healthy, reason)
+    assert [each.name for each in west.checks] == ["endpoint", "record", "evacuation"]
+
+
+def test_a_fence_that_cannot_be_read_is_not_known(api):
+    east, _ = seen(api, fences={EAST: FenceState(EAST, None, "the table fails")}).regions
+
+    assert east.checks[-1] == Check("fence", None, "not known")
 
 
 def test_a_check_that_is_not_reported_is_not_known(api):

@@ -100,6 +100,20 @@ def test_a_part_that_does_not_answer_leaves_the_rest(opened, descriptor):
     assert shown.phase != Phase.DOWN
 
 
+@pytest.mark.parametrize("fences", [False, True])
+def test_fences_are_read_where_there_are_some(monkeypatch, make_api, opened, descriptor, fences):
+    asked = []
+    fencing = {"fencing": {"after_seconds": 180}} if fences else {}
+    monkeypatch.setattr(watch, "read", lambda _: make_api(Network(), **fencing).descriptor)
+    monkeypatch.setattr(
+        watch.fence, "read_all", lambda environment: asked.append(environment) or {}
+    )
+
+    Watch(descriptor).look(1.0)
+
+    assert len(asked) == fences
+
+
 def test_a_descriptor_that_was_written_again_is_read_again(opened, descriptor):
     watched = Watch(descriptor)
     watched.look(1.0)
