@@ -8,7 +8,9 @@ with what this machine adds: it starts each environment as a process.
 """
 
 import argparse
+import datetime
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -158,12 +160,13 @@ def report(load: Load, results: Mapping[str, Result]) -> str:
             f"| {result.cold_starts} | {result.throttles} |"
         )
     text = paragraph(
-        f"{load.rate:g} requests a second for {load.seconds:g} s, from the cut-over on, to one "
+        f"Written by `python -m benchmarks.capacity` on {datetime.date.today():%Y-%m-%d}, "
+        f"{os.cpu_count()} cores. {load.rate:g} requests a second for {load.seconds:g} s, from the "
+        "cut-over on, to one "
         f"function of the emulator that takes {load.duration_seconds * 1e3:g} ms and starts in "
         f"{load.cold_start_seconds * 1e3:g} ms; pre-scaled are {load.provisioned}. Slow "
         f"is above {load.slow_seconds * 1e3:g} ms. "
-        "What this machine needs to start a process is in it. `python -m benchmarks.capacity` "
-        "measures it."
+        "What this machine needs to start a process is in it."
     )
     return f"# A Region that takes over, by its capacity\n\n{text}\n\n" + "\n".join(rows) + "\n"
 

@@ -217,7 +217,7 @@ def _measured(
 
 def _section(alone: Sequence[Measured], sandbox: Sequence[Measured], seconds: float) -> str:
     most = {name: _most(found) for name, found in (("alone", alone), ("sandbox", sandbox))}
-    share = f", {most['sandbox'] / most['alone']:.3g} of it" if most["alone"] else ""
+    share = f", {100 * most['sandbox'] / most['alone']:.3g} % of it" if most["alone"] else ""
     return "\n".join(
         [
             "# Benchmarks of the load",
