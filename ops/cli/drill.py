@@ -237,8 +237,8 @@ def _inject(environment: Environment, options: argparse.Namespace) -> int:
     if options.reconcile:
         reconciliation.require(environment)
         console.print(
-            f"At the end it reads the table {environment.outputs.table_name} whole in every "
-            "Region, and writes what its own location lacks."
+            f"At the end it reads the streams of the table {environment.outputs.table_name} in "
+            "every Region, and writes what its own location lacks."
         )
     if not environment.descriptor.sandbox and not options.execute:
         console.print(
@@ -355,6 +355,7 @@ def _at_speed(
             return ExitCode.CHECK_FAILED
         longest = longest_seconds(environment, expectation, load)
         longest += longest_restore_seconds(environment)
+        longest += reconciliation.LONGEST_SECONDS if options.reconcile else 0
         require_lifetime(environment, longest)
         drill = Drill(
             environment,

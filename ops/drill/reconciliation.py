@@ -30,6 +30,8 @@ from ops.reconcile.values import Item, to_json
 
 READ_UNITS = 200.0
 """Read units per second and Region: under a hundredth of what an on-demand table serves."""
+LONGEST_SECONDS = 300.0
+"""For the streams of a table that is not too busy, and for reading every Region again."""
 PERMISSIONS_KEY = "drill-permissions"
 """Key of an item that does not exist: writing it on condition that it does changes nothing."""
 
@@ -141,7 +143,8 @@ def require(environment: Environment) -> None:
                 "ExpressionAttributeNames": {"#key": replica.keys[0]},
             }
             done = "read"
-            next(reading.scanned(client, replica, Pace(READ_UNITS)), None)
+            if not replica.stream:
+                next(reading.scanned(client, replica, Pace(READ_UNITS)), None)
             next(reading.read(client, replica, [key], Pace(READ_UNITS)), None)
             client.get_item(TableName=table, Key=key, ConsistentRead=True)
             if replica.stream:

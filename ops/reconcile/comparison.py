@@ -175,7 +175,7 @@ class Comparison:
                 elif owner := owner_of(self.environment, key.key):
                     summary.own[owner] += key.differs
                     continue
-                if not (key.differs or self.ledger or key.history.overwritten()):
+                if not (key.differs or self.location or key.history.overwritten()):
                     continue
                 waiting.append(key)
                 if len(waiting) == reading.BATCH:
@@ -193,6 +193,9 @@ class Comparison:
 
         def scan(replica: Replica, sorter: Sorter) -> int:
             count = 0
+            if self.location and all(each.stream for each in replicas):
+                # All its items were written since the drill began, so the streams have their keys.
+                return count
             client = self.environment.client("dynamodb", replica.region)
             for item in reading.scanned(client, replica, self.pace):
                 if stopped.is_set():

@@ -583,7 +583,9 @@ def test_the_plan_names_what_a_reconciliation_reads(parse, on_aws, monkeypatch, 
     options = parse(*on_aws, "--reconcile")
 
     assert options.run(options) == ExitCode.PASSED
-    assert "At the end it reads the table weather whole in every Region" in capsys.readouterr().out
+    assert (
+        "At the end it reads the streams of the table weather in every" in capsys.readouterr().out
+    )
 
 
 def test_the_plan_names_the_region_that_is_fenced(parse, on_aws, capsys):

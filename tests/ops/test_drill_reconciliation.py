@@ -320,7 +320,7 @@ def test_what_is_as_it_must_be_is_not_demanded_of_an_item_that_is_replaced(lost)
 @pytest.mark.parametrize(
     ("service", "denied"),
     [
-        ("dynamodb", "describe_table"), ("dynamodb", "scan"), ("dynamodb", "batch_get_item"),
+        ("dynamodb", "describe_table"),  ("dynamodb", "batch_get_item"),
         ("dynamodb", "get_item"), ("dynamodbstreams", "describe_stream"), ("dynamodb", "put_item"),
         ("dynamodb", "delete_item"),
     ],
@@ -348,6 +348,12 @@ def test_missing_permissions_are_refused_with_the_policies_that_give_them(servic
     assert "AccessDeniedException" in str(refused.value)
     assert "--for reconcile-apply" in refused.value.next_step
     assert refused.value.exit_code == ExitCode.PREREQUISITE
+
+
+def test_a_table_with_streams_is_not_read_whole(lost):
+    lost.reconcile()
+
+    assert not [each for each in lost.replicas.calls if each[0] == "scan"]
 
 
 def test_asking_for_permissions_writes_nothing():
