@@ -476,9 +476,11 @@ class Drill:
 
         def is_seen() -> bool:
             assert self._publishing is not None
-            sent = [each for each in self._publishing.operations(()) if each.sent_at >= at]
-            is_late = self.log.clock() >= at + SEEN_AFTER_SECONDS
-            return is_late and sum(map(is_refused, sent)) >= REFUSALS
+            refused = sum(
+                each.sent_at >= at and each.region in self._fences and is_refused(each)
+                for each in self._publishing.operations(())
+            )
+            return self.log.clock() >= at + SEEN_AFTER_SECONDS and refused >= REFUSALS
 
         self._wait(is_seen, seconds)
 
