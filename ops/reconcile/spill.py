@@ -7,7 +7,9 @@ from itertools import groupby
 from pathlib import Path
 
 RUN_BYTES = 32_000_000
-"""Text that one run holds in memory; each run is one open file while all are merged."""
+"""Text that one run holds in memory."""
+MOST_RUNS = 64
+"""Each run is one open file while they are merged: a process may have some hundreds."""
 
 
 class Sorter:
@@ -39,18 +41,26 @@ class Sorter:
             self._write_run()
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
+        while len(self._runs) > MOST_RUNS:
+            merged, self._runs = self._runs[:MOST_RUNS], self._runs[MOST_RUNS:]
+            self._write(heapq.merge(*map(_lines_of, merged)))
+            for path in merged:
+                path.unlink()
         runs = [_lines_of(path) for path in self._runs]
         for line in heapq.merge(*runs, sorted(self._lines)):
             key, _, text = line.rstrip("\n").partition("\t")
             yield key, text
 
     def _write_run(self) -> None:
+        self._write(sorted(self._lines))
+        self._lines, self._bytes = [], 0
+
+    def _write(self, lines: Iterable[str]) -> None:
         with tempfile.NamedTemporaryFile(
             "w", dir=self._folder, delete=False, encoding="utf-8"
         ) as file:
-            file.writelines(sorted(self._lines))
+            file.writelines(lines)
         self._runs.append(Path(file.name))
-        self._lines, self._bytes = [], 0
 
 
 def by_key(sorters: Iterable[Iterable[tuple[str, str]]]) -> Iterator[tuple[str, list[str]]]:

@@ -1,10 +1,12 @@
 """`ops reconcile`: what is compared, what the plan says, and what carrying it out may do."""
 
 import json
+import resource
 import stat
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -186,6 +188,22 @@ def test_lines_are_grouped_by_key_whatever_fits_into_memory(tmp_path_factory, li
     for name, text in sorted(lines):
         expected.setdefault(name, []).append(text)
     assert found == sorted(expected.items())
+
+
+def test_more_runs_than_a_process_may_have_open_files_are_sorted(tmp_path):
+    """A terabyte of a stream is many runs; the error came after the hours of its scan."""
+    sorter = Sorter(tmp_path, run_bytes=1)
+    for number in reversed(range(400)):
+        sorter.add(f"{number:03}", "x")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = len([*Path("/dev/fd").iterdir()])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 100, hard))
+    try:
+        found = [key for key, _ in sorter]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert found == [f"{number:03}" for number in range(400)]
 
 
 # --- Reading
