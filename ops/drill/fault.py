@@ -88,7 +88,7 @@ class DrillFault:
         return self
 
     def preceding_seconds(self, environment: Environment) -> float:
-        """How long `precede` takes at most.
+        """How long `precede`, and ending what it has begun, take at most.
 
         Args:
             environment: The environment.

@@ -91,8 +91,8 @@ class FisReplicationPausedFault(SwitchFault):
         return super().prepared(environment)
 
     def preceding_seconds(self, environment: Environment) -> float:
-        """How long it takes until replication has stopped, at most."""
-        return 0.0 if environment.descriptor.sandbox else PATIENCE_SECONDS + EFFECT_SECONDS
+        """How long it takes until replication has stopped, and in the end the experiment."""
+        return 0.0 if environment.descriptor.sandbox else EFFECT_SECONDS + 2 * PATIENCE_SECONDS
 
     def precede(self, environment: Environment, require: Callable[[], None]) -> None:
         """Start the experiment, and wait until it has its effect; then the Region is evacuated."""
