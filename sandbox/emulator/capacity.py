@@ -253,6 +253,15 @@ class Capacity:
             self._limits[region] = limits
             self._buckets.clear()
 
+    def set_speed(self, speed: float) -> None:
+        """Change how fast time passes, from now on, as a drill does that lowers the speed.
+
+        Args:
+            speed: How much faster than AWS.
+        """
+        with self._lock:
+            self.speed = speed
+
     def enter(
         self, function: Function, version: str, *, provisioned: int, kept: int
     ) -> Admission | Reason:

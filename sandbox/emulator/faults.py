@@ -3,7 +3,7 @@
     POST /_local/faults       inject an `InjectedFault`; 201 or 400
     DELETE /_local/faults     clear all; DELETE /_local/faults/{id} clears one
     GET /_local/replication   what has not arrived yet, as `ops.fault_injection.Direction`
-    PUT /_local/replication   {"speed": how much faster than AWS it runs}
+    PUT /_local/replication   {"speed": how much faster than AWS it runs, and what capacity counts}
     DELETE /_local/replication/{region}   lose what was written there and has reached no other one
 
 A table fails for Lambda functions only, in the Region that their signature names: operators see
@@ -45,6 +45,7 @@ from ops.fault_injection import (
     InjectedFault,
 )
 from sandbox.emulator import FAULTS_PATH, REPLICATION_PATH, process_environment, read_body
+from sandbox.emulator.capacity import in_use
 from sandbox.emulator.replication import ReplicatedTables
 
 TIMEOUT = "timeout"
@@ -106,6 +107,7 @@ class FaultyServices:
         elif (scope["method"], scope["path"]) == ("PUT", REPLICATION_PATH):
             speed = json.loads(await read_body(receive))["speed"]
             self._tables.set_speed(float(speed))
+            in_use.set_speed(float(speed))
             await _respond(send, 200, {"speed": speed})
         elif scope["method"] == "DELETE" and scope["path"].startswith(f"{REPLICATION_PATH}/"):
             region = scope["path"].removeprefix(f"{REPLICATION_PATH}/")

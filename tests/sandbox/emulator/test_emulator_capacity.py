@@ -1,8 +1,10 @@
 """What a Region serves at once: concurrency, cold starts, and the throttle of the account."""
 
+import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import fake_environment
 import pytest
@@ -10,6 +12,7 @@ import requests
 
 from ops.deploy.aliases import Aliases
 from ops.errors import OpsError
+from sandbox.emulator import REPLICATION_PATH, faults
 from sandbox.emulator.capacity import (
     ALLOCATION_SECONDS,
     IDLE_SECONDS,
@@ -156,6 +159,38 @@ def test_a_new_version_starts_cold(capacity):
 
     assert enter(capacity, version="2").is_cold
     assert not enter(capacity, version="1").is_cold
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("speed", "later"), [(1.0, 2), (4.0, 5), (0.5, 1)])
+def test_a_speed_that_a_drill_lowers_is_that_of_the_rates(capacity, clock, speed, later):
+    configured(capacity, api_requests_per_second=2, api_burst=5, speed=2.0)
+    capacity.take_api_request(*HERE)
+
+    capacity.set_speed(speed)
+
+    assert sum(capacity.take_api_request(*HERE) for _ in range(20)) == 5
+    clock.now += 1
+    assert sum(capacity.take_api_request(*HERE) for _ in range(20)) == later
+
+
+@pytest.mark.unit
+def test_a_drill_sets_one_speed_for_replication_and_capacity(capacity, monkeypatch):
+    monkeypatch.setattr(faults, "in_use", capacity)
+    of_replication, sent = [], []
+    application = faults.FaultyServices(None, SimpleNamespace(set_speed=of_replication.append))
+
+    async def receive():
+        return {"body": b'{"speed": 3.5}'}
+
+    async def send(message):
+        sent.append(message)
+
+    request = {"type": "http", "method": "PUT", "path": REPLICATION_PATH}
+    asyncio.run(application(request, receive, send))
+
+    assert sent[0]["status"] == 200
+    assert ([capacity.speed], of_replication) == ([3.5], [3.5])
 
 
 @pytest.mark.unit
