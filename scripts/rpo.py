@@ -130,15 +130,15 @@ class Failure:
         fault: One of `FAULTS`.
         lag_seconds: Median time that a write takes to another Region.
         regions: How many Regions there are.
-        speed: How much faster than AWS the sandbox ran at last; None if no drill began.
         findings: What it found, or why it did not run.
+        speed: How much faster than AWS the sandbox ran at last; None if no drill began.
     """
 
     fault: str
     lag_seconds: float
     regions: int
-    speed: float | None
     findings: Sequence[str]
+    speed: float | None = None
 
     @property
     def key(self) -> "Key":
@@ -196,7 +196,8 @@ def write(results: Iterable[Row]) -> None:
     """
     known = {each.key: each for each in [*read(), *results]}
     rows = sorted(known.values(), key=_order)
-    text = ",\n".join(f" {json.dumps(asdict(each))}" for each in rows)
+    members = ({k: v for k, v in asdict(each).items() if v is not None} for each in rows)
+    text = ",\n".join(f" {json.dumps(each)}" for each in members)
     RESULTS.write_text(f"[\n{text}\n]\n", encoding="utf-8")
     PAGE.write_text(page(rows), encoding="utf-8")
 
@@ -282,19 +283,16 @@ def _drilled(descriptor: Path, key: Key, ends_at: float) -> bool:
             if code == 0:
                 write([result_of(report, fault=fault, lag_seconds=lag)])
                 return True
-            if code in (INTERRUPTED, ExitCode.USAGE):
-                print("\n".join(findings_of(report)), file=sys.stderr, flush=True)
-                return False
             print("\n".join(findings_of(report)), file=sys.stderr, flush=True)
+            if code in (INTERRUPTED, ExitCode.USAGE):
+                return False
             known = json.loads(used.read_text(encoding="utf-8"))
             speed = float(report.get("speed") or known["sandbox"]["speed"])
             known["sandbox"]["speed"] = max(1.0, round(speed / 2, 1))
             slower.write_text(json.dumps(known), encoding="utf-8")
     found = findings_of(report) or [f"exit code {code}"]
-    speed_of_last = report.get("speed")
-    write(
-        [Failure(fault=fault, lag_seconds=lag, regions=count, speed=speed_of_last, findings=found)]
-    )
+    speed = report.get("speed")
+    write([Failure(fault=fault, lag_seconds=lag, regions=count, findings=found, speed=speed)])
     return False
 
 
