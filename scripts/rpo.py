@@ -291,8 +291,8 @@ def _drilled(descriptor: Path, key: Key, ends_at: float) -> bool:
             known["sandbox"]["speed"] = max(1.0, round(speed / 2, 1))
             slower.write_text(json.dumps(known), encoding="utf-8")
     found = findings_of(report) or [f"exit code {code}"]
-    speed = report.get("speed")
-    write([Failure(fault=fault, lag_seconds=lag, regions=count, findings=found, speed=speed)])
+    ran_at = report.get("speed")
+    write([Failure(fault=fault, lag_seconds=lag, regions=count, findings=found, speed=ran_at)])
     return False
 
 
