@@ -18,7 +18,7 @@ from ops.environment import Environment
 from ops.errors import ExitCode, OpsError, UsageError
 from ops.identity import Identity
 from ops.lock import hold
-from ops.reconcile import acknowledged
+from ops.reconcile.acknowledged import Acknowledged, read
 from ops.reconcile.comparison import DIFFERENCES, Comparison, Summary, Tables
 from ops.reconcile.judgement import State, time_text
 from ops.reconcile.plan import KEEP, Writer, entries_of, header_of
@@ -174,7 +174,7 @@ def _compare(environment: Environment, identity: Identity, options: argparse.Nam
         since.timestamp(),
         Pace(options.read_units),
         reviewed=reviewed,
-        acknowledged=acknowledged.keys_of(options.history) if options.history else frozenset(),
+        acknowledged=read(options.history) if options.history else Acknowledged(),
     )
     summary = comparison.run(writer, identity.account_id or "")
     _print_summary(summary, writer.path, environment)

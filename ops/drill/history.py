@@ -102,6 +102,7 @@ class History:
         operations: Every write, in order of sending.
         readings: Every reading, in order of time.
         marks: `{step of the drill: when}`; `cut-over` is when others began to serve customers.
+        location: The location of the drill, of which all observations are.
     """
 
     environment: str
@@ -118,6 +119,7 @@ class History:
     operations: tuple[Operation, ...] = ()
     readings: tuple[Seen, ...] = ()
     marks: Mapping[str, float] | None = None
+    location: str = ""
 
     def when(self, mark: str) -> float | None:
         """The time of a step, None if it was not reached."""

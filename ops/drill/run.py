@@ -377,6 +377,7 @@ class Drill:
             operations=self._publishing.operations(self._ledger()),
             readings=tuple(sorted(readings, key=lambda each: each.at)),
             marks=marks,
+            location=self._journal.location_id if self._journal else "",
         )
 
     def _course(self, outcome: Outcome, location: ProbeLocation, readings: list[Seen]) -> None:

@@ -5,6 +5,7 @@ else it holds.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from ops.errors import UsageError, explain
@@ -13,8 +14,30 @@ from ops.reconcile.values import Item
 _WRITES = ("put", "update")
 
 
-def keys_of(path: Path) -> frozenset[str]:
-    """Read the keys of acknowledged writes.
+@dataclass(frozen=True)
+class Acknowledged:
+    """What a history says was acknowledged.
+
+    Attributes:
+        keys: Keys of the writes.
+        location: Of which location they are: every drill writes the same keys.
+    """
+
+    keys: frozenset[str] = frozenset()
+    location: str = ""
+
+    def shown_by(self, key: Item) -> set[str]:
+        """Names of writes that an item shows; none if it is of another location.
+
+        Args:
+            key: The item's key.
+        """
+        names = names_in(key)
+        return names if self.location in ("", *names) else set()
+
+
+def read(path: Path) -> Acknowledged:
+    """Read what was acknowledged.
 
     Args:
         path: The history. A last line that is cut off is left out: the drill was killed.
@@ -26,7 +49,7 @@ def keys_of(path: Path) -> frozenset[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise _invalid(path, explain(error)) from error
-    found, operations = set(), 0
+    found, operations, location = set(), 0, ""
     for number, line in enumerate(lines, 1):
         try:
             data = json.loads(line)
@@ -34,14 +57,18 @@ def keys_of(path: Path) -> frozenset[str]:
             if number == len(lines):
                 break
             raise _invalid(path, f"line {number} is not JSON") from None
-        if not isinstance(data, dict) or data.get("type") != "operation":
+        if not isinstance(data, dict):
+            continue
+        if data.get("type") == "drill":
+            location = str(data.get("location", ""))
+        if data.get("type") != "operation":
             continue
         operations += 1
         if data.get("result") == "acknowledged" and data.get("kind") in _WRITES:
             found.add(str(data.get("key")))
     if not operations:
         raise _invalid(path, "it holds no operation")
-    return frozenset(found)
+    return Acknowledged(frozenset(found), location)
 
 
 def names_in(key: Item) -> set[str]:

@@ -22,7 +22,7 @@ from ops.drill.probe_location import is_probe_location
 from ops.environment import Environment
 from ops.errors import FAILURES, OpsError, explain, next_step_for
 from ops.reconcile import reading
-from ops.reconcile.acknowledged import names_in
+from ops.reconcile.acknowledged import Acknowledged, names_in
 from ops.reconcile.judgement import (
     ON_ITS_WAY_SECONDS,
     Finding,
@@ -83,7 +83,7 @@ class Comparison:
         clock: The time in seconds since 1970.
         run_bytes: How much text of each Region is kept in memory.
         reviewed: Identities of findings that a person has decided to keep.
-        acknowledged: Keys of writes that a replica or a stream must show.
+        acknowledged: Writes that a replica or a stream must show.
         location: Only the items of this location of a drill, which are left out otherwise.
         ledger: What is known of a value by those who wrote it: whether it must be there, or must
             not; None for neither. It decides before the times do.
@@ -96,7 +96,7 @@ class Comparison:
     clock: Callable[[], float] = time.time
     run_bytes: int = RUN_BYTES
     reviewed: frozenset[tuple[str, str, str, str]] = frozenset()
-    acknowledged: frozenset[str] = frozenset()
+    acknowledged: Acknowledged = Acknowledged()
     location: str = ""
     ledger: Callable[[Item], bool | None] | None = None
 
@@ -114,7 +114,7 @@ class Comparison:
             OpsError: A replica cannot be read, or the plan cannot be written: there is none then.
         """
         begun = self.clock()
-        summary = Summary(unseen=set(self.acknowledged))
+        summary = Summary(unseen=set(self.acknowledged.keys))
         try:
             replicas = {
                 name: [self._replica(region, arn, begun) for region, arn in arns.items()]
@@ -166,7 +166,7 @@ class Comparison:
             for text, lines in by_key(sorters):
                 key = _Key.read(text, lines, replicas, uncovered)
                 if summary.unseen:
-                    summary.unseen -= names_in(key.key)
+                    summary.unseen -= self.acknowledged.shown_by(key.key)
                 if not key.differs and not key.is_written:
                     continue
                 if self.location:

@@ -910,7 +910,7 @@ def test_what_a_drill_says_was_acknowledged_must_be_in_a_replica_or_a_stream(
     partitioned.write(EAST, place, None)
     partitioned.wait(LATER)
     lines = [
-        json.dumps({"type": "drill", "version": 1}),
+        json.dumps({"type": "drill", "version": 1, "location": "drill-0123abcd"}),
         operation("2000-01-01"),
         operation("2000-01-02", result="unknown"),
         operation("2000-01-03", kind="delete"),
@@ -925,6 +925,21 @@ def test_what_a_drill_says_was_acknowledged_must_be_in_a_replica_or_a_stream(
     code, document, printed = command(*words, "--reviewed", plan)
     assert (code, document["unseen"]) == (ExitCode.CHECK_FAILED, ["2000-01-04"])
     assert "in no replica and no stream: 2000-01-04" in printed
+
+
+def test_a_write_of_another_drill_is_not_the_one_that_was_acknowledged(
+    command, partitioned, tmp_path
+):
+    place = {"pk": {"S": "location#drill-99999999"}, "sk": {"S": "observation#2000-01-01#x"}}
+    partitioned.write(EAST, place, place)
+    partitioned.wait(LATER)
+    history = tmp_path / "history.jsonl"
+    head = json.dumps({"type": "drill", "version": 1, "location": "drill-0123abcd"})
+    history.write_text(f"{head}\n{operation('2000-01-01')}")
+
+    _, document, _ = command("--since", SINCE, "--history", str(history))
+
+    assert document["unseen"] == ["2000-01-01"]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]\n2", "odd\n{}", '{"type": "drill"}'])
