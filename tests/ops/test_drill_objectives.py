@@ -49,7 +49,7 @@ def write(at, key):
     return Request("write", at - 0.1, at, status=201, region=EAST, key=key, value=1.0)
 
 
-def drilled(*found, speed=1.0, fails_requests=True, marks=INJECTED):
+def drilled(*found, speed=1.0, isolates=True, marks=INJECTED):
     """A drill with a write a second, of which some were not there, and a fault after ten."""
     requests = tuple(write(float(second), f"w{second}") for second in range(1, 14))
     return Outcome(
@@ -64,7 +64,7 @@ def drilled(*found, speed=1.0, fails_requests=True, marks=INJECTED):
         pace=Pace(0.5, 1.0),
         selector="",
         finish="",
-        fails_requests=fails_requests,
+        isolates=isolates,
         events=Events(requests=requests, marks=marks),
         durability=Durability(
             acknowledged=13,
@@ -122,9 +122,9 @@ def test_nothing_missing_is_an_rpo_of_nothing_with_its_error():
 
 
 def test_a_fault_that_stops_nothing_shows_no_rpo():
-    assert rpo_of(drilled(fails_requests=False)) is None
+    assert rpo_of(drilled(isolates=False)) is None
     assert rpo_of(drilled(marks=())) is None
-    assert rpo_of(drilled(("w9", "lost"), fails_requests=False)) is not None
+    assert rpo_of(drilled(("w9", "lost"), isolates=False)) is not None
 
 
 def test_a_drill_fails_by_the_rpo_on_awss_clock():
@@ -147,7 +147,7 @@ def test_figures_are_on_awss_clock_and_say_what_was_not_measured():
         "rpo": {"writes": 1, "state": "measured", "seconds": 10.0, "error_seconds": 5.0},
     }  # fmt: skip
     quiet = replace(
-        drilled(fails_requests=False), scenario=scenario_of("failover", REGIONS, [WEST])
+        drilled(isolates=False), scenario=scenario_of("failover", REGIONS, [WEST])
     )
     assert figures(quiet)["rto"]["state"] == "not exercised"
     assert figures(quiet)["rpo"] == {
