@@ -50,6 +50,15 @@ class DrillFault:
         return False
 
     @classmethod
+    def is_possible(cls, environment: Environment) -> bool:
+        """Whether it can be injected into an environment.
+
+        Args:
+            environment: The environment.
+        """
+        return cls.works_on_aws or environment.fault_injection is not None
+
+    @classmethod
     def choose(
         cls, environment: Environment, id: str, region: str, options: Mapping[str, Any]
     ) -> Self:

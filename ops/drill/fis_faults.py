@@ -50,6 +50,11 @@ class FisReplicationPausedFault(SwitchFault):
     template_id: str = ""
 
     @classmethod
+    def is_possible(cls, environment: Environment) -> bool:
+        """Whether the environment has experiment templates."""
+        return cls.template in (environment.outputs.experiment_template_ids or {})
+
+    @classmethod
     def choose(
         cls, environment: Environment, id: str, region: str, options: Mapping[str, Any]
     ) -> Self:

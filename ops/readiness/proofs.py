@@ -65,8 +65,7 @@ def required(environment: Environment, proofs: Sequence[str]) -> tuple[Required,
     Raises:
         UsageError: One cannot be injected into the environment.
     """
-    sandbox = environment.fault_injection is not None
-    usable = [name for name, fault in FAULTS.items() if sandbox or fault.works_on_aws]
+    usable = [name for name, fault in FAULTS.items() if fault.is_possible(environment)]
     found: dict[Required, None] = {}
     for proof in proofs or usable:
         fault, _, named = proof.partition(":")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from drill_records import ARN, DEPLOYED, NAME, NOW, PROOF, Signer, ready, record
 from fake_environment import EAST, WEST, environment, sandbox_access
+from fake_fis import TEMPLATE_IDS
 from faulty_aws import Schedule
 from faulty_operator import operator
 from moto import mock_aws
@@ -262,11 +263,15 @@ def test_a_digest_that_was_noted_before_must_be_there():
 
 
 def test_by_default_every_fault_that_can_be_injected_is_required():
-    on_aws = [name for name, fault in FAULTS.items() if fault.works_on_aws]
     local = environment(sandbox=sandbox_access(), fault_injection=object())
+    templates = {"experiment_template_ids": TEMPLATE_IDS}
 
+    on_aws = ["switch", "health-concurrency"]
     assert [each.fault for each in required(environment(), ())] == on_aws
-    assert [each.fault for each in required(local, ())] == [*FAULTS]
+    with_fis = [each.fault for each in required(environment(outputs=templates), ())]
+    assert with_fis == [*on_aws, "fis-replication-paused"]
+    in_sandbox = {each.fault for each in required(local, ())}
+    assert {*FAULTS} - in_sandbox == {"fis-replication-paused"}
     assert {each.lost for each in required(environment(), ())} == {(EAST,)}
 
 
