@@ -171,8 +171,9 @@ def test_what_a_lost_region_took_with_it_is_there_again_in_every_region(lost):
 
 def test_nothing_but_the_items_of_the_drill_is_looked_at(lost):
     lost.replicas.isolate(EAST)
-    lost.put(EAST, 1, 5.0, CUSTOMERS)
-    lost.put(EAST, 1, 6.0, "drill-0000000b")
+    # What the drill has lost is what others have, too.
+    lost.put(EAST, 2, 20.0, CUSTOMERS)
+    lost.put(EAST, 2, 20.0, "drill-0000000b")
     lost.replicas.wait(LATER)
     others = [lost._items(EAST, each) for each in (CUSTOMERS, "drill-0000000b")]
 
