@@ -32,8 +32,9 @@ FEW = 0.1
 
 
 def drill(
-    environment, name, notify=print, max_rto_seconds=None, regions=(), reconciles=False, **options
-):
+    environment, name, notify=print, max_rto_seconds=None, regions=(), load=None,
+    reconciles=False, **options,
+):  # fmt: skip
     """A drill at a speed that this machine can follow."""
     with at_followed_speed(environment, print) as followed:
         run = new_run("drill")
@@ -46,7 +47,7 @@ def drill(
         with Interrupts() as interrupts, hold(followed, kind="drill", run=run) as lock:
             return Drill(
                 followed, fault, expectation, limits, lock, interrupts, notify=notify,
-                further=tuple(further), reconciles=reconciles,
+                further=tuple(further), load=load, reconciles=reconciles,
             ).run()  # fmt: skip
 
 
