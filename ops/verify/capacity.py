@@ -32,8 +32,7 @@ NOT_PROVISIONED = "ProvisionedConcurrencyConfigNotFoundException"
 """Lambda's error code for an alias that has none."""
 DAYS = 14
 """How far back what was used is looked at."""
-_LAMBDA_PERIOD = 3600
-_API_PERIOD = 300
+_PERIOD = 300
 _PAGES = "https://console.aws.amazon.com/servicequotas/home/services"
 _RAISE_CONCURRENCY = (
     f"request an increase of Concurrent executions: {_PAGES}/lambda/quotas/L-B99A9384"
@@ -42,21 +41,24 @@ RAISE_THROTTLE = f"request an increase of the throttle: {_PAGES}/apigateway/quot
 """What to do about an account that takes too few requests a second."""
 
 
+_Series = Mapping[datetime, float]
+
+
 @dataclass(frozen=True)
 class Used:
-    """What a Region has used lately, at most, and what it may use.
+    """What a Region has used lately, and what it may use.
 
     Attributes:
-        concurrency: Invocations at once of the API's functions; None if nothing was measured.
-        concurrency_of_account: Invocations at once of all functions of the account.
-        requests: Requests a second to the API, on average of five minutes.
+        concurrency: Most invocations at once of the API's functions, by time.
+        concurrency_of_account: Of all functions of the account.
+        requests: Requests a second to the API, on average, by time.
         limit: Invocations at once that the API's functions may reach.
         throttle: Requests a second that the account takes.
     """
 
-    concurrency: float | None
-    concurrency_of_account: float | None
-    requests: float | None
+    concurrency: _Series
+    concurrency_of_account: _Series
+    requests: _Series
     limit: float
     throttle: float
 
@@ -65,8 +67,8 @@ class Used:
 def headroom(environment: Environment) -> Iterator[Finding]:
     """Check that each Region that would take over can carry what the others have carried.
 
-    What was used are the most invocations at once in an hour, and requests a second in five
-    minutes, of the last 14 days.
+    What was used are the most invocations at once, and requests a second, of both Regions in the
+    same five minutes, in the last 14 days: customers whom a failover has moved count once.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-concurrency.html
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
@@ -169,27 +171,26 @@ def _used(environment: Environment, region: str) -> Used:
         "Stage": stage_name(environment, region),
     }
     queries = [
-        _query("account", "AWS/Lambda", "ConcurrentExecutions", {}, "Maximum", _LAMBDA_PERIOD),
-        _query("requests", "AWS/ApiGateway", "Count", api, "Sum", _API_PERIOD),
+        _query("account", "AWS/Lambda", "ConcurrentExecutions", {}, "Maximum", _PERIOD),
+        _query("requests", "AWS/ApiGateway", "Count", api, "Sum", _PERIOD),
         *(
             _query(
                 f"function{number}", "AWS/Lambda", "ConcurrentExecutions",
-                {"FunctionName": name}, "Maximum", _LAMBDA_PERIOD,
+                {"FunctionName": name}, "Maximum", _PERIOD,
             )
             for number, name in enumerate(functions)
         ),
     ]  # fmt: skip
     found = _measured(environment, region, queries)
-    requests = _most([found["requests"]])
     reserved = sum(
         client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions", 0)
         for name in functions
     )
     account = client.get_account_settings()["AccountLimit"]
     return Used(
-        concurrency=_most([found[f"function{number}"] for number in range(len(functions))]),
-        concurrency_of_account=_most([found["account"]]),
-        requests=None if requests is None else requests / _API_PERIOD,
+        concurrency=_sum([found[f"function{number}"] for number in range(len(functions))]),
+        concurrency_of_account=found["account"],
+        requests={at: number / _PERIOD for at, number in found["requests"].items()},
         limit=account.get("UnreservedConcurrentExecutions", account["ConcurrentExecutions"])
         + reserved,
         throttle=gateway.get_account()["throttleSettings"]["rateLimit"],
@@ -205,16 +206,16 @@ def _carried(subject: str, region: str, own: Used, other: str, needed: Used) -> 
         ("requests per second", needed.requests, own.requests, own.throttle, RAISE_THROTTLE),
     ]  # fmt: skip
     problems, fixes, found = [], [], []
-    for what, theirs, used_here, limit, fix in compared:
-        if theirs is None:
+    for what, there, here, limit, fix in compared:
+        if not there:
             continue
-        here = used_here or 0.0
+        most, at = max((number + here.get(at, 0.0), at) for at, number in there.items())
         text = (
-            f"{what}: {other} had {theirs:.4g} at most in {DAYS} days, {region} {here:.4g}, and "
-            f"may have {limit:g}"
+            f"{what}: {other} had {there[at]:.4g}, and {region} {most - there[at]:.4g}, when both "
+            f"had most in {DAYS} days; {region} may have {limit:g}"
         )
         found.append(text)
-        if theirs + here > limit:
+        if most > limit:
             problems.append(text)
             fixes.append(fix)
     if not found:
@@ -231,9 +232,6 @@ def _functions(environment: Environment, region: str) -> set[tuple[str, str]]:
         for route in routes_of(environment, region).values()
         if route.function and route.alias
     }
-
-
-_Series = Mapping[datetime, float]
 
 
 def _query(
@@ -261,10 +259,10 @@ def _measured(
     return found
 
 
-def _most(series: Sequence[_Series]) -> float | None:
-    """The most that several metrics add up to at one time; None if there is no value."""
+def _sum(series: Sequence[_Series]) -> _Series:
+    """Add metrics up, at each time."""
     sums: dict[datetime, float] = defaultdict(float)
     for each in series:
         for at, value in each.items():
             sums[at] += value
-    return max(sums.values(), default=None)
+    return sums

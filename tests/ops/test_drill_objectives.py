@@ -146,9 +146,7 @@ def test_figures_are_on_awss_clock_and_say_what_was_not_measured():
         },
         "rpo": {"writes": 1, "state": "measured", "seconds": 10.0, "error_seconds": 5.0},
     }  # fmt: skip
-    quiet = replace(
-        drilled(isolates=False), scenario=scenario_of("failover", REGIONS, [WEST])
-    )
+    quiet = replace(drilled(isolates=False), scenario=scenario_of("failover", REGIONS, [WEST]))
     assert figures(quiet)["rto"]["state"] == "not exercised"
     assert figures(quiet)["rpo"] == {
         "writes": None, "state": "not exercised", "seconds": None, "error_seconds": None,

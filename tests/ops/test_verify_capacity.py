@@ -106,8 +106,10 @@ def test_a_secondary_with_room_for_what_the_primary_has_used_passes():
 
     assert (finding.subject, finding.outcome) == (f"{WEST} and {EAST}", Outcome.PASSED)
     assert finding.found == (
-        "invocations at once: us-east-1 had 65 at most in 14 days, us-west-2 0, and may have 1000; "
-        "requests per second: us-east-1 had 100 at most in 14 days, us-west-2 0, and may have 10000"
+        "invocations at once: us-east-1 had 65, and us-west-2 0, when both had most in 14 days; "
+        "us-west-2 may have 1000; "
+        "requests per second: us-east-1 had 100, and us-west-2 0, when both had most in 14 days; "
+        "us-west-2 may have 10000"
     )
 
 
@@ -117,8 +119,9 @@ def test_a_secondary_with_room_for_what_the_primary_has_used_passes():
         ({"limit": 64}, "invocations at once: us-east-1 had 65", "lambda/quotas/L-B99A9384"),
         ({"rate": 99.0}, "requests per second: us-east-1 had 100", "apigateway/quotas/L-8A5B8E43"),
         (
-            {"limit": 100, "used": {"ConcurrentExecutions": {"": [36.0]}}},
-            "us-east-1 had 65 at most in 14 days, us-west-2 36, and may have 100",
+            {"limit": 100, "used": {"ConcurrentExecutions": {"": [0.0, 36.0]}}},
+            "us-east-1 had 65, and us-west-2 36, when both had most in 14 days; us-west-2 may have "
+            "100",
             "lambda/quotas/L-B99A9384",
         ),
     ],
@@ -132,6 +135,14 @@ def test_a_secondary_too_small_for_what_the_primary_has_used_fails(west, expecte
     assert finding.fix.endswith(
         f"https://console.aws.amazon.com/servicequotas/home/services/{code}"
     )
+
+
+def test_customers_whom_a_failover_has_moved_count_once():
+    moved = {"ConcurrentExecutions": {"": [0.0, 0.0, 65.0]}, "Count": {"weather": [0.0, 0.0, 3e4]}}
+    west = {"limit": 70, "rate": 110.0, "used": moved}
+    (finding,) = run(capacity.headroom, east={"used": BUSY}, west=west)
+
+    assert finding.outcome is Outcome.PASSED, finding.found
 
 
 def test_what_is_reserved_for_the_functions_of_the_api_is_theirs():
