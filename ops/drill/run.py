@@ -449,6 +449,9 @@ class Drill:
         seconds = 0.0 if self.fault.isolates else CUT_OVER_SECONDS
         for region in scenario.taking_over:
             self._read(outcome, location, readings, region, seconds)
+        if self.fault.serves_inside:
+            # A fast sandbox fails over and back before the publishers have met at one item.
+            self._wait(lambda: self._conflicts(injected), CUT_OVER_SECONDS)
         self._fence(outcome)
         self._wait(lambda: False, HOLD_SECONDS / self.environment.speed)
         if self.load and scenario.left:
@@ -458,6 +461,15 @@ class Drill:
             readings += [location.seen(region, self.log.clock) for region in scenario.left]
             outcome.held_back = self._held_back()
         self._stay_failed_over(outcome)
+
+    def _conflicts(self, injected: float) -> bool:
+        """Whether all publishers have written the same item since the fault."""
+        assert self._publishing is not None
+        written = [
+            {each.key for each in publisher.operations() if each.ok and each.sent_at >= injected}
+            for publisher in self._publishing.publishers
+        ]
+        return bool(set[str].intersection(*written))
 
     def _fence(self, outcome: Outcome) -> None:
         """Let lost Regions refuse writes, if asked to, until some have been refused there."""

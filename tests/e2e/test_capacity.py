@@ -58,7 +58,7 @@ def test_verify_says_before_a_failover_that_the_secondary_is_too_small(api, envi
         limits = outcomes(capacity.limits)[SECONDARY]
 
     assert small.outcome is lower.outcome is limits.outcome is Outcome.FAILED
-    assert re.search(rf"invocations at once: {PRIMARY} had [1-9]\d* at most", small.found)
+    assert re.search(rf"invocations at once: {PRIMARY} had [1-9]\d*, ", small.found)
     assert "L-B99A9384" in small.fix
     assert f"Lambda concurrent executions: 0 in {SECONDARY}, 1000 in {PRIMARY}" in lower.found
     assert "rateLimit" in limits.found

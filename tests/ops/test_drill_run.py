@@ -1149,3 +1149,27 @@ def test_a_drill_without_a_fence_puts_none_up(drill, monkeypatch):
     monkeypatch.setattr(ErrorFault, "put_up_fence", lambda *_: pytest.fail("it was fenced"))
 
     assert drill.run().fence is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "since", "expected"),
+    [
+        (("a b", "c"), 4.0, False),
+        (("a b", "b c"), 4.0, True),
+        # Before the fault.
+        (("a b", "b c"), 6.0, False),
+        (("a b", ""), 4.0, False),
+    ],
+)
+def test_a_partition_lasts_until_both_sides_have_written_the_same_item(
+    drill, keys, since, expected
+):
+    written = [
+        [Operation("a", "put", key, 1.0, 5.0, 5.1, "acknowledged", EAST, 201) for key in of.split()]
+        for of in keys
+    ]
+    drill._publishing = SimpleNamespace(
+        publishers=[SimpleNamespace(operations=lambda each=each: each) for each in written]
+    )
+
+    assert drill._conflicts(since) is expected
