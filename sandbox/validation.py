@@ -65,16 +65,7 @@ def lag_seconds(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: It is not such a time.
     """
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= LONGEST_LAG_SECONDS:
-        raise argparse.ArgumentTypeError(
-            f"got {text!r}; give seconds on AWS from 0, for no lag, to {LONGEST_LAG_SECONDS}, "
-            "for example 0.5"
-        )
-    return seconds
+    return _seconds(text, LONGEST_LAG_SECONDS, "seconds on AWS from 0, for no lag, to {}", 0.5)
 
 
 def cold_start_seconds(text: str) -> float:
@@ -86,14 +77,17 @@ def cold_start_seconds(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: It is not such a time.
     """
+    return _seconds(text, LONGEST_COLD_START_SECONDS, "seconds on AWS from 0 to {}", 0.14)
+
+
+def _seconds(text: str, longest: float, wanted: str, example: float) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds <= LONGEST_COLD_START_SECONDS:
+    if not 0 <= seconds <= longest:
         raise argparse.ArgumentTypeError(
-            f"got {text!r}; give seconds on AWS from 0 to {LONGEST_COLD_START_SECONDS}, for "
-            "example 0.14"
+            f"got {text!r}; give {wanted.format(longest)}, for example {example:g}"
         )
     return seconds
 

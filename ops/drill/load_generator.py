@@ -114,7 +114,7 @@ class Generator:
         self._begun.wait(STOP_SECONDS)
         if (loop := self._loop) is None:
             return
-        with suppress(RuntimeError):  # it has ended by itself
+        with suppress(RuntimeError):  # it has ended already
             loop.call_soon_threadsafe(self._ending.set)
         self._thread.join(self.timeout_seconds + 4 * STOP_SECONDS)
 

@@ -125,6 +125,9 @@ def clone(tmp_path_factory):
 @pytest.fixture(scope="module")
 def shell(clone, tmp_path_factory):
     strangers = ("AWS_", "FAILOVER_", "TF_VAR_", "PIPENV_", "VIRTUAL_ENV", "PYTHON", "MAKE")
+    # Named as `.ci/run` knows a cache, which it must not take for a mirror.
+    cache = tmp_path_factory.mktemp("home") / "plugin-cache"
+    cache.mkdir()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(strangers)} | {
         "PATH": os.pathsep.join(
             part for part in os.environ["PATH"].split(os.pathsep)
@@ -133,7 +136,7 @@ def shell(clone, tmp_path_factory):
         "PYTHON": str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"),
         "BROWSER": "true",
         # cdktf's own is in the home folder, and may be the mirror itself: Terraform refuses that.
-        "TF_PLUGIN_CACHE_DIR": str(tmp_path_factory.mktemp("providers")),
+        "TF_PLUGIN_CACHE_DIR": str(cache),
         "COLUMNS": "200",
     }  # fmt: skip
     shell = Shell(clone, environment)
