@@ -262,10 +262,7 @@ def not_reconciled(verdict: Verdict) -> list[str]:
     Args:
         verdict: The verdict after it.
     """
-    found = list(verdict.problems)
-    if uncounted := verdict.of("uncounted"):
-        found.append(_counted(len(uncounted), "uncounted", uncounted))
-    return [f"after reconciliation, {each}" for each in found]
+    return [f"after reconciliation, {each}" for each in verdict.problems]
 
 
 def wanted(history: History) -> dict[tuple[str, Value], bool]:

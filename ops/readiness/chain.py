@@ -7,7 +7,7 @@ off the last ones must write the head, too, and is found by a digest that was no
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ops.deploy.shelf import ChangedError, Kept, Shelf
@@ -174,13 +174,15 @@ def read(shelf: Shelf, environment: str) -> Chain:
     Raises:
         OpsError: They cannot be read at all.
     """
-    chain, names = Chain(), set(shelf.names(FOLDER))
+    chain = Chain()
     problems = chain.problems
     try:
         head = _read_head(shelf)
     except DamagedError as error:
         head = _Head()
         problems.append(str(error.args[0]))
+    # Only now: what the head names was written before it.
+    names = set(shelf.names(FOLDER))
     numbers = {n for name in names if (n := _sequence_of(name)) is not None}
     last = max([head.sequence, *numbers])
     problems += [
@@ -188,15 +190,25 @@ def read(shelf: Shelf, environment: str) -> Chain:
         for name in sorted(names - {HEAD, *map(name_of, numbers)})
     ]
     digests: dict[int, str] = {}
-    for sequence in range(1, last + 1):
-        kept = shelf.read(name_of(sequence))
-        if kept is None:
-            problems.append(f"{name_of(sequence)} was removed")
-            continue
-        digests[sequence] = sha256(kept.content)
-        problems += _problems_of(kept, sequence, digests, environment, chain.links)
+    for sequence in sorted(numbers):
+        if kept := shelf.read(name_of(sequence)):
+            digests[sequence] = sha256(kept.content)
+            problems += _problems_of(kept, sequence, digests, environment, chain.links)
+    problems += _removed(digests, last)
     problems += _problems_of_head(head, last, digests)
     return chain
+
+
+def _removed(there: Iterable[int], last: int) -> Iterator[str]:
+    """The records that are missing, a line for those that follow each other."""
+    before = 0
+    for sequence in (*sorted(there), last + 1):
+        first, until = before + 1, sequence - 1
+        if first == until:
+            yield f"{name_of(first)} was removed"
+        elif first < until:
+            yield f"{name_of(first)} to {name_of(until)} were removed"
+        before = sequence
 
 
 def _problems_of(

@@ -335,7 +335,7 @@ def test_records_that_cannot_be_read_are_unknown_and_prove_nothing(s3):
         assert code == ExitCode.PREREQUISITE
         (finding,) = document["findings"]
         assert (finding["check"], finding["unreadable"]) == ("records.chain", True)
-        assert "s3://states/api/trial-releases/drills/ cannot be listed" in finding["found"]
+        assert "s3://states/api/trial-releases/drills/head.json cannot be read" in finding["found"]
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "nan", "x"])

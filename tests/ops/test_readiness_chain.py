@@ -278,6 +278,27 @@ def test_a_record_that_was_moved_is_named_with_its_former_place(folder):
     assert "drills/00000002.json was moved: it was written as record 3" in problems(folder)
 
 
+@pytest.mark.parametrize("name", [HEAD, name_of(2)])
+def test_a_number_that_nobody_could_count_to_is_found_at_once(folder, name):
+    many = 10**12
+    if name == HEAD:
+        edit(folder, HEAD, lambda values: values.update(sequence=many))
+    else:
+        (folder.folder / name).rename(folder.folder / name_of(many))
+
+    found = read(folder, NAME)
+
+    first = name_of(5) if name == HEAD else name_of(2)
+    assert any(first in each and "removed" in each for each in found.problems), found.problems
+
+
+def test_records_that_were_removed_in_a_row_are_one_line(folder):
+    for number in (2, 3):
+        (folder.folder / name_of(number)).unlink()
+
+    assert f"{name_of(2)} to {name_of(3)} were removed" in read(folder, NAME).problems
+
+
 def test_what_takes_the_place_of_a_removed_record_is_found(folder):
     removed_last(folder)
     append(folder, record("new"))
